@@ -1,0 +1,46 @@
+"""asyncsim: which distributed optimization method reaches the accuracy first, in seconds, on these workers?
+
+A simulator of asynchronous, unequal workers. `run` plays a scenario file; `simulate` and `compare` do
+the same from Python objects. See the README for the road in, `asyncsim.server` for the rules by which
+methods are written.
+"""
+
+from importlib import import_module
+from typing import Any
+
+__version__ = "0.1.0"
+
+# name → module; loaded when first asked for, so that `asyncsim --help` starts at once
+_WHERE = {
+    "Arrival": "jobs", "ComponentGradient": "jobs", "Gradient": "jobs", "GradientDifference": "jobs",
+    "LocalSteps": "jobs", "ProtocolError": "jobs", "TimerFired": "jobs", "mean": "jobs", "total": "jobs",
+    "EndOfRun": "server", "NoProgressError": "server", "Server": "server",
+    "Stop": "simulation",
+    "Record": "record",
+    "compare": "running", "simulate": "running",
+    "Result": "result", "Run": "result",
+    "demo": "study", "resume": "study", "run": "study",
+    "Knowledge": "theory",
+    "AsynchronousSGD": "methods", "HeroSGD": "methods", "METHODS": "methods", "MinibatchSGD": "methods",
+    "RennalaSGD": "methods", "RingmasterASGD": "methods",
+    "LogisticRegression": "problems", "NoProblem": "problems", "PROBLEMS": "problems", "Quadratic": "problems",
+    "SoftmaxRegression": "problems",
+    "Constant": "times", "Exponential": "times", "Gamma": "times", "HalfNormal": "times", "LAWS": "times",
+    "LogNormal": "times", "Normal": "times", "Pareto": "times", "ShiftedExponential": "times",
+    "ShiftedHalfNormal": "times", "Uniform": "times", "Workers": "times",
+    "Scenario": "scenario", "ScenarioError": "scenario",
+}  # fmt: skip
+
+__all__ = sorted([*_WHERE, "__version__"])
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _WHERE:
+        raise AttributeError(f"module 'asyncsim' has no attribute {name!r}")
+    value = getattr(import_module(f"asyncsim.{_WHERE[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,148 @@
+"""A result for other tools: a folder of csv files, or one npz file. Standard library and numpy only.
+
+csv: runs.csv, curves.csv, delays.csv, workers.csv, intervals.csv and, where they were kept, events.csv; every row
+begins with the label and the seed of its run, outcomes and kinds are written as words, nan as an empty field.
+Numbers are written so that they read back as the same floats. Rows are written one after the other: no table is
+held twice in memory.
+
+npz: keys ``<label>/<seed>/<array>`` (the curves, ``delays``, ``workers/<column>``, ``intervals``, ``events``), and
+``manifest``, a JSON text with all that is not an array. It loads with ``allow_pickle=False``.
+"""
+
+import csv
+import json
+import math
+import os
+import zipfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from asyncsim.folder import plain
+from asyncsim.result import CURVES, EVENT, INTERVAL, KINDS, OUTCOMES, WORKERS, Array, Result, Run
+
+SCALARS = (
+    *("label", "seed", "method", "parameters", "n", "status", "reason", "iterations", "time", "wall_seconds"),
+    *("sent", "used", "discarded", "stopped", "timed_out", "lost", "in_flight"),
+    *("mean_delay", "largest_delay", "busy_share", "event_hash"),
+)
+
+
+def export(result: Result, path: str | Path, to: str = "csv") -> Path:
+    """Write `result` to `path`: a folder for csv, a file for npz (.npz is added where it lacks). Returns the path.
+
+    Raises ValueError for an unknown format, or when `path` is a folder that holds other things, or a file for csv.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as parent:
+    ...     sorted(file.name for file in export(Result("study", ()), Path(parent, "out"), "csv").iterdir())
+    ['curves.csv', 'delays.csv', 'intervals.csv', 'runs.csv', 'workers.csv']
+    """
+    if to not in FORMATS:
+        raise ValueError(f"no export to {to!r}; there is {', '.join(FORMATS)}")
+    return FORMATS[to](result, Path(path))
+
+
+def to_csv(result: Result, path: Path) -> Path:
+    """Write a folder of csv files. ValueError when something else is there."""
+    tables: dict[str, tuple[Sequence[str], Callable[[Run], Iterable[Sequence[Any]]]]] = {
+        "runs": (SCALARS[2:], _scalar_rows),
+        "curves": (CURVES, lambda run: _column_rows([run.curves[name] for name in CURVES])),
+        "delays": (("delay", "used", "arrived"), lambda run: run.delays.tolist()),
+        "workers": (("worker", *WORKERS), _worker_rows),
+        "intervals": (INTERVAL.names or (), lambda run: _named_rows(run.intervals, "outcome", OUTCOMES)),
+    }
+    if any(run.events is not None for run in result.runs):
+        tables["events"] = (EVENT.names or (), lambda run: _named_rows(run.events, "kind", KINDS))
+    _make_folder(path, {f"{name}.csv" for name in (*tables, "events")})
+    for name, (columns, rows) in tables.items():
+        with (path / f"{name}.csv").open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file)
+            writer.writerow(["label", "seed", *columns])
+            for run in result.runs:
+                writer.writerows([run.label, run.seed, *map(_field, row)] for row in rows(run))
+    return path
+
+
+def to_npz(result: Result, path: Path) -> Path:
+    """Write one npz file, array after array."""
+    if path.suffix != ".npz":
+        path = path.with_name(path.name + ".npz")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    scratch = path.with_name(path.name + ".tmp")
+    # numpy's savez wants all arrays at once; written one at a time, a large result is held once
+    with zipfile.ZipFile(scratch, "w", zipfile.ZIP_DEFLATED, allowZip64=True) as archive:
+        for key, values in _arrays(result):
+            with archive.open(f"{key}.npy", "w", force_zip64=True) as file:
+                np.lib.format.write_array(file, np.ascontiguousarray(values), allow_pickle=False)
+    os.replace(scratch, path)
+    return path
+
+
+FORMATS: dict[str, Callable[[Result, Path], Path]] = {"csv": to_csv, "npz": to_npz}
+
+
+def _arrays(result: Result) -> Iterator[tuple[str, Array]]:
+    yield "manifest", np.array(json.dumps(plain(_description(result)), ensure_ascii=False, allow_nan=False))
+    for run in result.runs:
+        # the two slashes of a key are ours alone
+        where = f"{run.label.replace('/', '_')}/{run.seed}"
+        for name, curve in run.curves.items():
+            yield f"{where}/{name}", curve
+        for name, counts in run.workers.items():
+            yield f"{where}/workers/{name}", counts
+        yield f"{where}/delays", run.delays
+        yield f"{where}/intervals", run.intervals
+        if run.events is not None:
+            yield f"{where}/events", run.events
+
+
+def _description(result: Result) -> dict[str, Any]:
+    runs = [{name: getattr(run, name) for name in SCALARS} for run in result.runs]
+    words = {"outcomes": OUTCOMES, "kinds": KINDS}
+    return {"name": result.name, "target": result.target, "problem": result.problem, "runs": runs, **words} | {
+        "manifest": result.manifest
+    }
+
+
+def _scalar_rows(run: Run) -> list[list[Any]]:
+    values = [getattr(run, name) for name in SCALARS[2:]]
+    return [[json.dumps(plain(value)) if isinstance(value, dict) else value for value in values]]
+
+
+def _worker_rows(run: Run) -> Iterator[Sequence[Any]]:
+    columns = [run.workers[name] for name in WORKERS]
+    return _column_rows([np.arange(len(columns[0])), *columns])
+
+
+def _column_rows(columns: Sequence[Array]) -> Iterator[Sequence[Any]]:
+    for start in range(0, len(columns[0]), _CHUNK):
+        yield from zip(*(column[start : start + _CHUNK].tolist() for column in columns), strict=True)
+
+
+def _named_rows(rows: Array | None, column: str, words: Sequence[str]) -> Iterator[Sequence[Any]]:
+    if rows is None:
+        return
+    place = (rows.dtype.names or ()).index(column)
+    for start in range(0, len(rows), _CHUNK):
+        for row in rows[start : start + _CHUNK].tolist():
+            yield (*row[:place], words[row[place]], *row[place + 1 :])
+
+
+def _field(value: Any) -> Any:
+    return "" if isinstance(value, float) and math.isnan(value) else value
+
+
+def _make_folder(path: Path, ours: set[str]) -> None:
+    if path.exists() and not path.is_dir():
+        raise ValueError(f"{path} is a file; csv files go into a folder")
+    if path.is_dir() and (others := sorted({entry.name for entry in path.iterdir()} - ours)):
+        raise ValueError(f"{path} holds other things ({others[0]}): choose a new or empty folder")
+    path.mkdir(parents=True, exist_ok=True)
+    for name in ours:
+        (path / name).unlink(missing_ok=True)
+
+
+_CHUNK = 10_000

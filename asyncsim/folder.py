@@ -1,0 +1,892 @@
+"""The run folder: what is kept of a scenario's runs, while they run and after.
+
+    DIR/manifest.json     what was run, where and with which versions; written whole (tmp, fsync, rename)
+        scenario.yaml     the scenario's source text (empty when it was started from Python)
+        record.sqlite     the tables below; one writer, any number of readers
+        checkpoints/      run-<run>.<generation>.ckpt, the last two of each unfinished run
+        report.html       when one was written
+        lock              held (flock) by the process that writes; freed by the system when that process dies
+
+Tables of record.sqlite, for anybody's SQL (floats that are nan are NULL):
+
+    runs(run, label, method, parameters, seed, n, status, reason, iterations, time, wall_seconds, event_hash, digest)
+    curves(run, point, time, iteration, value, suboptimality, squared_gradient_norm, mean_squared_gradient_norm,
+           gradients_used, gradients_discarded, gradients_stopped)                      one row a record point
+    delays(run, delay, used, arrived)                                                   gradients at each delay
+    workers(run, worker, sent, used, discarded, stopped, timed_out, lost, in_flight, busy_seconds, compute_seconds)
+    intervals(run, row, window, worker, m, sent, computing_from, computing_to, ended, outcome, k, version)
+    assignments(run, row, time, worker, m, kind, k, version, sent, computing_from, computing_to, done, cost)
+    marks(run, row, time, worker, m, kind, k, delay, gradients)                         these two: events: all only
+    outcomes(outcome, name), kinds(kind, name)                                          names of the numbers above
+    views: totals (a run's gradients summed over workers), last_points (the last record point of each run)
+
+Rules:
+1. Curves and events are committed while they come: what was committed survives kill -9. Commits take about a
+   twentieth of the time at most; the first row written a second after the last commit is committed with all before
+   it, in most places every row is at once. `flush` commits the rest.
+2. While running the journal is a WAL, so that others can read; where the file system can't (network drives), it is
+   a rollback journal, and `journal_mode` says so. `close` folds everything into the one file record.sqlite, which can
+   then be read from read-only media.
+3. Nothing is overwritten unless asked (`force`), and then only a run folder's own files. A folder in use is refused.
+4. Files that are read back are checked first: each finished run against its digest, checkpoints against theirs,
+   the tables by SQLite. What is damaged is refused by name; an older checkpoint is used in place of a damaged one.
+5. Nothing is pickled, no code is stored or named. Numbers JSON can't hold become null (nan) or the texts "inf", "-inf".
+"""
+
+import fcntl
+import hashlib
+import json
+import math
+import os
+import re
+import shutil
+import sqlite3
+import struct
+import tempfile
+import time
+import unicodedata
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+
+from asyncsim.result import (
+    CURVES,
+    EVENT,
+    INTERVAL,
+    KINDS,
+    OUTCOMES,
+    WORKERS,
+    Array,
+    Run,
+    no_delays,
+    no_intervals,
+    no_workers,
+)
+
+FORMAT = "asyncsim run folder"
+VERSION = 1
+_ANEW = "restore it from a copy, or run the scenario anew"
+APPLICATION_ID = 0x6173796E  # "asyn", in SQLite's header
+
+ASSIGNMENT = ("time", "worker", "m", "kind", "k", "version", "sent", "computing_from", "computing_to", "done", "cost")
+MARK = ("time", "worker", "m", "kind", "k", "delay", "gradients")
+
+_OWN_FILES = ("manifest.json", "scenario.yaml", "report.html", "record.sqlite")
+_ALONGSIDE = (
+    "record.sqlite-wal",
+    "record.sqlite-shm",
+    "record.sqlite-journal",
+    "manifest.json.tmp",
+    "scenario.yaml.tmp",
+)
+
+
+class FolderError(Exception):
+    """A run folder can't be used; the message says which file, why, and what to do."""
+
+
+class FolderExists(FolderError, ValueError):
+    """Something is already there and `force` was not given."""
+
+
+class FolderInUse(FolderError):
+    """Another process writes into this run folder."""
+
+
+# ---------------------------------------------------------------------------------------------- writing
+
+
+class RunFolder:
+    """A run folder open for writing, by this process alone; a context manager.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as parent:
+    ...     with RunFolder.create(Path(parent, "study"), {"name": "study"}, "name: study\\n") as folder:
+    ...         writer = folder.writer(0, "rennala_sgd", "rennala_sgd", {"batch_size": 2}, seed=0, n=4)
+    ...         writer.curve({name: 0.0 for name in CURVES})
+    ...         writer.finish(Run("rennala_sgd", "rennala_sgd", {"batch_size": 2}, seed=0, n=4, status="finished"))
+    ...     read_folder(Path(parent, "study")).runs
+    (<Run rennala_sgd seed 0: finished, 0 iterations, 0 s>,)
+    """
+
+    def __init__(
+        self, path: Path, lock: int, manifest: dict[str, Any], connection: sqlite3.Connection, journal_mode: str
+    ) -> None:
+        self.path = path
+        self.manifest = manifest
+        self.journal_mode = journal_mode
+        self.warnings: list[str] = []
+        self._lock: int | None = lock
+        self._connection = connection
+        self._pending = 0
+        self._committed_at = time.monotonic()
+        self._patience = 0.0
+
+    @classmethod
+    def create(
+        cls, path: str | Path, manifest: Mapping[str, Any], scenario_text: str, force: bool = False, *, wal: bool = True
+    ) -> Self:
+        """Make a new run folder and hold it.
+
+        Raises FolderExists when the path holds anything already (with `force`: anything but a run folder),
+        FolderInUse when another process writes there, FolderError when it can't be written.
+        """
+        path = Path(path)
+        if path.exists() and not path.is_dir():
+            raise FolderExists(f"{path} is a file; a run folder needs a new name")
+        with _said(path):
+            path.mkdir(parents=True, exist_ok=True)
+        if not (path / "lock").exists():
+            _check_replaceable(path, force)  # before the lock file is made: a folder we refuse stays as it is
+        with ExitStack() as undo:
+            lock = _take_lock(path, undo)
+            _check_replaceable(path, force)
+            _sign_lock(lock)
+            with _said(path):
+                _remove_own_files(path)
+                connection, journal_mode = _open_database(path / "record.sqlite", wal)
+                undo.callback(connection.close)
+                _create_tables(connection)
+                (path / "checkpoints").mkdir()
+                _write_whole(path / "scenario.yaml", scenario_text.encode())
+            folder = cls(path, lock, dict(manifest), connection, journal_mode)
+            # the manifest comes last: a folder that has one is complete
+            folder.update_manifest(format=FORMAT, version=VERSION, journal_mode=journal_mode)
+            undo.pop_all()
+        return folder
+
+    @classmethod
+    def open(cls, path: str | Path) -> Self:
+        """Hold an existing run folder to go on with it. Raises FolderError, FolderInUse."""
+        path = Path(path)
+        manifest = read_manifest(path)
+        database = path / "record.sqlite"
+        with ExitStack() as undo:
+            lock = _take_lock(path, undo)
+            _sign_lock(lock)
+            if not database.is_file():
+                raise FolderError(f"{database} is missing: this run folder can't be gone on with")
+            with _said(database):
+                connection, journal_mode = _open_database(database, manifest.get("journal_mode") != "delete")
+                undo.callback(connection.close)
+                problems = [row[0] for row in connection.execute("PRAGMA quick_check(3)")]
+                (path / "checkpoints").mkdir(exist_ok=True)
+            if problems != ["ok"]:
+                raise FolderError(f"{database} is damaged ({problems[0]}); {_ANEW}")
+            folder = cls(path, lock, manifest, connection, journal_mode)
+            folder.update_manifest(journal_mode=journal_mode)
+            undo.pop_all()
+        return folder
+
+    def __repr__(self) -> str:
+        return f"<RunFolder {self.path}>"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is None:
+            self.close()
+            return
+        with suppress(FolderError):  # the first error is the one to tell
+            self.close()
+
+    def update_manifest(self, **changes: Any) -> None:
+        """Change these entries of manifest.json; readers see the old file or the new one, never a part."""
+        self.manifest = {**self.manifest, **plain(changes)}
+        text = json.dumps(plain(self.manifest), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+        with _said(self.path / "manifest.json"):
+            _write_whole(self.path / "manifest.json", text.encode())
+
+    def writer(
+        self, run: int, label: str, method: str, parameters: Mapping[str, Any], seed: int, n: int
+    ) -> "RunWriter":
+        """Begin run number `run`, or take it up again. FolderError when the folder holds another run by this number."""
+        found = self._select("SELECT label, method, seed, n FROM runs WHERE run = ?", run)
+        if found and found[0] != (label, method, seed, n):
+            raise FolderError(
+                f"{self.path}: run {run} is {found[0]}, not {(label, method, seed, n)}; the scenario has changed"
+            )
+        if found:
+            # what a run writes at its end holds no longer once it goes on
+            self._write("UPDATE runs SET status = 'running', reason = '', digest = NULL WHERE run = ?", [(run,)])
+            for table in ("delays", "workers", "intervals"):
+                self._write(f"DELETE FROM {table} WHERE run = ?", [(run,)])
+        else:
+            row = (run, label, method, _json(parameters), seed, n)
+            columns = "run, label, method, parameters, seed, n, status"
+            self._write(f"INSERT INTO runs ({columns}) VALUES (?, ?, ?, ?, ?, ?, 'running')", [row])
+        self.flush()
+        return RunWriter(self, run)
+
+    def statuses(self) -> dict[int, str]:
+        """How far each run begun so far has come: run → status."""
+        return dict(self._select("SELECT run, status FROM runs ORDER BY run"))
+
+    def read_run(self, run: int) -> Run:
+        """Run number `run` as it is kept. FolderError when there is none or it is damaged."""
+        self.flush()
+        with _said(self.path / "record.sqlite"):
+            return _read_run(self._connection, run, self.path, alive=True, events=True)
+
+    def flush(self) -> None:
+        """Commit all rows written so far."""
+        if self._connection.in_transaction:
+            begin = time.monotonic()
+            with _said(self.path / "record.sqlite"):
+                self._connection.execute("COMMIT")
+            self._pending = 0
+            self._committed_at = time.monotonic()
+            self._patience = min(1.0, 20 * (self._committed_at - begin))
+
+    def close(self) -> None:
+        """Commit, fold the journal into record.sqlite, free the lock. Closing twice is allowed."""
+        if self._lock is None:
+            return
+        lock, self._lock = self._lock, None
+        try:
+            self.flush()
+            self._fold_journal()
+        finally:
+            with suppress(sqlite3.Error):
+                self._connection.close()
+            os.close(lock)
+
+    def _fold_journal(self) -> None:
+        try:
+            self._connection.execute("PRAGMA busy_timeout=1000")
+            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            mode = self._connection.execute("PRAGMA journal_mode=DELETE").fetchone()[0]
+        except sqlite3.Error as error:
+            mode = str(error)
+        if (
+            mode != "delete"
+        ):  # somebody reads just now, or the disk is full: nothing is lost, the -wal file stays beside it
+            self.warnings.append(
+                f"{self.path / 'record.sqlite'}: could not be folded into one file ({mode}); keep its -wal file with it"
+            )
+
+    def _select(self, sql: str, *values: Any) -> list[Any]:
+        with _said(self.path / "record.sqlite"):
+            return self._connection.execute(sql, values).fetchall()
+
+    def _write(self, sql: str, rows: Sequence[Sequence[Any]]) -> None:
+        with _said(self.path / "record.sqlite"):
+            if not self._connection.in_transaction:
+                self._connection.execute("BEGIN")
+            self._connection.executemany(sql, rows)
+        self._pending += len(rows)
+
+    def _commit_when_due(self, most: int) -> None:
+        if self._pending >= most or time.monotonic() - self._committed_at >= self._patience:
+            self.flush()
+
+    def _sync(self) -> None:
+        # a commit to a WAL reaches the disk later; before a checkpoint that counts on the rows it must be there
+        self.flush()
+        journal = self.path / "record.sqlite-wal"
+        if self.journal_mode == "wal" and journal.exists():
+            _fsync(journal)
+
+
+class RunWriter:
+    """What one run writes. Made by `RunFolder.writer`."""
+
+    def __init__(self, folder: RunFolder, run: int) -> None:
+        self.run = run
+        self.warnings: list[str] = []
+        self._folder = folder
+        self._lengths = {
+            table: folder._select(f"SELECT coalesce(max({column}) + 1, 0) FROM {table} WHERE run = ?", run)[0][0]
+            for table, column in _GROWING
+        }
+
+    def curve(self, point: Mapping[str, float]) -> None:
+        """Add one record point: a number for each of `CURVES`."""
+        if len(point) != len(CURVES):
+            raise ValueError(f"a record point has exactly {', '.join(CURVES)}; got {', '.join(point)}")
+        self._append("curves", [[float(point[name]) for name in CURVES]], most=64)
+
+    def replace_curves(self, curves: Mapping[str, Array]) -> None:
+        """Write all record points anew: after thinning, or after taking up a checkpoint that holds them."""
+        self._folder._write("DELETE FROM curves WHERE run = ?", [(self.run,)])
+        self._lengths["curves"] = 0
+        self._append(
+            "curves", np.column_stack([np.asarray(curves[name], dtype=np.float64) for name in CURVES]).tolist(), most=64
+        )
+
+    def assignments(self, rows: Array) -> None:
+        """Add ended assignments: a float64 matrix whose columns are `ASSIGNMENT`."""
+        self._append("assignments", _matrix(rows, ASSIGNMENT), most=50_000)
+
+    def marks(self, rows: Array) -> None:
+        """Add steps, timers and readings: a float64 matrix whose columns are `MARK`, or the first five of them."""
+        rows = np.asarray(rows, dtype=np.float64)
+        if rows.ndim == 2 and rows.shape[1] == 5:
+            rows = np.pad(rows, ((0, 0), (0, 2)), constant_values=math.nan)
+        self._append("marks", _matrix(rows, MARK), most=50_000)
+
+    def lengths(self) -> dict[str, int]:
+        """How many rows each growing table has; a checkpoint keeps them for `truncate`."""
+        return dict(self._lengths)
+
+    def truncate(self, lengths: Mapping[str, int]) -> None:
+        """Drop the rows written after these lengths were taken; tables not named are emptied."""
+        for table, column in _GROWING:
+            length = int(lengths.get(table, 0))
+            self._folder._write(f"DELETE FROM {table} WHERE run = ? AND {column} >= ?", [(self.run, length)])
+            self._lengths[table] = min(length, self._lengths[table])
+        self.flush()
+
+    def flush(self) -> None:
+        """Commit all rows written so far."""
+        self._folder.flush()
+
+    def finish(self, run: Run) -> None:
+        """Store what is known at the end of a run; its checkpoints go unless it can be taken up again."""
+        folder = self._folder
+        self.replace_curves(run.curves)
+        workers = np.column_stack([np.asarray(run.workers[name], dtype=np.float64) for name in WORKERS])
+        self._replace("delays", run.delays.tolist())
+        self._replace("workers", [[worker, *row] for worker, row in enumerate(workers.tolist())])
+        self._replace("intervals", [[number, *row] for number, row in enumerate(run.intervals.tolist())])
+        update = f"UPDATE runs SET {', '.join(f'{name} = ?' for name in _SCALARS)}, digest = ? WHERE run = ?"
+        folder._write(update, [(*_scalars(run), _digest(run), self.run)])
+        folder._sync()
+        if run.status in ("finished", "stalled", "diverged"):
+            with _said(folder.path / "checkpoints"):
+                for path in (folder.path / "checkpoints").glob(f"run-{self.run}.*"):
+                    path.unlink()
+
+    def save_checkpoint(self, data: bytes, k: int) -> None:
+        """Keep `data`, the state at iteration k, as the newest checkpoint; the one before it stays, older ones go."""
+        self._folder._sync()
+        generations = self._checkpoints()
+        newest = generations[-1][0] if generations else 0
+        path = self._folder.path / "checkpoints" / f"run-{self.run}.{newest + 1}.ckpt"
+        with _said(path):
+            _write_whole(path, _sealed(data, self.run, k))
+            for _, old in generations[:-1]:
+                old.unlink()
+
+    def load_checkpoint(self) -> bytes | None:
+        """The newest checkpoint that is whole, or None; what was refused and why is added to `warnings`."""
+        generations = self._checkpoints()
+        for _, path in reversed(generations):
+            with _said(path):
+                data, fault = _unsealed(path.read_bytes(), self.run)
+            if data is not None:
+                return data
+            self.warnings.append(f"checkpoint {path.name} is refused: {fault}; the one before it is used")
+        if generations:
+            self.warnings[-1] = self.warnings[-1].replace(
+                "the one before it is used", "no whole one is left, the run starts from its beginning"
+            )
+        return None
+
+    def _checkpoints(self) -> list[tuple[int, Path]]:
+        matches = (
+            (re.fullmatch(rf"run-{self.run}\.(\d+)\.ckpt", path.name), path)
+            for path in (self._folder.path / "checkpoints").iterdir()
+        )
+        return sorted((int(match[1]), path) for match, path in matches if match)
+
+    def _append(self, table: str, rows: Sequence[Sequence[Any]], most: int) -> None:
+        first = self._lengths[table]
+        # counted before they are written: after an interruption in between no number is given twice
+        self._lengths[table] += len(rows)
+        self._folder._write(_INSERT[table], [(self.run, number, *row) for number, row in enumerate(rows, first)])
+        self._folder._commit_when_due(most)
+
+    def _replace(self, table: str, rows: Sequence[Sequence[Any]]) -> None:
+        self._folder._write(f"DELETE FROM {table} WHERE run = ?", [(self.run,)])
+        self._folder._write(_INSERT[table], [(self.run, *row) for row in rows])
+
+
+# ---------------------------------------------------------------------------------------------- reading
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What a run folder holds."""
+
+    path: Path
+    manifest: dict[str, Any]
+    runs: tuple[Run, ...]
+
+
+def read_folder(path: str | Path, events: bool = True) -> Contents:
+    """All that a run folder holds, also while it is being written and after its writer was killed.
+
+    A run that nobody is writing any more and that has no end reads as interrupted, with its curves so far.
+    Without `events` the kept events stay on the disk. Raises FolderError.
+    """
+    path = Path(path)
+    manifest = read_manifest(path)
+    alive = in_use(path)
+    with open_to_read(path / "record.sqlite") as connection:
+        numbers = [row[0] for row in connection.execute("SELECT run FROM runs ORDER BY run")]
+        return Contents(path, manifest, tuple(_read_run(connection, number, path, alive, events) for number in numbers))
+
+
+def read_manifest(path: str | Path) -> dict[str, Any]:
+    """manifest.json of a run folder. FolderError when it is no run folder, damaged, or from a newer version."""
+    file = Path(path) / "manifest.json"
+    if not Path(path).is_dir():
+        raise FolderError(f"{path} is {'a file, not a run folder' if Path(path).exists() else 'not there'}")
+    if not file.is_file():
+        raise FolderError(f"{path} is not a run folder: it has no manifest.json")
+    try:
+        manifest = json.loads(file.read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise FolderError(f"{file} is damaged ({str(error)[:80]}); {_ANEW}") from None
+    except OSError as error:
+        raise FolderError(f"{file}: {error.strerror}") from None
+    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
+        raise FolderError(f"{path} is not a run folder: its manifest.json was not written by asyncsim")
+    version = manifest.get("version")
+    if not isinstance(version, int) or version < 1:
+        raise FolderError(f"{file} is damaged (version {version!r}); {_ANEW}")
+    if version > VERSION:
+        raise FolderError(
+            f"{path} was written by a newer asyncsim (folder version {version}, this one reads {VERSION}): upgrade it"
+        )
+    return manifest
+
+
+def in_use(path: str | Path) -> bool:
+    """Whether some process is writing into this run folder now."""
+    try:
+        lock = os.open(Path(path) / "lock", os.O_RDONLY)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:  # a file system without locks can't tell
+        return False
+    finally:
+        os.close(lock)
+    return False
+
+
+@contextmanager
+def open_to_read(database: Path) -> Iterator[sqlite3.Connection]:
+    """A read-only connection that sees one moment of the tables. Raises FolderError."""
+    if not database.is_file():
+        raise FolderError(f"{database} is missing: nothing was recorded, or it was moved away")
+    with _said(database), tempfile.TemporaryDirectory(prefix="asyncsim-") as scratch:
+        try:
+            connection = _begin_to_read(database)
+        except sqlite3.OperationalError as error:
+            if "locked" in str(error):
+                raise
+            # left behind by a killed writer where we may not write: the journal has to be taken in somewhere else
+            for suffix in ("", "-wal", "-journal"):
+                with suppress(FileNotFoundError):
+                    shutil.copyfile(f"{database}{suffix}", Path(scratch, f"record.sqlite{suffix}"))
+            connection = _begin_to_read(Path(scratch, "record.sqlite"), mode="rw")
+        try:
+            yield connection
+        finally:
+            connection.close()
+
+
+def _begin_to_read(database: Path, mode: str = "ro") -> sqlite3.Connection:
+    connection = sqlite3.connect(
+        f"{database.absolute().as_uri()}?mode={mode}", uri=True, isolation_level=None, timeout=10
+    )
+    try:
+        connection.execute("BEGIN")
+        connection.execute("SELECT count(*) FROM runs").fetchone()
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _read_run(connection: sqlite3.Connection, number: int, folder: Path, alive: bool, events: bool) -> Run:
+    names = (*_SCALARS, "digest")
+    row = connection.execute(f"SELECT {', '.join(names)} FROM runs WHERE run = ?", (number,)).fetchone()
+    if row is None:
+        raise FolderError(f"{folder}: there is no run {number}")
+    kept = dict(zip(names, row, strict=True))
+    where = f"{folder / 'record.sqlite'}: run {number} ({kept['label']}, seed {kept['seed']})"
+    digest = kept.pop("digest")
+    try:
+        curves = _fetch(connection, "curves", "point", number, np.dtype([(name, "f8") for name in CURVES]))
+        kept["parameters"] = json.loads(kept["parameters"])
+        kept["curves"] = {name: curves[name].copy() for name in CURVES}
+        if digest is None:
+            kept |= _so_far(kept, alive)
+            run = Run(**kept)
+        else:
+            kept |= _at_the_end(connection, number, kept)
+            run = Run(**kept)
+            if _digest(run) != digest:
+                raise ValueError("its tables do not fit their digest")
+        return Run(**{**run.__dict__, "events": _read_events(connection, number)}) if events else run
+    except (TypeError, ValueError, OverflowError) as error:
+        raise FolderError(f"{where} is damaged: {error}; {_ANEW}") from None
+
+
+def _so_far(kept: Mapping[str, Any], alive: bool) -> dict[str, Any]:
+    curves = kept["curves"]
+    some = len(curves["time"]) > 0
+    return {
+        "status": "running" if alive else "interrupted",
+        "reason": "still running" if alive else "ended without a word; the curves go up to the last record point",
+        "iterations": int(curves["iteration"][-1]) if some else 0,
+        "time": float(curves["time"][-1]) if some else 0.0,
+        "wall_seconds": kept["wall_seconds"] or 0.0,
+        "event_hash": "",
+        "workers": no_workers(),
+        "delays": no_delays(),
+        "intervals": no_intervals(),
+    }
+
+
+def _at_the_end(connection: sqlite3.Connection, number: int, kept: Mapping[str, Any]) -> dict[str, Any]:
+    kinds = [(name, "f8" if name.endswith("seconds") else "i8") for name in WORKERS]
+    workers = _fetch(connection, "workers", "worker", number, np.dtype(kinds))
+    delays = _fetch(
+        connection, "delays", "delay", number, np.dtype([(name, "i8") for name in ("delay", "used", "arrived")])
+    )
+    nan_for_null = {name: math.nan for name in ("time", "wall_seconds") if kept[name] is None}
+    return {
+        "workers": {name: workers[name].copy() for name in WORKERS},
+        "delays": np.column_stack([delays[name] for name in ("delay", "used", "arrived")]),
+        "intervals": _fetch(connection, "intervals", "row", number, INTERVAL),
+        **nan_for_null,
+    }
+
+
+def _fetch(connection: sqlite3.Connection, table: str, order: str, run: int, dtype: np.dtype[Any]) -> Array:
+    # NULL is nan in a float column; a whole number is never NULL unless somebody meddled
+    count = connection.execute(f"SELECT count(*) FROM {table} WHERE run = ?", (run,)).fetchone()[0]
+    rows = connection.execute(
+        f"SELECT {', '.join(dtype.names or ())} FROM {table} WHERE run = ? ORDER BY {order}", (run,)
+    )
+    return np.fromiter(rows, dtype=dtype, count=count)
+
+
+# what happens first when time and iteration are the same: the step that made the iteration
+_ORDER = np.argsort(np.argsort([{"step": -1}.get(kind, place) for place, kind in enumerate(KINDS)]))
+
+
+def _read_events(connection: sqlite3.Connection, run: int) -> Array | None:
+    parts = [_fetch(connection, table, "row", run, EVENT) for table in ("assignments", "marks")]
+    events = np.concatenate(parts)
+    if not len(events):
+        return None
+    return events[np.lexsort((_ORDER[events["kind"]], events["k"], events["time"]))]
+
+
+def _digest(run: Run) -> str:
+    """A fingerprint of everything the tables hold of an ended run, but the events (these have the event hash)."""
+    seal = hashlib.blake2b(digest_size=16)
+    seal.update(_json(_scalars(run)).encode())
+    for values in (*(run.curves[name] for name in CURVES), *(run.workers[name] for name in WORKERS)):
+        seal.update(_bare(values))
+    seal.update(_bare(run.delays))
+    for name in INTERVAL.names or ():
+        seal.update(_bare(run.intervals[name]))
+    return seal.hexdigest()
+
+
+def _scalars(run: Run) -> list[Any]:
+    """The values of `_SCALARS`, as SQLite takes them."""
+    kinds: tuple[Callable[[Any], Any], ...] = (str, str, _json, int, int, str, str, int, float, float, str)
+    return [kind(getattr(run, name)) for kind, name in zip(kinds, _SCALARS, strict=True)]
+
+
+def _bare(values: Array) -> bytes:
+    # SQLite knows neither -0.0 nor kinds of nan; numbers kept as whole ones come back as floats or the other way round
+    numbers = np.asarray(values, dtype=np.float64).ravel() + 0.0
+    numbers[np.isnan(numbers)] = math.nan
+    return len(numbers).to_bytes(8, "little") + numbers.astype("<f8").tobytes()
+
+
+# ---------------------------------------------------------------------------------------------- tables
+
+_SCALARS = (
+    *("label", "method", "parameters", "seed", "n"),
+    *("status", "reason", "iterations", "time", "wall_seconds", "event_hash"),
+)
+_GROWING = (("curves", "point"), ("assignments", "row"), ("marks", "row"))
+_COUNTED = {"iteration", "gradients_used", "gradients_discarded", "gradients_stopped"}
+_INTEGERS = {"worker", "window", "m", "outcome", "k", "version", "kind", "cost", "delay", "gradients"}
+
+
+def _typed(names: Iterable[str], whole: Iterable[str] = _INTEGERS) -> str:
+    return ", ".join(f"{name} {'INTEGER' if name in whole else 'REAL'}" for name in names)
+
+
+def _create_tables(connection: sqlite3.Connection) -> None:
+    interval_columns = _typed(INTERVAL.names or ())
+    worker_columns = _typed(WORKERS, {name for name in WORKERS if not name.endswith("seconds")})
+    sums = ", ".join(f"sum({name}) AS {name}" for name in WORKERS)
+    connection.executescript(
+        f"""
+        PRAGMA application_id = {APPLICATION_ID};
+        PRAGMA user_version = {VERSION};
+        BEGIN;
+        CREATE TABLE runs (run INTEGER PRIMARY KEY, label TEXT, method TEXT, parameters TEXT, seed INTEGER, n INTEGER,
+            status TEXT, reason TEXT, iterations INTEGER, time REAL, wall_seconds REAL, event_hash TEXT, digest TEXT);
+        CREATE TABLE curves (run INTEGER, point INTEGER, {_typed(CURVES, _COUNTED)},
+            PRIMARY KEY (run, point)) WITHOUT ROWID;
+        CREATE TABLE delays (run INTEGER, delay INTEGER, used INTEGER, arrived INTEGER,
+            PRIMARY KEY (run, delay)) WITHOUT ROWID;
+        CREATE TABLE workers (run INTEGER, worker INTEGER, {worker_columns}, PRIMARY KEY (run, worker)) WITHOUT ROWID;
+        CREATE TABLE intervals (run INTEGER, row INTEGER, {interval_columns}, PRIMARY KEY (run, row)) WITHOUT ROWID;
+        CREATE TABLE assignments (run INTEGER, row INTEGER, {_typed(ASSIGNMENT)}, PRIMARY KEY (run, row)) WITHOUT ROWID;
+        CREATE TABLE marks (run INTEGER, row INTEGER, {_typed(MARK)}, PRIMARY KEY (run, row)) WITHOUT ROWID;
+        CREATE TABLE outcomes (outcome INTEGER PRIMARY KEY, name TEXT);
+        CREATE TABLE kinds (kind INTEGER PRIMARY KEY, name TEXT);
+        CREATE VIEW totals AS SELECT run, label, method, seed, {sums} FROM runs JOIN workers USING (run) GROUP BY run;
+        CREATE VIEW last_points AS SELECT label, method, seed, curves.* FROM runs JOIN curves USING (run)
+            WHERE point = (SELECT max(point) FROM curves AS others WHERE others.run = runs.run);
+        COMMIT;
+        """
+    )
+    connection.execute("BEGIN")
+    connection.executemany("INSERT INTO outcomes VALUES (?, ?)", enumerate(OUTCOMES))
+    connection.executemany("INSERT INTO kinds VALUES (?, ?)", enumerate(KINDS))
+    connection.execute("COMMIT")
+
+
+def _insertion(table: str, columns: int) -> str:
+    return f"INSERT INTO {table} VALUES ({', '.join('?' * columns)})"
+
+
+_INSERT = {
+    "curves": _insertion("curves", 2 + len(CURVES)),
+    "delays": _insertion("delays", 4),
+    "workers": _insertion("workers", 2 + len(WORKERS)),
+    "intervals": _insertion("intervals", 2 + len(INTERVAL.names or ())),
+    "assignments": _insertion("assignments", 2 + len(ASSIGNMENT)),
+    "marks": _insertion("marks", 2 + len(MARK)),
+}
+
+
+def _matrix(rows: Array, columns: Sequence[str]) -> list[list[float]]:
+    rows = np.asarray(rows, dtype=np.float64)
+    if rows.ndim != 2 or rows.shape[1] != len(columns):
+        raise ValueError(f"rows need the {len(columns)} columns {', '.join(columns)}; got shape {rows.shape}")
+    listed: list[list[float]] = rows.tolist()
+    return listed
+
+
+def _open_database(database: Path, wal: bool) -> tuple[sqlite3.Connection, str]:
+    """Open for writing, with a WAL where that works: SQLite's own answer is not enough, so it is tried out."""
+    if wal and not _on_network(database.parent):
+        # no WAL where memory can't be shared; the other journal needs none, and says what else is wrong
+        with suppress(sqlite3.OperationalError):
+            return _connect(database, "wal"), "wal"
+    return _connect(database, "delete"), "delete"
+
+
+def _connect(database: Path, journal_mode: str) -> sqlite3.Connection:
+    # readers of a rollback journal keep the writer waiting: patience
+    connection = sqlite3.connect(database, isolation_level=None, timeout=60)
+    try:
+        mode = connection.execute(f"PRAGMA journal_mode={journal_mode}").fetchone()[0]
+        if mode != journal_mode:
+            raise sqlite3.OperationalError(f"journal_mode is {mode}, not {journal_mode}")
+        # a commit survives kill -9 either way; with a WAL it need not wait for the disk
+        connection.execute(f"PRAGMA synchronous={'NORMAL' if journal_mode == 'wal' else 'FULL'}")
+        connection.execute("BEGIN IMMEDIATE")
+        connection.execute("COMMIT")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+_NETWORK = {
+    "nfs",
+    "nfs4",
+    "cifs",
+    "smb3",
+    "smbfs",
+    "afs",
+    "lustre",
+    "gpfs",
+    "beegfs",
+    "ceph",
+    "9p",
+    "fuse.sshfs",
+    "fuse.glusterfs",
+}
+
+
+def _on_network(path: Path) -> bool:
+    """Whether `path` lies on a network drive, as far as the system tells (Linux); a WAL misleads other hosts there."""
+    try:
+        mounts = [line.split() for line in Path("/proc/self/mountinfo").read_text(errors="replace").splitlines()]
+    except OSError:
+        return False
+    at = path.resolve()
+    # "36 35 98:0 /root /mount/point options … - type source options"; spaces in the mount point are written \040
+    kinds = {Path(words[4].replace("\\040", " ")): words[words.index("-") + 1] for words in mounts if "-" in words}
+    holding = [point for point in kinds if at.is_relative_to(point)]
+    return bool(holding) and kinds[max(holding, key=lambda point: len(point.parts))] in _NETWORK
+
+
+# ---------------------------------------------------------------------------------------------- files
+
+# magic, version, run, iteration, length of the data, digest of all these and the data
+_SEAL = struct.Struct("<8sIQQQ32s")
+_MAGIC = b"asyncsim"
+
+
+def _sealed(data: bytes, run: int, k: int) -> bytes:
+    head = (_MAGIC, VERSION, run, k, len(data))
+    return _SEAL.pack(*head, _fingerprint(head, data)) + data
+
+
+def _unsealed(file: bytes, run: int) -> tuple[bytes | None, str]:
+    """The data, or None and why it is refused."""
+    if len(file) < _SEAL.size:
+        return None, f"it is truncated to {len(file)} bytes"
+    magic, version, of_run, k, length, digest = _SEAL.unpack_from(file)
+    data = file[_SEAL.size :]
+    if magic != _MAGIC:
+        return None, "it is not a checkpoint"
+    if len(data) != length:
+        return None, f"it has {len(data)} bytes of data where its head says {length}"
+    if _fingerprint((magic, version, of_run, k, length), data) != digest:
+        return None, "its bytes do not fit their digest"
+    if (version, of_run) != (VERSION, run):
+        return None, f"it belongs to run {of_run}, version {version}"
+    return data, ""
+
+
+def _fingerprint(head: tuple[bytes, int, int, int, int], data: bytes) -> bytes:
+    seal = hashlib.blake2b(_SEAL.pack(*head, b""), digest_size=32)
+    seal.update(data)
+    return seal.digest()
+
+
+def _write_whole(path: Path, data: bytes) -> None:
+    """Write so that a kill at any moment leaves the old file or the new one."""
+    scratch = path.with_name(path.name + ".tmp")
+    with scratch.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    scratch.replace(path)
+    _fsync(path.parent)
+
+
+def _fsync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _take_lock(path: Path, undo: ExitStack) -> int:
+    with _said(path / "lock"):
+        lock = os.open(path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    undo.callback(os.close, lock)
+    # a reader that looks whether the folder is in use holds it for microseconds: not at once given up
+    for patience in (0.01, 0.02, 0.05, 0.1, 0.0):
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return lock
+        except BlockingIOError:
+            time.sleep(patience)
+        except OSError as error:
+            raise FolderError(
+                f"{path / 'lock'}: {error.strerror}; choose a folder on a file system with locks"
+            ) from None
+    holder = os.pread(lock, 20, 0).decode(errors="replace").strip()
+    raise FolderInUse(f"{path} is in use by process {holder or '?'}; wait for it, or choose another folder")
+
+
+def _sign_lock(lock: int) -> None:
+    with suppress(OSError):  # only for the message above; a full disk shows itself at the first row
+        os.truncate(lock, 0)
+        os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
+
+
+def _check_replaceable(path: Path, force: bool) -> None:
+    names = {entry.name for entry in path.iterdir()} - {"lock"}
+    if not names:
+        return
+    own = names <= {*_OWN_FILES, *_ALONGSIDE, "checkpoints"} and "record.sqlite" in names
+    if not own:
+        with suppress(FolderError):
+            read_manifest(path)
+            own = True
+    if not own:
+        raise FolderExists(
+            f"{path} is not empty and not a run folder: choose another (--force replaces run folders only)"
+        )
+    if not force:
+        raise FolderExists(f"{path} already holds a run: choose another folder, resume it, or replace it with --force")
+
+
+def _remove_own_files(path: Path) -> None:
+    for name in (*_OWN_FILES, *_ALONGSIDE):
+        (path / name).unlink(missing_ok=True)
+    checkpoints = path / "checkpoints"
+    if checkpoints.is_symlink():
+        checkpoints.unlink()
+    elif checkpoints.exists():
+        shutil.rmtree(checkpoints)
+
+
+@contextmanager
+def _said(path: Path) -> Iterator[None]:
+    """Turn what the system says into a FolderError that names the file."""
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        raise FolderError(f"{path}: {error}; what was written before is kept and readable") from error
+    except sqlite3.DatabaseError as error:
+        raise FolderError(f"{path} is damaged ({error}); {_ANEW}") from error
+    except OSError as error:
+        raise FolderError(f"{error.filename or path}: {error.strerror or error}") from error
+
+
+def plain(value: Any) -> Any:
+    """`value` as JSON can hold it: numpy's numbers and arrays as Python's, nan as None, infinities as text.
+
+    >>> plain({"a": np.float64("nan"), "b": (1, np.int64(2)), "c": math.inf})
+    {'a': None, 'b': [1, 2], 'c': 'inf'}
+    """
+    if isinstance(value, np.ndarray | np.generic):
+        value = value.tolist()
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [plain(item) for item in (sorted(value) if isinstance(value, set | frozenset) else value)]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None if math.isnan(value) else str(value)
+    return value if value is None or isinstance(value, bool | int | float | str) else str(value)
+
+
+def _json(value: Any) -> str:
+    return json.dumps(plain(value), ensure_ascii=False, allow_nan=False)
+
+
+def slug(text: str) -> str:
+    """`text` as the name of a file or folder: letters, digits, ``-``, ``_`` and ``.``, at most 100 bytes, never hidden.
+
+    >>> slug("Rennala or Ringmaster?"), slug("../../etc/passwd"), slug("Müller 10⁻³"), slug("..")
+    ('Rennala-or-Ringmaster', 'etc-passwd', 'Muller-10-3', 'unnamed')
+    """
+    letters = "".join(letter for letter in unicodedata.normalize("NFKD", text) if not unicodedata.combining(letter))
+    name = re.sub(r"\.{2,}", ".", re.sub(r"[^A-Za-z0-9_.-]+", "-", letters))
+    return name.strip("-.")[:100].rstrip("-.") or "unnamed"

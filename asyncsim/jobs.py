@@ -1,0 +1,265 @@
+"""What a worker can be asked to compute, and what comes back.
+
+A **job** is plain data: what to compute and at which point. It has a *cost* in gradients (each of
+them takes its own random time, and each has its own number m in the life of its worker) and a
+*size*, the numbers its answer sends to the server. The minibatch belongs to the problem: a minibatch
+gradient is one gradient and costs one draw of time.
+
+Sending a job makes it an **assignment** (who, when, the version of the point, the number of its
+first gradient); its answer is an **arrival**. Answers are lazy: in simulation a gradient is computed
+when it is read, so discarded work costs nothing. A gradient that was read is *used*; one that was
+never read is *discarded*; one that was read and rejected is discarded by `Arrival.discard`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from asyncsim.server import Server
+
+Point = np.ndarray
+
+
+class ProtocolError(ValueError):
+    """A method asked for what the rules of the server forbid; nothing has changed."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, eq=False)
+class Gradient:
+    """`count` stochastic gradients at x, shape (d,); the answer's `gradient` is their mean.
+
+    Each of the `count` gradients is one draw of the worker's compute time.
+
+    >>> Gradient(np.zeros(3), count=2).cost
+    2
+    """
+
+    x: Point
+    count: int = 1
+
+    @property
+    def cost(self) -> int:
+        return self.count
+
+    @property
+    def size(self) -> int:
+        return int(self.x.size)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, eq=False)
+class ComponentGradient:
+    """∇f_j(x), the gradient of one component j of a finite sum; cost 1."""
+
+    x: Point
+    j: int
+
+    @property
+    def cost(self) -> int:
+        return 1
+
+    @property
+    def size(self) -> int:
+        return int(self.x.size)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, eq=False)
+class GradientDifference:
+    """∇f_j(x) − ∇f_j(y) on the same component j; cost 2, as both gradients are computed.
+
+    Its version is that of x, the point it is made for.
+    """
+
+    x: Point
+    y: Point
+    j: int
+
+    @property
+    def cost(self) -> int:
+        return 2
+
+    @property
+    def size(self) -> int:
+        return int(self.x.size)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, eq=False)
+class LocalSteps:
+    """K local steps z ← z − γ_j g_j from z = x, with one stepsize or K of them; cost K.
+
+    The answer has `end_point` (z after the steps), `gradient_sum` (Σ g_j) and `steps`.
+    """
+
+    x: Point
+    K: int
+    stepsizes: float | Sequence[float]
+
+    @property
+    def cost(self) -> int:
+        return self.K
+
+    @property
+    def size(self) -> int:
+        return int(self.x.size)
+
+    def stepsize(self, j: int) -> float:
+        """The stepsize of local step j = 0…K−1."""
+        return self.stepsizes if isinstance(self.stepsizes, int | float) else float(self.stepsizes[j])
+
+
+Job = Gradient | ComponentGradient | GradientDifference | LocalSteps
+JOBS = (Gradient, ComponentGradient, GradientDifference, LocalSteps)
+
+
+class Assignment:
+    """A job on its way: sent to a worker and not yet back. Made by the server, timed by the engine.
+
+    Times are seconds of the engine's clock: the downlink takes `sent` → `computing_from`, computing
+    → `computing_to`, the uplink → `arrives`. `draws` are the compute times of its gradients.
+    """
+
+    __slots__ = (
+        "arrives", "at_deadline", "computing_from", "computing_to", "deadline", "done", "draws", "job", "live", "m",
+        "number", "outcome", "sent", "version", "worker",
+    )  # fmt: skip
+
+    def __init__(self, worker: int, job: Job, version: int, m: int, number: int, sent: float) -> None:
+        self.worker = worker
+        self.job = job
+        self.version = version  # the k at which the job's point was made
+        self.m = m  # number of its first gradient in the life of its worker
+        self.number = number  # order of dispatch
+        self.sent = sent
+        self.deadline: float | None = None  # seconds after `sent`
+        self.at_deadline = "drop"
+        self.live = True
+        self.done = job.cost  # gradients in the answer; fewer after a deadline or a stop that keeps
+        self.outcome = 0  # log.ARRIVED
+
+    def __repr__(self) -> str:
+        return f"<assignment #{self.number}: {type(self.job).__name__} of version {self.version} at worker {self.worker}>"
+
+
+class InFlight:
+    """An assignment as a method sees it: who computes what, and how old its point is by now."""
+
+    __slots__ = ("delay", "job", "worker")
+
+    def __init__(self, worker: int, job: Job, delay: int) -> None:
+        self.worker = worker
+        self.job = job
+        self.delay = delay
+
+
+@dataclasses.dataclass(frozen=True)
+class TimerFired:
+    """What `receive` returns when a timer of the method fires."""
+
+    name: str
+
+
+class Arrival:
+    """The answer of a worker.
+
+    Attributes
+    ----------
+    worker : int, 0…n−1
+    job : the job it was sent; `server.send(worker, arrival.job)` means "go on from the point you hold"
+    delay : int ≥ 0, iterations made since its point was made, at the moment of its arrival
+    compute_times : tuple of seconds, one a gradient
+    count : gradients in the answer
+    timed_out : True when a deadline ended it
+    gradient : (d,) array, the mean of its gradients; reading it makes them *used*
+    end_point, gradient_sum, steps : for `LocalSteps`
+    """
+
+    __slots__ = ("_answer", "_assignment", "_discarded", "_server", "_used", "delay", "worker")
+
+    def __init__(self, server: Server, assignment: Assignment, delay: int) -> None:
+        self._server = server
+        self._assignment = assignment
+        self._answer: Any = None
+        self._used = False
+        self._discarded = False
+        self.worker = assignment.worker
+        self.delay = delay
+
+    @property
+    def job(self) -> Job:
+        return self._assignment.job
+
+    @property
+    def compute_times(self) -> tuple[float, ...]:
+        return tuple(self._assignment.draws[: self._assignment.done])
+
+    @property
+    def count(self) -> int:
+        return self._assignment.done
+
+    steps = count
+
+    @property
+    def timed_out(self) -> bool:
+        return self._assignment.outcome == _TIMED_OUT
+
+    @property
+    def gradient(self) -> np.ndarray:
+        if isinstance(self._assignment.job, LocalSteps):
+            raise ProtocolError(
+                f"the answer of worker {self.worker} is of LocalSteps: read end_point, gradient_sum or steps, not gradient"
+            )
+        answer: np.ndarray = self._read()
+        return answer
+
+    @property
+    def end_point(self) -> np.ndarray:
+        return self._local()[0]
+
+    @property
+    def gradient_sum(self) -> np.ndarray:
+        return self._local()[1]
+
+    def discard(self) -> None:
+        """Reject it: its gradients count as discarded from now on, whether they were read or not."""
+        if not self._discarded:
+            self._discarded = True
+            self._server._discard(self)
+
+    def _read(self) -> Any:
+        if self._answer is None:
+            self._answer = self._server._read((self,))[0]
+        return self._answer
+
+    def _local(self) -> tuple[np.ndarray, np.ndarray]:
+        if not isinstance(self._assignment.job, LocalSteps):
+            raise ProtocolError(f"the answer of worker {self.worker} is of {type(self.job).__name__}: read gradient")
+        answer: tuple[np.ndarray, np.ndarray] = self._read()
+        return answer
+
+    def __repr__(self) -> str:
+        return f"<arrival from worker {self.worker}: {type(self.job).__name__}, delay {self.delay}>"
+
+
+_TIMED_OUT = 4  # log.TIMED_OUT; jobs are below the log
+
+
+def total(arrivals: Sequence[Arrival]) -> np.ndarray:
+    """The sum of all gradients of the arrivals, shape (d,), evaluated together, added in the order given.
+
+    An arrival that a deadline left without a gradient adds nothing.
+    """
+    if not arrivals:
+        raise ProtocolError("total([]): there is nothing to add; collect at least one arrival first")
+    return arrivals[0]._server._total(arrivals)
+
+
+def mean(arrivals: Sequence[Arrival]) -> np.ndarray:
+    """The plain mean of all gradients of the arrivals, shape (d,), evaluated together."""
+    gradients = sum(arrival.count for arrival in arrivals)
+    if gradients == 0:
+        raise ProtocolError("mean(…): these arrivals hold no gradient; collect at least one first")
+    return total(arrivals) / gradients

@@ -1,0 +1,290 @@
+"""What happened, event by event: hashed, counted, and kept as far as asked.
+
+Two streams of rows, each in order of time. *Ends*: one row for each assignment that ended, with the
+times of its way. *Marks*: what the server did (a gradient used or discarded, a step, a timer). The
+hot path appends numbers to a list; all counting is done on arrays, a few thousand rows at once.
+
+The event hash chains blake2b over the first five columns (time, worker, m, kind, k) of each stream,
+in blocks of 4096 rows, and joins the two chains at the end. Blocks of a fixed size make the hash
+independent of when the log was flushed, checkpointed or resumed.
+
+Always kept, bounded: counts per worker, the full histogram of delays, and the rows of up to 40
+workers in three windows (the first rows, some in the middle, the last). Where the middle will be is
+not known while the run goes on, so a window is opened each time the number of ends has grown by
+half, and the one that lies nearest to the middle in the end is kept.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from asyncsim.jobs import Assignment
+from asyncsim.result import KINDS
+
+ARRIVED, USED, DISCARDED, STOPPED, TIMED_OUT, LOST, STEP, TIMER = range(len(KINDS))
+
+# columns of the two streams; the first five are hashed
+ENDS = ("time", "worker", "m", "kind", "k", "version", "sent", "computing_from", "computing_to", "done", "cost")
+MARKS = ("time", "worker", "m", "kind", "k", "delay", "gradients")
+TIME, WORKER, M, KIND, K, VERSION, SENT, COMPUTING_FROM, COMPUTING_TO, DONE, COST = range(len(ENDS))
+DELAY, GRADIENTS = range(5, len(MARKS))
+IN_FLIGHT = -1  # no kind of an end: still going on when a window was full
+
+BLOCK = 4096
+SHOWN_WORKERS = 40
+WINDOW = 2400  # ends in a window
+
+Rows = np.ndarray
+
+
+class Chain:
+    """blake2b over a stream of rows, in blocks of fixed size; it can be stopped and taken up."""
+
+    def __init__(self) -> None:
+        self.digest = b""
+        self.rest = np.empty((0, 5))
+
+    def add(self, rows: Rows) -> None:
+        rows = np.concatenate([self.rest, rows[:, :5]])
+        whole = len(rows) - len(rows) % BLOCK
+        for start in range(0, whole, BLOCK):
+            self.digest = hashlib.blake2b(self.digest + rows[start : start + BLOCK].tobytes(), digest_size=16).digest()
+        self.rest = rows[whole:]
+
+    def result(self) -> bytes:
+        return hashlib.blake2b(self.digest + self.rest.tobytes(), digest_size=16).digest()
+
+
+class Window:
+    """The rows of the shown workers from one moment on, until it is full."""
+
+    def __init__(self, opened_at: int) -> None:
+        self.opened_at = opened_at  # how many assignments had ended
+        self.ends = _NO_ENDS
+        self.marks = np.empty((0, len(MARKS)))
+        self.flying = _NO_ENDS  # what was going on when it was full
+
+    @property
+    def full(self) -> bool:
+        return len(self.ends) == WINDOW
+
+    def add(self, ends: Rows, marks: Rows, flying: Rows) -> None:
+        if not self.full and len(ends):
+            taken = WINDOW - len(self.ends)
+            self.ends = np.concatenate([self.ends, ends[:taken]])
+            if self.full:
+                self.cut(np.concatenate([ends[taken:], flying]), at=self.ends[-1, TIME])
+        # gradients are read after they arrive, perhaps much later: more room for marks
+        if len(self.ends):
+            since = marks[marks[:, TIME] >= self.ends[0, TIME]]
+            self.marks = np.concatenate([self.marks, since[: 2 * WINDOW - len(self.marks)]])
+
+    def cut(self, later: Rows, at: float) -> None:
+        """End the window at this time; of what ended later, keep what was going on by then."""
+        self.flying = later[later[:, SENT] < at].copy()
+        for column in (TIME, COMPUTING_FROM, COMPUTING_TO):
+            self.flying[:, column] = np.minimum(self.flying[:, column], at)
+        self.flying[:, KIND] = IN_FLIGHT
+
+
+_NO_ENDS = np.empty((0, len(ENDS)))
+
+
+class Log:
+    """Events of one run, for `n` workers.
+
+    `keep(ends, marks)` receives every row when all events are to be kept.
+    """
+
+    def __init__(self, n: int, keep: Callable[[Rows, Rows], None] | None = None) -> None:
+        self.n = n
+        self.in_flight: Callable[[int], Assignment | None] = lambda worker: None  # set by the server
+        self._keep = keep
+        self._ends: list[float] = []
+        self._marks: list[float] = []
+        self._chains = {"ends": Chain(), "marks": Chain()}
+        self._ended = 0
+        self._marked = 0
+        self.arrived = np.zeros(n, np.int64)
+        self.used = np.zeros(n, np.int64)
+        self.stopped = np.zeros(n, np.int64)
+        self.timed_out = np.zeros(n, np.int64)
+        self.lost = np.zeros(n, np.int64)
+        self.busy_seconds = np.zeros(n)
+        self.compute_seconds = np.zeros(n)
+        self._delays_used = np.zeros(1, np.int64)
+        self._delays_arrived = np.zeros(1, np.int64)
+        self.shown = np.unique(np.linspace(0, n - 1, min(n, SHOWN_WORKERS)).round().astype(np.int64))
+        self._is_shown = np.zeros(n, bool)
+        self._is_shown[self.shown] = True
+        self._first = Window(0)
+        self._middles: list[Window] = []
+        self._last = Window(0)
+        self._next_middle = WINDOW
+
+    # ---- the hot path
+
+    def ended(self, a: Assignment, time: float, k: int) -> None:
+        """An assignment ended: arrived, stopped, timed out or lost."""
+        self._ends.extend(_row(a, time, k))
+        if len(self._ends) >= BLOCK * 11:
+            self.flush()
+
+    def mark(self, time: float, worker: int, m: int, kind: int, k: int, delay: int, gradients: int) -> None:
+        """The server did something with a gradient, or made a step, or a timer fired."""
+        self._marks.extend((time, worker, m, kind, k, delay, gradients))
+        if len(self._marks) >= 4 * BLOCK * 7:
+            self.flush()
+
+    # ---- by blocks
+
+    def flush(self) -> None:
+        """Count and hash what was appended since the last time."""
+        ends = np.array(self._ends, np.float64).reshape(-1, len(ENDS))
+        marks = np.array(self._marks, np.float64).reshape(-1, len(MARKS))
+        self._ends.clear()
+        self._marks.clear()
+        self._chains["ends"].add(ends)
+        self._chains["marks"].add(marks)
+        self._count_ends(ends)
+        self._count_marks(marks)
+        self._show(ends, marks)
+        self._ended += len(ends)
+        self._marked += len(marks)
+        if self._keep is not None:
+            self._keep(ends, marks)
+
+    def _count_ends(self, ends: Rows) -> None:
+        if not len(ends):
+            return
+        workers = ends[:, WORKER].astype(np.int64)
+        kinds = ends[:, KIND]
+        done, cost = ends[:, DONE], ends[:, COST]
+        undone = cost - done
+        self.arrived += self._sums(workers, done)
+        self.stopped += self._sums(workers, undone * (kinds == STOPPED))
+        self.timed_out += self._sums(workers, undone * (kinds == TIMED_OUT))
+        self.lost += self._sums(workers, undone * (kinds == LOST))
+        computing = ends[:, COMPUTING_TO] - ends[:, COMPUTING_FROM]
+        self.busy_seconds += np.bincount(workers, computing, self.n)
+        self.compute_seconds += np.bincount(workers, computing * (done == cost), self.n)
+        self._delays_arrived = _add_counts(self._delays_arrived, ends[:, K] - ends[:, VERSION], done)
+
+    def _count_marks(self, marks: Rows) -> None:
+        read = marks[(marks[:, KIND] == USED) | (marks[:, KIND] == DISCARDED)]
+        if len(read):
+            gradients = np.where(read[:, KIND] == USED, read[:, GRADIENTS], -read[:, GRADIENTS])
+            self.used += self._sums(read[:, WORKER].astype(np.int64), gradients)
+            self._delays_used = _add_counts(self._delays_used, read[:, DELAY], gradients)
+
+    def _sums(self, workers: np.ndarray, gradients: np.ndarray) -> np.ndarray:
+        return np.bincount(workers, gradients, self.n).astype(np.int64)
+
+    def _show(self, ends: Rows, marks: Rows) -> None:
+        shown_ends = self._is_shown[ends[:, WORKER].astype(np.int64)]
+        about_gradients = marks[marks[:, WORKER] >= 0]
+        shown_marks = about_gradients[self._is_shown[about_gradients[:, WORKER].astype(np.int64)]]
+        while self._ended + len(ends) > self._next_middle:
+            self._middles.append(Window(self._next_middle))
+            self._next_middle += max(WINDOW, self._next_middle // 2)
+        flying = self.flying()
+        for window in (self._first, *self._middles):
+            later = np.arange(self._ended, self._ended + len(ends)) >= window.opened_at
+            window.add(ends[shown_ends & later], shown_marks, flying)
+        # windows that began before a third of the way are behind the middle for good
+        self._middles = [w for w in self._middles if w.opened_at >= (self._ended + len(ends)) // 3]
+        self._last.ends = np.concatenate([self._last.ends, ends[shown_ends]])[-WINDOW:]
+        self._last.marks = np.concatenate([self._last.marks, shown_marks])[-2 * WINDOW :]
+
+    def flying(self) -> Rows:
+        """What the shown workers are doing now, as rows of ends that have not come."""
+        found = [self.in_flight(int(worker)) for worker in self.shown]
+        rows = [_row(a, np.inf, 0) for a in found if a is not None]
+        return np.array(rows, np.float64).reshape(-1, len(ENDS))
+
+    # ---- reading
+
+    def totals(self) -> dict[str, int]:
+        """Gradients so far, over all workers: arrived, used, stopped, timed_out, lost."""
+        self.flush()
+        return {name: int(getattr(self, name).sum()) for name in ("arrived", "used", "stopped", "timed_out", "lost")}
+
+    def lengths(self) -> dict[str, int]:
+        """How many rows were kept so far, where every event is kept."""
+        self.flush()
+        return {} if self._keep is None else {"assignments": self._ended, "marks": self._marked}
+
+    def delays(self) -> np.ndarray:
+        """(r, 3): delay, gradients used at this delay, gradients arrived at this delay."""
+        self.flush()
+        size = max(len(self._delays_used), len(self._delays_arrived))
+        used, arrived = _padded(self._delays_used, size), _padded(self._delays_arrived, size)
+        rows = np.stack([np.arange(size), used, arrived], axis=1)
+        return rows[(used != 0) | (arrived != 0)]
+
+    def windows(self, now: float) -> list[Window]:
+        """The first, the middle and the last window; fewer when the run was short. The last ends now."""
+        self.flush()
+        if not self._first.full:
+            self._first.cut(self.flying(), now)
+            return [self._first]
+        self._last.cut(self.flying(), now)
+        middle = min(self._middles, key=lambda window: abs(window.opened_at - self._ended // 2), default=None)
+        return [self._first, *([middle] if middle is not None and middle.full else []), self._last]
+
+    def event_hash(self) -> str:
+        """The hash of all events so far, 32 hexadecimal digits."""
+        self.flush()
+        joined = self._chains["ends"].result() + self._chains["marks"].result()
+        return hashlib.blake2b(joined, digest_size=16).hexdigest()
+
+    # ---- taking a run up again
+
+    _COUNTS = (
+        "arrived", "used", "stopped", "timed_out", "lost", "busy_seconds", "compute_seconds", "_delays_used",
+        "_delays_arrived", "_ended", "_marked", "_next_middle",
+    )  # fmt: skip
+
+    def snapshot(self) -> dict[str, Any]:
+        """All of it, for a checkpoint."""
+        self.flush()
+        return {
+            "counts": {name: getattr(self, name) for name in self._COUNTS},
+            "chains": {name: [chain.digest.hex(), chain.rest] for name, chain in self._chains.items()},
+            "windows": [[w.opened_at, w.ends, w.marks, w.flying] for w in (self._first, self._last, *self._middles)],
+        }
+
+    def restore(self, snapshot: dict[str, Any]) -> None:
+        """Become the log that wrote `snapshot`."""
+        for name, value in snapshot["counts"].items():
+            setattr(self, name, value)
+        for name, (digest, rest) in snapshot["chains"].items():
+            self._chains[name].digest = bytes.fromhex(digest)
+            self._chains[name].rest = rest
+        windows = []
+        for opened_at, ends, marks, flying in snapshot["windows"]:
+            window = Window(opened_at)
+            window.ends, window.marks, window.flying = ends, marks, flying
+            windows.append(window)
+        self._first, self._last, *self._middles = windows
+
+
+def _row(a: Assignment, time: float, k: int) -> tuple[float, ...]:
+    return (
+        time, a.worker, a.m, a.outcome, k, a.version, a.sent, a.computing_from, a.computing_to, a.done, a.job.cost,
+    )  # fmt: skip
+
+
+def _padded(counts: np.ndarray, size: int) -> np.ndarray:
+    return counts if len(counts) >= size else np.concatenate([counts, np.zeros(size - len(counts), counts.dtype)])
+
+
+def _add_counts(counts: np.ndarray, delays: np.ndarray, gradients: np.ndarray) -> np.ndarray:
+    added = np.bincount(delays.astype(np.int64), gradients).astype(np.int64)
+    grown = _padded(counts, len(added)).copy()
+    grown[: len(added)] += added
+    return grown

@@ -1,0 +1,51 @@
+"""Hero SGD: one worker does it all."""
+
+from typing import Literal
+
+import numpy as np
+
+from asyncsim.jobs import Gradient
+from asyncsim.parameters import Stepsize, Whole, parameters
+from asyncsim.server import Server
+from asyncsim.theory import Knowledge, batch_stepsize
+
+
+@parameters
+class HeroSGD:
+    """Hero SGD: plain SGD on one worker, the others idle.
+
+    The m = 1 end of the bounds of Tyurin & Richtárik 2023 (arXiv:2305.12387); by this name in the study of
+    Local SGD's time complexity (arXiv:2509.23207). The hero computes a gradient at x^k, the server steps,
+    the hero goes on at x^{k+1}: every delay is 0.
+
+    Parameters:
+        stepsize: γ of one gradient. "theory": min{1/L, ε/(2Lσ²)}.
+        worker: the hero, 0…n−1. "theory" takes the one with the least mean time of a gradient.
+
+    When not to use it: where σ² is large against ε, so that averaging over many workers pays; it is best
+    when one worker is much faster than all others together, or when σ² = 0 and communication is dear.
+
+    >>> from asyncsim import Constant, Quadratic, Stop, Workers, simulate
+    >>> workers = Workers(2, [Constant(3.0), Constant(0.5)])
+    >>> run = simulate(HeroSGD(stepsize=0.5), Quadratic(10), workers, stop=Stop(time=10.0))
+    >>> run.parameters["worker"], run.iterations
+    (1, 20)
+    """
+
+    stepsize: Stepsize
+    worker: Whole | Literal["theory"] = "theory"
+
+    def run(self, server: Server) -> None:
+        while True:
+            server.send(self.worker, Gradient(server.x))
+            server.step(self.stepsize, server.receive().gradient)
+
+    def theory(self, knowledge: Knowledge) -> dict[str, float]:
+        found: dict[str, float] = {}
+        if self.worker == "theory":
+            (times,) = knowledge.need("mean_times")
+            found["worker"] = int(np.argmin(times))
+        if self.stepsize == "theory":
+            L, sigma2, epsilon = knowledge.need("L", "sigma2", "epsilon")
+            found["stepsize"] = batch_stepsize(L, sigma2, epsilon, S=1)
+        return found

@@ -1,0 +1,34 @@
+"""The report: one self-contained HTML file that shows which method got there first, and why.
+
+`write_report` is all that others need. The page is built by `asyncsim.report.page`, its data by
+`asyncsim.report.data`; neither they nor plotly are imported before a report is written.
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from asyncsim.result import Result
+
+__all__ = ["write_report"]
+
+
+def write_report(result: "Result", path: Path | str) -> Path:
+    """Write the report of `result` to `path`, one HTML file of about 5 MB, and return the path.
+
+    The file opens from disk and asks nothing of any network: charts, script and style are inside.
+    An OSError from writing (no such folder, disk full) is left to the caller. A file that is there
+    already is replaced in one step, so a reader never sees half a page.
+    """
+    from asyncsim.report.page import page
+
+    path = Path(path)
+    text = page(result)
+    unfinished = path.with_name(f".{path.name}.part")
+    try:
+        unfinished.write_text(text, encoding="utf-8", newline="\n")
+        unfinished.replace(path)
+    except OSError:
+        unfinished.unlink(missing_ok=True)
+        raise
+    return path

@@ -1,0 +1,148 @@
+"use strict";
+// Curves, histograms of delays and the workers' shares, drawn by plotly from the page's data.
+
+(() => {
+  const { page, shown, onChange, colour, faint, style, number, choice } = asyncsim;
+  const config = { responsive: true, displaylogo: false, displayModeBar: "hover",
+    modeBarButtonsToRemove: ["lasso2d", "select2d", "autoScale2d", "zoomIn2d", "zoomOut2d"] };
+
+  // Range and ticks of an axis. A logarithmic one has ticks at whole decades, or 1-2-5 where it has less than two.
+  const axis = (title, log, values, more = {}) => {
+    const look = { title: { text: title, standoff: 6, font: { size: 12.5 } }, type: log ? "log" : "linear", gridcolor: colour("grid"),
+      zeroline: false, linecolor: colour("line"), tickcolor: colour("line"), ticks: "outside", ticklen: 4, automargin: true,
+      tickfont: { size: 11.5 }, exponentformat: "power", nticks: 7, ...more };
+    if (!log) return { ...look, rangemode: "normal", separatethousands: true };
+    const positive = values.filter((value) => value !== null && value > 0);
+    if (!positive.length) return look;
+    const low = Math.log10(positive.reduce((a, b) => Math.min(a, b))), high = Math.log10(positive.reduce((a, b) => Math.max(a, b)));
+    const room = Math.max(0.05, 0.04 * (high - low)), range = [low - room, high + room];
+    // plotly writes powers a quarter larger than it was asked to
+    if (high - low > 1.6) return { range, ...look, tickfont: { size: 9.4 } };
+    const ticks = [];
+    for (let power = Math.floor(range[0]); power <= range[1]; power++) {
+      for (const factor of high - low > 1 ? [1, 3] : high - low > 0.4 ? [1, 2, 5] : [1, 1.5, 2, 3, 4, 5, 6, 7, 8, 9]) ticks.push(factor * 10 ** power);
+    }
+    return { range, ...look, tickvals: ticks, ticktext: ticks.map((tick) => number(tick) + (more.ticksuffix || "")) };
+  };
+
+  const layout = (x, y, more = {}) => ({
+    xaxis: x, yaxis: y, showlegend: false, margin: { l: 10, r: 12, t: 10, b: 10 }, paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
+    font: { family: getComputedStyle(document.body).fontFamily, color: colour("muted"), size: 12 }, hovermode: "closest", dragmode: "zoom",
+    hoverlabel: { bgcolor: colour("panel"), bordercolor: colour("line"), font: { color: colour("ink"), size: 12 }, align: "left", namelength: -1 },
+    modebar: { bgcolor: "rgba(0,0,0,0)", color: colour("muted"), activecolor: colour("ink") }, ...more,
+  });
+
+  const draw = (place, traces, look, nothing) => {
+    const empty = !traces.some((trace) => trace.x.length);
+    place.classList.toggle("empty", empty);
+    if (empty) {
+      Plotly.purge(place);
+      place.textContent = nothing;
+      return;
+    }
+    if (!place.classList.contains("js-plotly-plot")) place.textContent = "";
+    Plotly.react(place, traces, look, config);
+  };
+
+  // -- curves --
+  const state = { quantity: choice("quantity", (value) => { state.quantity = value; curves(); }) };
+  state.x = choice("x-axis", (value) => { state.x = value; curves(); });
+  state.y = choice("y-axis", (value) => { state.y = value; curves(); });
+
+  const lines = (label, key, x, logs) => {
+    const line = page.curves[label][x][key];
+    const { colour: hue, dash } = style(label);
+    // what a logarithmic axis cannot show leaves a gap instead of a warning
+    const hide = (values, log) => (log ? values.map((value) => (value > 0 ? value : null)) : values);
+    const xs = hide(line.x, logs.x), ys = hide(line.median, logs.y);
+    const traces = [];
+    if (line.lower && line.x.length > 1) {
+      const low = hide(line.lower, logs.y), high = hide(line.upper, logs.y);
+      // a band needs both of its edges
+      const whole = xs.map((value, i) => i).filter((i) => xs[i] !== null && low[i] !== null && high[i] !== null);
+      const edge = { mode: "lines", line: { width: 0 }, hoverinfo: "skip", legendgroup: label };
+      traces.push({ ...edge, x: whole.map((i) => xs[i]), y: whole.map((i) => low[i]) });
+      traces.push({ ...edge, x: whole.map((i) => xs[i]), y: whole.map((i) => high[i]), fill: "tonexty", fillcolor: faint(hue, 0.16) });
+    }
+    const single = ys.filter((value) => value !== null).length < 2;
+    traces.push({ x: xs, y: ys, name: label, mode: single ? "markers" : "lines", line: { color: hue, dash, width: 2.2 }, marker: { color: hue, size: 8 },
+      legendgroup: label, text: line.x.map((value, i) => `${number(value)} → ${number(line.median[i])}`), hovertemplate: "<b>%{fullData.name}</b><br>%{text}<extra></extra>" });
+    return traces;
+  };
+
+  const target = (key, x, labels, logs) => {
+    if (!page.target || !(key in page.target)) return { shapes: [], annotations: [], traces: [] };
+    const level = page.target[key];
+    const at = logs.y ? Math.log10(level) : level;
+    const traces = x !== "time" ? [] : labels.filter((label) => page.reached[label] != null).map((label) => ({
+      x: [page.reached[label]], y: [level], mode: "markers", name: label, marker: { symbol: "diamond", size: 11, color: style(label).colour,
+        line: { color: colour("paper"), width: 1.5 } }, hovertemplate: `<b>%{fullData.name}</b><br>target after ${number(page.reached[label])} s<extra></extra>`,
+    }));
+    return {
+      traces,
+      shapes: [{ type: "line", xref: "paper", x0: 0, x1: 1, y0: level, y1: level, line: { color: colour("ink"), width: 1.2, dash: "dot" } }],
+      annotations: [{ xref: "paper", x: x === "time" ? 0 : 1, y: at, xanchor: x === "time" ? "left" : "right", yanchor: "top", text: `target ${number(level)}`, showarrow: false,
+        font: { size: 11.5, color: colour("ink") }, bgcolor: faint(colour("paper"), 0.75) }],
+    };
+  };
+
+  const curves = () => {
+    document.querySelectorAll("[data-curves]").forEach((place) => {
+      const x = place.dataset.curves, key = place.dataset.quantity || state.quantity;
+      const logs = { x: state.x === "log", y: state.y === "log" };
+      const labels = shown();
+      const traces = labels.flatMap((label) => lines(label, key, x, logs));
+      const goal = target(key, x, labels, logs);
+      const own = labels.map((label) => page.curves[label][x][key]);
+      const values = own.flatMap((line) => [line.median, line.lower || [], line.upper || []].flat()).concat(goal.shapes.length ? [page.target[key]] : []);
+      const y = axis("", logs.y, values);
+      const across = own.flatMap((line) => line.x), last = across.reduce((a, b) => Math.max(a, b), 0);
+      const look = layout(axis(page.axes[x], logs.x, across, logs.x || !last ? {} : { range: [0, 1.02 * last] }), y, { shapes: goal.shapes, annotations: goal.annotations });
+      draw(place, [...traces, ...goal.traces], look, labels.length ? "nothing was recorded" : "no method is chosen");
+      const caption = place.parentElement.querySelector("[data-quantity-name]");
+      if (caption) caption.textContent = page.quantities[key];
+    });
+  };
+
+  // -- delays --
+  const delays = () => document.querySelectorAll("[data-delays]").forEach((place) => {
+    const label = place.dataset.delays, table = page.delays[label];
+    place.closest("figure").classList.toggle("hidden", !shown().includes(label));
+    const centre = table.delay.map((delay) => delay + (table.width - 1) / 2);
+    const words = table.delay.map((delay, i) => `delay ${table.width > 1 ? `${delay} to ${delay + table.width - 1}` : delay}<br>`
+      + `${number(table.arrived[i], 7)} arrived, ${number(table.used[i], 7)} used`);
+    // a bar on a logarithmic axis stands on a half: one gradient is still seen
+    const bar = { x: centre, width: table.width * (table.delay.length > 40 ? 1 : 0.86), type: "bar", text: words, hovertemplate: "%{text}<extra></extra>", textposition: "none" };
+    const base = 0.5;
+    const from = table.used.map((value) => Math.max(value, base));
+    const traces = [
+      { ...bar, y: table.used.map((value) => (value > 0 ? value - base : null)), base, marker: { color: colour("used") } },
+      { ...bar, y: table.arrived.map((value, i) => (value > from[i] ? value - from[i] : null)), base: from,
+        marker: { color: colour("discarded"), pattern: { shape: "/", fgcolor: colour("discarded"), bgcolor: faint(colour("discarded"), 0.3), size: 5, solidity: 0.5 } } },
+    ];
+    const most = Math.log10(table.arrived.reduce((a, b) => Math.max(a, b), 1));
+    const last = table.delay.length ? table.delay[table.delay.length - 1] + table.width : 1;
+    const x = axis("delay (iterations)", false, [], { range: [-0.7, Math.max(last - 0.3, 3)], showgrid: false, nticks: 6, tickformat: ",d" });
+    const y = axis("", true, [], { range: [Math.log10(base), most + 0.15], dtick: Math.max(1, Math.ceil((most + 0.3) / 4)), tickfont: { size: 9.4 }, tickvals: undefined, ticktext: undefined });
+    draw(place, traces, layout(x, y, { barmode: "overlay", margin: { l: 10, r: 4, t: 6, b: 10 } }), "no gradient arrived");
+  });
+
+  // -- who contributed --
+  const shares = () => document.querySelectorAll("[data-shares]").forEach((place) => {
+    const labels = shown();
+    const traces = labels.map((label) => {
+      const { worker, time, share } = page.shares[label];
+      const { colour: hue, symbol } = style(label);
+      return { x: time, y: share.map((value) => (value === null ? null : 100 * value)), mode: "markers", name: label, type: "scatter",
+        marker: { color: faint(hue, 0.72), symbol, size: worker.length > 300 ? 5 : 7, line: { width: worker.length > 300 ? 0 : 0.6, color: colour("paper") } },
+        customdata: worker, hovertemplate: "<b>%{fullData.name}</b><br>worker %{customdata}: %{y:.3g} % of the used gradients<br>%{x:.4g} s a gradient<extra></extra>" };
+    });
+    const all = (key) => traces.flatMap((trace) => trace[key]);
+    draw(place, traces, layout(axis("mean compute time of a gradient (s)", true, all("x")), axis("", true, all("y"), { ticksuffix: " %", exponentformat: "none", nticks: 5 })),
+      labels.length ? "no gradient was used" : "no method is chosen");
+  });
+
+  const everything = () => { curves(); delays(); shares(); };
+  onChange(everything);
+  everything();
+})();

@@ -1,0 +1,301 @@
+"""What the page's scripts draw, as one blob of plain lists and numbers.
+
+Rules:
+1. Everything is shrunk here and nowhere else: curves to `POINTS` points, histograms to `BINS` bins,
+   dots to `DOTS` a method, intervals to `INTERVALS` in all. A page stays below 8 MB whatever was run.
+2. JSON knows neither NaN nor infinity. Both become null, and the page leaves a gap there.
+3. Curves of several seeds are put on one grid of record points. Between two record points a positive
+   quantity is interpolated in its logarithm, any other stays at the earlier value. A seed that has ended
+   counts with its last value, so the median reaches the target when the median seed does.
+4. Times of intervals are whole numbers of ticks, a tick being 2⁻²⁰ of the window. They are stored as
+   differences, which keeps them short, and whole numbers add up again without drift.
+"""
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from asyncsim.summary import summarise
+
+if TYPE_CHECKING:
+    from asyncsim.result import Result, Run
+
+POINTS = 240
+BINS = 100
+DISTINCT_DELAYS = 200
+DOTS = 1500
+INTERVALS = 120_000
+LANES = 40
+TIMELINE_SEEDS = 3
+TICKS = 2**20
+
+QUANTITIES = {
+    "squared_gradient_norm": "‖∇f(xᵏ)‖²",
+    "mean_squared_gradient_norm": "mean of ‖∇f(xᵏ)‖² over iterations",
+    "suboptimality": "f(xᵏ) − f*",
+    "value": "f(xᵏ)",
+    "iteration": "iteration k",
+    "gradients_used": "gradients used",
+}
+OF_THE_OBJECTIVE = ("squared_gradient_norm", "mean_squared_gradient_norm", "suboptimality", "value")
+OF_THE_CLOCK = ("iteration", "gradients_used")
+AXES = {"time": "simulated time (s)", "iteration": "iteration k"}
+
+Floats = NDArray[np.float64]
+Rows = NDArray[Any]
+
+
+def blob(result: "Result") -> dict[str, Any]:
+    """Everything the scripts draw; each part stands alone, in the order of `result.labels`."""
+    return {
+        "methods": list(result.labels),
+        "axes": AXES,
+        "quantities": {key: QUANTITIES[key] for key in quantities(result)},
+        "target": result.target,
+        "reached": {row.label: _number(row.time_to_target) for row in summarise(result)},
+        "curves": {label: curves(result, label) for label in result.labels},
+        "delays": {label: delays(result.of(label)) for label in result.labels},
+        "shares": {label: shares(result.of(label)) for label in result.labels},
+        "timeline": timeline(result),
+    }
+
+
+# -- curves ---------------------------------------------------------------------------------------
+
+
+def has_objective(result: "Result") -> bool:
+    """Whether there is an f to draw: a timing-only problem has dimension 0 and none."""
+    return result.problem.get("dimension") != 0
+
+
+def quantities(result: "Result") -> list[str]:
+    """What can be chosen for the vertical axis: what some run knows, f itself only where f* is unknown."""
+    if not has_objective(result):
+        return list(OF_THE_CLOCK)
+    known = [key for key in OF_THE_OBJECTIVE if any(np.isfinite(_column(run, key)).any() for run in result.runs)]
+    if "suboptimality" in known and "value" in known:
+        known.remove("value")
+    return known or list(OF_THE_CLOCK)
+
+
+def curves(result: "Result", label: str) -> dict[str, Any]:
+    """For each axis and quantity the median over seeds, with quartiles where there are seeds to have them."""
+    runs = result.of(label)
+    return {
+        axis: {key: merged([(_column(run, axis), _column(run, key)) for run in runs]) for key in quantities(result)}
+        for axis in AXES
+    }
+
+
+def merged(lines: Sequence[tuple[Floats, Floats]], points: int = POINTS) -> dict[str, list[float | None]]:
+    """Median and quartiles of several curves (x, y), on at most `points` of their own x (rule 3).
+
+    >>> x = np.array([0.0, 1.0, 2.0])
+    >>> merged([(x, 10.0**-x), (x, 10.0**-x)])["median"]
+    [1.0, 0.1, 0.01]
+    >>> merged([(x[:2], x[:2]), (x, x)])["upper"]
+    [0.0, 1.0, 1.75]
+    """
+    lines = [_cleaned(x, y) for x, y in lines]
+    lines = [(x, y) for x, y in lines if len(x)]
+    if not lines:
+        return {"x": [], "median": []}
+    grid = np.unique(np.concatenate([x for x, _ in lines]))
+    if len(grid) > points:
+        grid = grid[np.unique(np.linspace(0, len(grid) - 1, points).round().astype(int))]
+    values = np.stack([_at(grid, x, y) for x, y in lines])
+    # an infinite value has its place in the order; only the arithmetic between two of them warns
+    with np.errstate(invalid="ignore"):
+        lower, median, upper = np.quantile(values, [0.25, 0.5, 0.75], axis=0)
+    drawn = {"x": _short(grid), "median": _short(median)}
+    return drawn | {"lower": _short(lower), "upper": _short(upper)} if len(lines) > 1 else drawn
+
+
+def _cleaned(x: Floats, y: Floats) -> tuple[Floats, Floats]:
+    """Increasing x, the last value where several stand at one x, and what diverged as +inf."""
+    x, y = np.asarray(x, dtype=float), np.asarray(y, dtype=float)
+    here = np.isfinite(x)
+    x, y = x[here], y[here]
+    last = np.append(x[1:] > x[:-1], True) if len(x) else np.zeros(0, dtype=bool)
+    return x[last], np.where(np.isnan(y[last]), np.inf, y[last])
+
+
+def _at(grid: Floats, x: Floats, y: Floats) -> Floats:
+    """y at the points of `grid` (rule 3)."""
+    left = np.clip(np.searchsorted(x, grid, side="right") - 1, 0, len(x) - 1)
+    right = np.minimum(left + 1, len(x) - 1)
+    width = x[right] - x[left]
+    share = np.clip(np.divide(grid - x[left], width, out=np.zeros_like(grid), where=width > 0), 0, 1)
+    before, after = y[left], y[right]
+    smooth = (before > 0) & (after > 0) & np.isfinite(before) & np.isfinite(after) & (share > 0)
+    filled = np.where(smooth, before, 1.0), np.where(smooth, after, 1.0)
+    return np.where(smooth, np.exp((1 - share) * np.log(filled[0]) + share * np.log(filled[1])), before)
+
+
+def _column(run: "Run", key: str) -> Floats:
+    return np.asarray(run.curves.get(key, np.full(len(run.curves.get("time", ())), np.nan)), dtype=float)
+
+
+# -- delays and workers ---------------------------------------------------------------------------
+
+
+def delays(runs: Iterable["Run"]) -> dict[str, Any]:
+    """The histogram of delays over all seeds: `delay` is the first of `width` delays a bar stands for."""
+    tables = [np.asarray(run.delays, dtype=np.int64).reshape(-1, 3) for run in runs]
+    rows = np.concatenate(tables) if tables else np.zeros((0, 3), dtype=np.int64)
+    if not len(rows):
+        return {"delay": [], "width": 1, "used": [], "arrived": []}
+    largest = int(rows[:, 0].max())
+    width = 1 if len(np.unique(rows[:, 0])) <= DISTINCT_DELAYS else math.ceil((largest + 1) / BINS)
+    bars, place = np.unique(rows[:, 0] // width, return_inverse=True)
+    used, arrived = (np.bincount(place.ravel(), weights=rows[:, column]).astype(int) for column in (1, 2))
+    return {"delay": (bars * width).tolist(), "width": width, "used": used.tolist(), "arrived": arrived.tolist()}
+
+
+def shares(runs: Sequence["Run"]) -> dict[str, Any]:
+    """Per worker the mean compute time of its gradients that arrived and its share of the used ones, over all seeds.
+
+    `silent` counts the workers of whom nothing was used: a logarithmic axis has no place for them.
+    """
+    total = _totals(runs)
+    if total is None:
+        return {"worker": [], "time": [], "share": [], "silent": 0}
+    time = _mean_compute_time(total)
+    share = total["used"] / max(1, total["used"].sum())
+    shown = np.flatnonzero((total["used"] > 0) & np.isfinite(time))
+    silent = int((total["used"] == 0).sum())
+    if len(shown) > DOTS:
+        by_time = shown[np.argsort(time[shown], kind="stable")]
+        shown = np.sort(by_time[np.linspace(0, len(by_time) - 1, DOTS).astype(int)])
+    return {"worker": shown.tolist(), "time": _short(time[shown]), "share": _short(share[shown]), "silent": silent}
+
+
+def _totals(runs: Sequence["Run"]) -> dict[str, Rows] | None:
+    """Counts and seconds per worker over all seeds; a run that was killed before its end has none to add."""
+    whole = [run.workers for run in runs if len(run.workers["sent"]) == run.n]
+    return {key: np.sum([workers[key] for workers in whole], axis=0) for key in whole[0]} if whole else None
+
+
+def _mean_compute_time(total: dict[str, Rows]) -> Floats:
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.asarray(total["compute_seconds"] / (total["used"] + total["discarded"]), dtype=float)
+
+
+# -- the timeline ---------------------------------------------------------------------------------
+
+
+def timeline(result: "Result") -> dict[str, Any]:
+    """The intervals of the first seed of each method and of at most two more, as far as they fit.
+
+    `panels[label][seed]` is a list of the three windows (null where nothing was kept).
+    """
+    kept = timeline_seeds(result)
+    panels: dict[str, dict[str, Any]] = {label: {} for label in result.labels}
+    shown = [run for run in result.runs if run.seed in kept]
+    most = max(INTERVALS // max(1, 3 * len(shown)), 1)
+    for run in shown:
+        rows = _intervals(run)
+        panels[run.label][str(run.seed)] = [_window(rows[rows["window"] == window], window, most) for window in range(3)]
+    workers = {worker for run in shown for worker in _intervals(run)["worker"].tolist()}
+    return {
+        "seeds": [str(seed) for seed in kept],
+        # all panels show the same lanes, so that a worker a method never asks is seen to be idle
+        "workers": sorted(workers) if len(workers) <= LANES else [],
+        "panels": panels,
+        "speed": {label: _mean_times(result.of(label)) for label in result.labels},
+    }
+
+
+def windows(result: "Result") -> set[int]:
+    """Which of the three windows there are: a short run has only the first."""
+    return {window for run in result.runs for window in np.unique(_intervals(run)["window"]).tolist()} or {0}
+
+
+def timeline_seeds(result: "Result") -> list[int]:
+    """The seeds whose intervals the page holds: the first, and up to two more while there is room."""
+    kept: list[int] = []
+    room = INTERVALS
+    for seed in result.seeds[:TIMELINE_SEEDS]:
+        room -= sum(len(_intervals(run)) for run in result.runs if run.seed == seed)
+        if room < 0 and kept:
+            break
+        kept.append(seed)
+    return kept
+
+
+def _mean_times(runs: Sequence["Run"]) -> dict[str, float | None]:
+    """Mean compute time of the workers that have intervals: the timeline can be ordered by it."""
+    total = _totals(runs)
+    workers = np.unique(np.concatenate([_intervals(run)["worker"] for run in runs]))
+    if total is None or not len(workers):
+        return {}
+    times = _short(_mean_compute_time(total)[workers])
+    return {str(worker): time for worker, time in zip(workers.tolist(), times, strict=True)}
+
+
+def _intervals(run: "Run") -> Rows:
+    rows = run.intervals
+    # what has no beginning cannot be drawn; an end at infinity means the worker never came back
+    return rows[np.isfinite(rows["sent"])] if rows is not None and len(rows) else np.zeros(0, dtype=_NOTHING)
+
+
+_NOTHING = [("window", "i1"), ("worker", "i4"), ("sent", "f8")]
+
+
+def _window(rows: Rows, window: int, most: int) -> dict[str, Any] | None:
+    """One window of one run, packed (rule 4); at most `most` intervals, the earliest.
+
+    A window holds what ended in it. Before the first end of a later window some lanes are still empty because
+    nothing was kept, not because the worker was idle: the window starts there.
+    """
+    if not len(rows):
+        return None
+    moments = np.stack([rows[key] for key in ("sent", "computing_from", "computing_to", "ended")])
+    end = float(moments[3][np.isfinite(moments[3])].max(initial=float(rows["sent"].max())))
+    if len(rows) > most:
+        end = float(np.partition(rows["sent"], most)[most])
+        inside = rows["sent"] < end
+        if inside.any():
+            rows, moments = rows[inside][:most], moments[:, inside][:, :most]
+    # each moment lies between the one before and the end: what had not happened by the end is drawn up to it
+    moments = np.where(np.isfinite(moments), moments, end)
+    moments[1:] = np.minimum(moments[1:], max(end, float(moments[0].max())))
+    moments = np.maximum.accumulate(moments, axis=0)
+    start = 0.0 if window == 0 else float(min(moments[3].min(), end))
+    tick = (end - start) / TICKS or 1.0
+    order = np.lexsort((rows["m"], moments[0], rows["worker"]))
+    rows, ticks = rows[order], np.rint((moments[:, order] - start) / tick).astype(np.int64)
+    first = np.append(True, rows["worker"][1:] != rows["worker"][:-1])
+    workers, counts = np.unique(rows["worker"], return_counts=True)
+    gap = ticks[0] - np.where(first, 0, np.append(0, ticks[3][:-1]))
+    return {
+        "start": start, "end": end, "tick": tick,
+        "worker": workers.tolist(), "count": counts.tolist(),
+        "gap": _column_of(gap), "down": _column_of(ticks[1] - ticks[0]),
+        "compute": _column_of(ticks[2] - ticks[1]), "up": _column_of(ticks[3] - ticks[2]),
+        "outcome": "".join(map(str, rows["outcome"].tolist())),
+        "m": _column_of(_steps(rows["m"], first)), "k": _column_of(_steps(rows["k"], first)),
+        "delay": _column_of(np.maximum(rows["k"] - rows["version"], 0)),
+    }
+
+
+def _steps(column: NDArray[np.int64], first: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Differences to the row before, whole values where a worker's rows begin."""
+    return np.where(first, column, column - np.append(0, column[:-1]))
+
+
+def _column_of(column: NDArray[np.int64]) -> list[int] | int:
+    """A column as a list, or as the one number when all its entries are equal."""
+    return int(column[0]) if (column == column[0]).all() else column.tolist()
+
+
+def _number(value: float | None) -> float | None:
+    return float(value) if value is not None and math.isfinite(value) else None
+
+
+def _short(values: Any) -> list[float | None]:
+    """Five significant digits, null for what JSON cannot say."""
+    return [float(f"{value:.5g}") if math.isfinite(value) else None for value in np.asarray(values, dtype=float).tolist()]

@@ -1,0 +1,444 @@
+"""The page: sections of HTML over one blob of data.
+
+Rules:
+1. Nothing is asked of a network. Style, scripts and plotly's script are inside; the content security policy names
+   each script by its hash and forbids everything else, so a name that slipped through unescaped could still not run.
+2. What comes from a scenario goes through `escape` (text and attributes) or `embedded` (JSON in a script element).
+3. A section is a function `section(result) -> html`, in the order of `SECTIONS`; what it draws stands in the blob of
+   `asyncsim.report.data`, and a script finds its places by ``data-`` attributes. Numbers and words need no script.
+"""
+
+import base64
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from functools import cache
+from html import escape
+from importlib import resources
+from string import Template
+from typing import TYPE_CHECKING, Any
+
+from asyncsim import summary
+from asyncsim.report import data
+
+if TYPE_CHECKING:
+    from asyncsim.result import Result
+
+SCRIPTS = ("shared.js", "charts.js", "timeline.js")
+
+OUTCOMES = {
+    "used": "read by the method and applied",
+    "discarded": "arrived, but too old or too late to be read: computed for nothing",
+    "stopped": "called off by the server before it arrived",
+    "timed_out": "met its deadline before it arrived",
+    "lost": "its worker went away",
+    "in_flight": "still at work when the window or the run ended",
+}
+
+
+def page(result: "Result") -> str:
+    """The whole page as text."""
+    scripts = [plotly(), *map(asset, SCRIPTS)]
+    return Template(asset("template.html")).substitute(
+        policy=policy(scripts),
+        title=escape(f"{result.name}: asyncsim"),
+        style=asset("style.css"),
+        sections="\n".join(section(result) for section in SECTIONS),
+        data=embedded(data.blob(result)),
+        scripts="\n".join(f"<script>{script}</script>" for script in scripts),
+    )
+
+
+@cache
+def plotly() -> str:
+    """The script of the installed plotly, with nothing in it that would end a script element."""
+    from plotly.offline import get_plotlyjs
+
+    return str(get_plotlyjs()).replace("\r\n", "\n").replace("</script", "<\\/script").replace("<!--", "<\\!--")
+
+
+def asset(name: str) -> str:
+    """A file that lies beside this one, with line ends as a browser reads them (the hashes depend on it)."""
+    return resources.files("asyncsim.report").joinpath(name).read_text(encoding="utf-8").replace("\r\n", "\n")
+
+
+def policy(scripts: Iterable[str]) -> str:
+    """The content security policy under which these inline scripts run and nothing else does."""
+    hashes = (base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts)
+    allowed = " ".join(f"'sha256-{digest}'" for digest in hashes)
+    # plotly sets styles on elements and makes the picture that can be saved as a data: or blob: image
+    return (
+        f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; img-src data: blob:; "
+        "base-uri 'none'; form-action 'none'"
+    )
+
+
+def embedded(value: Any) -> str:
+    r"""JSON that may stand inside a script element, whatever its texts say.
+
+    >>> embedded({"name": "</script><!--"})
+    '{"name":"\\u003c/script\\u003e\\u003c!--"}'
+    """
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    for character in "<>&\u2028\u2029":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    # half of a surrogate pair cannot be written as UTF-8
+    return text.encode("utf-8", "replace").decode()
+
+
+# -- sections -------------------------------------------------------------------------------------
+
+
+def opening(result: "Result") -> str:
+    """The title, who got there first, and why."""
+    cause = summary.cause(result)
+    return f"""<header>
+<h1>{escape(result.name)} <small>{escape(subtitle(result))}</small></h1>
+<p class="sentence">{escape(summary.sentence(result))}</p>
+{f'<p class="cause">{escape(cause)}</p>' if cause else ""}
+</header>"""
+
+
+def subtitle(result: "Result") -> str:
+    """What was run, in a few words."""
+    problem, n = result.problem, max((run.n for run in result.runs), default=0)
+    parts = [counted(n, "worker"), counted(len(result.labels), "method"), counted(len(result.seeds), "seed")]
+    if problem.get("name") and data.has_objective(result):
+        parts.append(f"{problem['name']} in dimension {problem.get('dimension', '?')}")
+    elif not data.has_objective(result):
+        parts.append("timing only")
+    return " · ".join(parts)
+
+
+def numbers(result: "Result") -> str:
+    """The table, one row a method, the best first."""
+    headers, rows = summary.table(result)
+    verdict = summary.verdict(result)
+    winner = verdict.best if verdict.clear else None
+    head = "".join(f'<th scope="col">{escape(str(header))}</th>' for header in headers)
+    body = "\n".join(_row([str(cell) for cell in row], str(row[0]) == winner) for row in rows)
+    words = "Simulated seconds, wall-clock apart."
+    if len(result.seeds) > 1:
+        words = "Each number is the median over seeds, the largest delay that of all. " + words
+    if result.target:
+        words += (
+            " The time to the target is that of the first record point that met it; it may have been met since the record point"
+            " before, and that distance is the resolution."
+        )
+    return f"""<div class="scroll" tabindex="0" role="region" aria-label="Numbers of each method">
+<table><thead><tr>{head}</tr></thead>
+<tbody>
+{body}
+</tbody></table></div>
+<p class="note" style="margin-top:8px">{words}</p>"""
+
+
+def _row(cells: list[str], winner: bool) -> str:
+    badge = '<span class="badge">first</span>' if winner else ""
+    rest = "".join(f"<td>{escape(cell)}</td>" for cell in cells[1:])
+    return f'<tr{" class=winner" if winner else ""}><th scope="row">{escape(cells[0])}{badge}</th>{rest}</tr>'
+
+
+def outcomes(result: "Result") -> str:
+    """What became of a gradient, in words; only outcomes that occurred, and those everybody asks about."""
+    rows = "".join(
+        f'<li><span class="swatch {css(key)}"></span><span><b>{spoken(key)}</b>: {OUTCOMES[key]}</span></li>' for key in occurred(result)
+    )
+    return f"""<ul class="words">{rows}
+<li><span class="swatch idle"></span><span><b>idle</b>: the worker has nothing to do</span></li>
+<li><span class="swatch trip"></span><span><b>thin ends</b>: the point on its way to the worker, the gradient on its way back</span></li>
+</ul>"""
+
+
+def occurred(result: "Result") -> list[str]:
+    """The outcomes that the page explains."""
+    here = {key for run in result.runs for key in OUTCOMES if getattr(run, key)} | {"used", "discarded", "stopped"}
+    return [key for key in OUTCOMES if key in here]
+
+
+def key(result: "Result") -> str:
+    """The same without the words, for those who have scrolled on."""
+    swatches = "".join(f'<span><span class="swatch {css(outcome)}"></span>{spoken(outcome)}</span>' for outcome in [*occurred(result), "idle"])
+    return f'<div class="key">{swatches}</div>'
+
+
+def methods(result: "Result") -> str:
+    """One chip a method: the legend of all charts, and the choice of what they show."""
+    chips = "".join(
+        f'<label class="chip" style="--c:var(--m{i % 8})"><input type="checkbox" checked data-method>'
+        f"{_dash(i)}{escape(label)}</label>"
+        for i, label in enumerate(result.labels)
+    )
+    return f'<div class="bar chips" role="group" aria-label="Methods shown">{chips}</div>'
+
+
+def _dash(i: int) -> str:
+    # the same order of dashes and markers as in shared.js
+    pattern = ("", "6 4", "2 3", "6 3 2 3", "10 4", "10 3 2 3")[i % 6]
+    return (
+        f'<svg width="30" height="10" aria-hidden="true"><line x1="0" y1="5" x2="30" y2="5" stroke="currentColor" '
+        f'stroke-width="2.4" stroke-dasharray="{pattern}"/></svg>'
+    )
+
+
+def curves(result: "Result") -> str:
+    """What was reached, against simulated time and against iterations."""
+    keys = data.quantities(result)
+    if keys[0] in data.OF_THE_CLOCK:
+        places = "".join(_curve("time", f"{data.QUANTITIES[key]} against simulated time", key) for key in keys)
+        choices = choice("y-axis", "Vertical axis", {"linear": "linear", "log": "log"}, "linear")
+        words = "The problem has no objective: what can be compared is how many iterations and gradients fit into the time."
+        return _curves("How far each method gets", words, choices, places)
+    quantity = choice("quantity", "Quantity", {key: data.QUANTITIES[key] for key in keys}, keys[0])
+    places = _curve("time", '<span data-quantity-name></span> against simulated time') + _curve(
+        "iteration", '<span data-quantity-name></span> against iterations'
+    )
+    choices = quantity + choice("y-axis", "Vertical axis", {"log": "log y", "linear": "linear y"}, "log")
+    return _curves("Who gets there first", _how_drawn(result), choices, places)
+
+
+def _curves(title: str, words: str, choices: str, places: str) -> str:
+    choices += choice("x-axis", "Horizontal axis", {"linear": "linear x", "log": "log x"}, "linear")
+    return f"""<section><h2>{title}</h2><p class="note">{words}</p>
+<div class="bar">{choices}</div><div class="charts">{places}</div></section>"""
+
+
+def _curve(axis: str, title: str, quantity: str = "") -> str:
+    fixed = f' data-quantity="{quantity}"' if quantity else ""
+    return f'<figure><figcaption><h3>{title}</h3></figcaption><div class="chart" data-curves="{axis}"{fixed}></div></figure>'
+
+
+def _how_drawn(result: "Result") -> str:
+    words = "The seconds on the left are what you wait; iterations on the right are what theory counts."
+    if len(result.seeds) > 1:
+        words += (
+            f" Lines are medians over {len(result.seeds)} seeds, bands reach from the lower to the upper quartile. Between record points"
+            " curves are interpolated in the logarithm; a seed that has ended counts with its last value."
+        )
+    return words + (" A diamond marks when the target was reached." if result.target else "")
+
+
+WINDOWS = ("start of the run", "middle", "end")
+
+
+def lanes(result: "Result") -> str:
+    """The timeline of the workers, a panel a method."""
+    seeds = [str(seed) for seed in data.timeline_seeds(result)]
+    best_first = [method.label for method in summary.ranked(result)]
+    figures = "".join(
+        f'<figure><figcaption><h3>{escape(label)}</h3><span class="note">{escape(_spent(result, label))}</span></figcaption>'
+        f'<canvas data-lanes="{escape(label)}" role="img" aria-label="Timeline of the workers under {escape(label)}. {escape(_spent(result, label))}">'
+        f'</canvas><div class="hair"></div></figure>'
+        for label in best_first
+    )
+    windows = {str(window): words for window, words in enumerate(WINDOWS) if window in data.windows(result)}
+    choices = (
+        (choice("window", "Window", windows, next(iter(windows))) if len(windows) > 1 else "")
+        + (choice("seed", "Seed", {seed: f"seed {seed}" for seed in seeds}, seeds[0]) if len(seeds) > 1 else "")
+        + choice("order", "Order of workers", {"worker": "by number", "speed": "fastest on top"}, "worker")
+    )
+    keys = '<button type="button" data-zoom="out" aria-label="Zoom out">−</button><button type="button" data-zoom="in" aria-label="Zoom in">+</button>'
+    keys += '<button type="button" data-zoom="whole">whole window</button>'
+    return f"""<section class="timeline"><h2>What the workers did</h2>
+<p class="note">One lane a worker (number on the left{_up_to_40(result)}), all methods on the same scale of seconds. Drag to move; click, then turn the wheel
+to zoom; on the keyboard <kbd>←</kbd> <kbd>→</kbd> <kbd>+</kbd> <kbd>−</kbd>, <kbd>0</kbd> for the whole window. Point at an interval to read it.</p>
+<div class="bar">{choices}<span class="keys">{keys}</span></div>
+{key(result)}
+<div class="lanes" tabindex="0" role="group" aria-label="Timelines; arrows move, plus and minus zoom, 0 shows the whole window">{figures}</div>
+<div class="tip" role="status"></div></section>"""
+
+
+def _up_to_40(result: "Result") -> str:
+    return "; 40 of them were kept" if max((run.n for run in result.runs), default=0) > 40 else ""
+
+
+def _spent(result: "Result", label: str) -> str:
+    """How the gradients of a method ended, in per cent of those that ended."""
+    total = {key: sum(getattr(run, key) for run in result.of(label)) for key in OUTCOMES if key != "in_flight"}
+    ended = sum(total.values())
+    if not ended:
+        return "no gradient ended"
+    return ", ".join(f"{percent(count, ended)} {spoken(key)}" for key, count in total.items() if count or key == "used")
+
+
+def delays(result: "Result") -> str:
+    """The histogram of delays, a small chart a method."""
+    figures = "".join(
+        f'<figure><figcaption><h3>{escape(label)}</h3>{escape(_delays_in_words(result, label))}</figcaption>'
+        f'<div class="chart" data-delays="{escape(label)}"></div></figure>'
+        for label in result.labels
+    )
+    return f"""<section class="small"><h2>How old the gradients were</h2>
+<p class="note">Gradients by delay, the number of iterations made since the point they were computed at; the count is logarithmic, all seeds together.
+<span class="inline"><span class="swatch used"></span> used,</span>
+<span class="inline"><span class="swatch discarded"></span> arrived and not used.</span></p>
+<div class="charts small">{figures}</div></section>"""
+
+
+def _delays_in_words(result: "Result", label: str) -> str:
+    runs = result.of(label)
+    used = sum(int(run.delays[:, 1].sum()) for run in runs if len(run.delays))
+    if not used:
+        return "no gradient was used"
+    mean = sum(float(run.delays[:, 0] @ run.delays[:, 1]) for run in runs if len(run.delays)) / used
+    return f"used: mean {mean:.3g}, largest {max(run.largest_delay for run in runs)}"
+
+
+def contributors(result: "Result") -> str:
+    """Who contributed: each worker's share of the used gradients against its mean compute time."""
+    silent = [
+        f"{label} {count} of {runs[0].n}"
+        for label, runs in ((label, result.of(label)) for label in result.labels)
+        if (count := data.shares(runs)["silent"])
+    ]
+    words = "Each mark is a worker: its share of the gradients the method used, against its mean compute time, all seeds together."
+    if silent:
+        words += f" Workers of whom nothing was used are not drawn: {'; '.join(silent)}."
+    return f"""<section class="dots"><h2>Who contributed</h2><p class="note">{escape(words)}</p>
+<figure><div class="chart" data-shares></div></figure></section>"""
+
+
+def work(result: "Result") -> str:
+    """Where the work went: the outcomes of all gradients sent, a bar a method."""
+    rows = "".join(_work_of(result, label) for label in result.labels)
+    return f"""<section><h2>Where the work went</h2>
+<p class="note">All gradients the workers were asked for, by what became of them, all seeds together.</p>
+<div class="shares">{rows}</div></section>"""
+
+
+def _work_of(result: "Result", label: str) -> str:
+    runs = result.of(label)
+    total = {key: sum(getattr(run, key) for run in runs) for key in OUTCOMES}
+    sent = sum(total.values())
+    bars = "".join(
+        f'<span class="{css(key)}" style="flex:{count / sent:.6f} 1 0" title="{spoken(key)}: {count:,}"></span>' for key, count in total.items() if count
+    )
+    words = " · ".join(f"{spoken(key)} {percent(count, sent)} ({count:,})" for key, count in total.items() if count) or "no gradient was asked for"
+    return f'<div class="share"><h3>{escape(label)}</h3><div class="stack" aria-hidden="true">{bars}</div><p>{words}</p></div>'
+
+
+def provenance(result: "Result") -> str:
+    """How to read the page, the scenario, each run, and what it ran with."""
+    return f"""<section><h2>Behind the numbers</h2>
+<details><summary>How to read this page</summary>{READING}</details>
+<details><summary>Scenario</summary><pre>{escape(_scenario_text(result))}</pre></details>
+<details><summary>Runs</summary>{_runs(result)}</details>
+<details><summary>Versions and problem</summary>{_facts(result)}</details>
+</section>"""
+
+
+READING = """<p>All times are simulated seconds unless they say wall-clock. Every method met the same luck: the m-th gradient of a worker takes
+the same time and sees the same data whichever method asked for it, so a difference between methods is not a difference of dice.</p>
+<p><b>Curves.</b> The lower the sooner, the better. A method that wins against iterations and loses against seconds waits too long for each
+iteration; one that wins seconds and loses iterations makes many cheap, noisy steps.</p>
+<p><b>Timeline.</b> Look for empty lanes (workers that wait), hatched ones (gradients that were thrown away) and dotted ones (work that was called off).
+Where many intervals share a pixel, the column is divided among their outcomes, from the bottom up, and what stays empty on top was idle.</p>
+<p><b>Delays.</b> A gradient of delay 0 was computed at the current point. Old gradients point somewhere else; methods either damp them, discard them, or
+stop them before they are finished.</p>
+<p><b>Theory</b> bounds the mean of ‖∇f(xᵏ)‖² over iterations, which is why it can be chosen above the curves.</p>"""
+
+
+def _scenario_text(result: "Result") -> str:
+    return result.scenario_text or json.dumps(result.scenario, indent=2, ensure_ascii=False, default=str)
+
+
+def _runs(result: "Result") -> str:
+    heads = ("method", "seed", "ended", "iterations", "simulated s", "wall-clock s", "event hash")
+    rows = "".join(
+        f'<tr><th scope="row">{escape(run.label)}</th><td>{run.seed}</td><td class="text">{escape(run.reason or run.status)}</td>'
+        f"<td>{run.iterations:,}</td><td>{run.time:.6g}</td><td>{run.wall_seconds:.3g}</td><td class=mono>{escape(run.event_hash)}</td></tr>"
+        for run in result.runs
+    )
+    parameters = "".join(
+        f"<dt>{escape(label)}</dt><dd>{escape(_listed(result.of(label)[0].parameters))}</dd>" for label in result.labels
+    )
+    head = "".join(f"<th scope=col>{head}</th>" for head in heads)
+    return f"""<dl>{parameters}</dl><div class="scroll" tabindex="0" role="region" aria-label="Runs">
+<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>"""
+
+
+def _facts(result: "Result") -> str:
+    estimated = set(result.problem.get("estimated") or ())
+    facts: dict[str, Any] = {
+        f"problem {key}": f"{_shown(value)}{' (estimated)' if key in estimated else ''}"
+        for key, value in result.problem.items()
+        if key != "estimated" and value is not None
+    }
+    # the scenario stands above in its own words, and runs have their table
+    facts |= flat({key: value for key, value in result.manifest.items() if key not in ("scenario", "problem", "runs", "target")})
+    return "<dl>" + "".join(f"<dt>{escape(key)}</dt><dd>{escape(_shown(value))}</dd>" for key, value in facts.items()) + "</dl>"
+
+
+SECTIONS = (opening, numbers, outcomes, methods, curves, lanes, delays, contributors, work, provenance)
+
+
+# -- little helpers -------------------------------------------------------------------------------
+
+
+def choice(name: str, title: str, options: Mapping[str, str], chosen: str) -> str:
+    """A group of radio buttons that looks like one switch."""
+    buttons = "".join(
+        f'<label><input type="radio" name="{name}" value="{escape(value)}"{" checked" if value == chosen else ""} autocomplete="off">{escape(words)}</label>'
+        for value, words in options.items()
+    )
+    return f'<fieldset class="choice"><legend>{title}</legend>{buttons}</fieldset>'
+
+
+def flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested dicts as one, with words for keys.
+
+    >>> flat({"versions": {"numpy": "2"}, "seeds": [0, 1]})
+    {'versions numpy': '2', 'seeds': [0, 1]}
+    """
+    leaves: dict[str, Any] = {}
+    for key, value in tree.items():
+        name = f"{prefix}{str(key).replace('_', ' ')}"
+        leaves |= flat(value, f"{name} ") if isinstance(value, Mapping) else {name: value}
+    return leaves
+
+
+def counted(count: int, noun: str) -> str:
+    """
+
+    >>> counted(1, "seed"), counted(1000, "worker")
+    ('1 seed', '1,000 workers')
+    """
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def percent(count: float, total: float) -> str:
+    """A share in words that never rounds something to nothing or nearly all to all.
+
+    >>> percent(1, 3), percent(1, 10**6), percent(999_999, 10**6), percent(1, 1)
+    ('33 %', 'under 0.1 %', 'over 99.9 %', '100 %')
+    """
+    share = 100 * count / total
+    if 0 < share < 0.1:
+        return "under 0.1 %"
+    if 99.9 < share < 100:
+        return "over 99.9 %"
+    return f"{share:.2g} %" if share < 1 else f"{share:.3g} %" if 99 < share < 100 else f"{share:.0f} %"
+
+
+def css(outcome: str) -> str:
+    """The name of an outcome as a class of style.css."""
+    return outcome.replace("_", "-")
+
+
+def spoken(outcome: str) -> str:
+    """The name of an outcome as words."""
+    return outcome.replace("_", " ")
+
+
+def _listed(parameters: Mapping[str, Any]) -> str:
+    return ", ".join(f"{key} = {_shown(value)}" for key, value in parameters.items()) or "no parameters"
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, bool) or value is None:
+        return {True: "true", False: "false", None: "–"}[value]
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    if isinstance(value, list | tuple):
+        return ", ".join(map(_shown, value))
+    return str(value)

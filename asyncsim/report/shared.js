@@ -1,0 +1,40 @@
+"use strict";
+// What the page's scripts share: the data, which methods are shown, the colours in force, numbers as text.
+
+const asyncsim = (() => {
+  const page = JSON.parse(document.getElementById("data").textContent);
+  const listeners = [];
+  const DASHES = ["solid", "dash", "dot", "dashdot", "longdash", "longdashdot"];
+  const SYMBOLS = ["circle", "diamond", "square", "triangle-up", "x", "cross", "star", "triangle-down"];
+
+  const boxes = [...document.querySelectorAll("[data-method]")].filter((box) => box.type === "checkbox");
+  const shown = () => page.methods.filter((label, i) => boxes[i] === undefined || boxes[i].checked);
+  const changed = () => listeners.forEach((listener) => listener());
+  boxes.forEach((box) => box.addEventListener("change", changed));
+  window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", changed);
+
+  const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
+  const faint = (hex, alpha) => {
+    const [r, g, b] = [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16));
+    return `rgba(${r},${g},${b},${alpha})`;
+  };
+  const style = (label) => {
+    const i = page.methods.indexOf(label);
+    return { colour: colour(`m${i % 8}`), dash: DASHES[i % DASHES.length], symbol: SYMBOLS[i % SYMBOLS.length] };
+  };
+  const number = (value, digits = 4) => {
+    if (value === null || value === undefined) return "–";
+    const size = Math.abs(value);
+    if (size !== 0 && (size >= 1e6 || size < 1e-3)) return value.toExponential(2).replace("e+", "e").replace(/\.?0+e/, "e");
+    return String(Number(value.toPrecision(digits)));
+  };
+  // The value of a group of radio buttons, and a call when it changes.
+  const choice = (name, listener) => {
+    const buttons = [...document.querySelectorAll(`input[name="${name}"]`)];
+    buttons.forEach((button) => button.addEventListener("change", () => listener(button.value)));
+    const chosen = buttons.find((button) => button.checked);
+    return chosen ? chosen.value : null;
+  };
+
+  return { page, shown, onChange: (listener) => listeners.push(listener), colour, faint, style, number, choice };
+})();

@@ -1,0 +1,338 @@
+"""Running methods from Python: one run, or several methods on the same luck.
+
+`simulate` runs one method with one seed and returns its `Run`; `compare` runs several methods with
+several seeds and returns a `Result`, which shows a table, writes a report, exports. Neither needs a
+scenario, a folder or a registration: a method is any object with `run(server)`. Scenarios, run folders
+and resuming are in asyncsim/study.py, which comes through `execute` here too.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Literal, Protocol
+
+import numpy as np
+
+from asyncsim import log as log_
+from asyncsim.log import Log, Rows
+from asyncsim.methods import METHODS
+from asyncsim.problems import PROBLEMS, batch_matches_single, check_problem
+from asyncsim.record import TARGETS, Record, Recorder
+from asyncsim.result import EVENT, INTERVAL, OUTCOMES, Result, Run, events_in_order, unique_labels
+from asyncsim.server import EndOfRun, Server
+from asyncsim.simulation import Keeper, Simulation, Stop
+from asyncsim.streams import sequential
+from asyncsim.theory import Knowledge, resolved
+from asyncsim.times import Workers
+
+Target = Mapping[str, float]
+
+
+class Sink(Protocol):
+    """Where a run's growing tables go while it runs (a run folder's writer, or nothing)."""
+
+    def curve(self, row: Mapping[str, float]) -> None: ...
+    def assignments(self, rows: Rows) -> None: ...
+    def marks(self, rows: Rows) -> None: ...
+    def truncate(self, lengths: Mapping[str, int]) -> None: ...
+
+
+def simulate(
+    method: Any,
+    problem: Any,
+    workers: Workers,
+    *,
+    stop: Stop,
+    seed: int = 0,
+    target: Target | None = None,
+    record: Record | None = None,
+    label: str | None = None,
+) -> Run:
+    """Run one method on simulated workers until `stop`.
+
+    Parameters
+    ----------
+    method : any object with `run(server)`; parameters that say "theory" are resolved first
+    problem : any object with `dimension, x0, gradient(x, rng, worker)`
+    workers : how many, and the laws of their times
+    stop : when to end, e.g. ``Stop(time=100)``
+    seed : of all random times and gradients; equal seeds give all methods the same luck
+    target : {"squared_gradient_norm": ε} or {"suboptimality": ε}
+    record : how often to record, default about 200 points
+
+    Errors of the method's own code pass through; a run that diverges or stalls ends with that status.
+
+    >>> from asyncsim import Exponential, Quadratic, RennalaSGD
+    >>> workers = Workers(4, lambda worker: Exponential(1.0 + worker))
+    >>> run = simulate(RennalaSGD(stepsize=0.5, batch_size=3), Quadratic(20), workers, stop=Stop(time=50))
+    >>> run.status, run.curves["time"][-1].item()
+    ('finished', 50.0)
+    """
+    return execute(method, problem, workers, stop, seed, target, record or Record(), label or name_of(method))
+
+
+def compare(
+    methods: Sequence[Any] | Mapping[str, Any],
+    problem: Any,
+    workers: Workers,
+    *,
+    stop: Stop,
+    seeds: Iterable[int] = (0,),
+    target: Target | None = None,
+    record: Record | None = None,
+    name: str = "comparison",
+) -> Result:
+    """Run several methods with several seeds; `methods` is a list, or a dict label → method.
+
+    >>> from asyncsim import AsynchronousSGD, Constant, HeroSGD, Quadratic
+    >>> result = compare([AsynchronousSGD(0.2), HeroSGD(0.5)], Quadratic(20), Workers(4, Constant(1.0)),
+    ...                  stop=Stop(time=50), seeds=[0, 1])
+    >>> result
+    <Result comparison: 2 methods × 2 seeds>
+    """
+    named = (
+        dict(methods)
+        if isinstance(methods, Mapping)
+        else dict(zip(unique_labels([name_of(method) for method in methods]), methods, strict=True))
+    )
+    if not named:
+        raise ValueError("compare: no methods are given")
+    runs = tuple(
+        execute(method, problem, workers, stop, seed, target, record or Record(), label)
+        for label, method in named.items()
+        for seed in list(seeds)
+    )
+    return Result(name=name, runs=runs, target=dict(target) if target else None, problem=facts(problem))
+
+
+def execute(
+    method: Any,
+    problem: Any,
+    workers: Workers,
+    stop: Stop,
+    seed: int,
+    target: Target | None,
+    record: Record,
+    label: str,
+    *,
+    evaluation: str = "auto",
+    sink: Sink | None = None,
+    keeper: Keeper | None = None,
+    look: Callable[[Simulation], None] | None = None,
+    checkpoint: bytes | None = None,
+    on_error: Callable[[Exception], str] | None = None,
+) -> Run:
+    """One run, from its beginning or from a checkpoint; everything else in this file is built on it.
+
+    With `on_error`, an error of the method, a law or the problem ends the run as "failed", with what
+    `on_error` says of it; without, it passes through.
+    """
+    check(method, problem, workers, target)
+    method = resolved(method, knowledge(problem, workers, target))
+    events = _Events(sink) if record.events == "all" else None
+    log = Log(workers.n, events)
+    recorder = Recorder(problem, record, stop.time, target, sink.curve if sink is not None else None)
+    batched = evaluation_of(problem, evaluation) == "batched"
+    engine = Simulation(problem, workers, seed, stop, log, recorder, batched, keeper, look)
+    server = Server(engine, np.array(problem.x0), workers.n, sequential(seed, "method"), log)
+    try:
+        if checkpoint is None:
+            engine.bind(server)
+        else:
+            engine.resume(server, checkpoint, _classes(method))
+            if sink is not None:
+                sink.truncate({"curves": len(recorder.rows), **log.lengths()})
+        method.run(server)
+        over = EndOfRun("finished", "the method returned")
+    except EndOfRun as end:
+        over = end
+    except Exception as error:
+        if on_error is None:
+            raise
+        over = EndOfRun("failed", on_error(error))
+    if over.status != "failed":
+        recorder.take(engine.clock.now, server.k, server.x, log)
+    return _ended(label, method, seed, over, engine, server, log, recorder, events)
+
+
+def evaluation_of(problem: Any, asked: str) -> str:
+    """How gradients are evaluated: "batched" where the problem's `gradients` gives the bits of `gradient`, else "single"."""
+    if asked != "auto":
+        return asked
+    return "batched" if hasattr(problem, "gradients") and batch_matches_single(problem) else "single"
+
+
+def check(method: Any, problem: Any, workers: Any, target: Target | None) -> None:
+    """Refuse what cannot be run, with a ValueError that says what is needed."""
+    if isinstance(method, type):
+        raise ValueError(f"{method.__name__} is a class; give an object, {method.__name__}(…)")
+    if not callable(getattr(method, "run", None)):
+        raise ValueError(f"a method needs run(server); {type(method).__name__} has none")
+    check_problem(problem)
+    if not isinstance(workers, Workers):
+        raise ValueError(f"workers: Workers(count, compute_time) is needed, not {workers!r:.60}")
+    for name, limit in (target or {}).items():
+        if name not in TARGETS:
+            raise ValueError(f"target: {name!r} is unknown; allowed: {', '.join(TARGETS)}")
+        if not limit > 0:
+            raise ValueError(f"target: {name} = {limit!r}, but a number > 0 is needed")
+    if target and "suboptimality" in target and getattr(problem, "f_star", None) is None:
+        raise ValueError("target: suboptimality needs a problem with a known f*; use squared_gradient_norm")
+
+
+def name_of(method: Any) -> str:
+    """What a method is called: its name in the registry, its own `name`, or its class."""
+    for name, cls in METHODS.items():
+        if type(method) is cls:
+            return name
+    return str(getattr(method, "name", type(method).__name__))
+
+
+def parameters_of(method: Any) -> dict[str, Any]:
+    """The parameters of a method that is a dataclass; a method of another kind has none to show."""
+    if not dataclasses.is_dataclass(method):
+        return {}
+    return {field.name: getattr(method, field.name) for field in dataclasses.fields(method)}
+
+
+def knowledge(problem: Any, workers: Workers, target: Target | None) -> Knowledge:
+    """What the methods may be told before the run."""
+    estimated = set(getattr(problem, "estimated", ()))
+    if not workers.mean_times_exact:
+        estimated.add("mean_times")
+    return Knowledge(
+        n=workers.n,
+        mean_times=workers.mean_times(),
+        constant_times=all(t.constant is not None for t in (workers.compute_time, workers.uplink, workers.downlink)),
+        L=getattr(problem, "L", None),
+        sigma2=getattr(problem, "sigma2", None),
+        epsilon=(target or {}).get("squared_gradient_norm"),
+        estimated=frozenset(estimated),
+    )
+
+
+def facts(problem: Any) -> dict[str, Any]:
+    """What is known of a problem, for tables and the record."""
+    name = next((name for name, cls in PROBLEMS.items() if type(problem) is cls), type(problem).__name__)
+    constants = {key: getattr(problem, key, None) for key in ("L", "sigma2", "f_star")}
+    known = {key: None if value is None else float(value) for key, value in constants.items()}
+    found = {"name": name, "dimension": int(problem.dimension), **known, "estimated": sorted(getattr(problem, "estimated", ()))}
+    return found | ({"data_sha256": problem.data_sha256} if hasattr(problem, "data_sha256") else {})
+
+
+def _classes(method: Any) -> dict[str, type]:
+    # the method's own module is already imported; nothing is imported by a name in a file
+    module = sys.modules[type(method).__module__]
+    return {name: value for name, value in vars(module).items() if isinstance(value, type)}
+
+
+class _Events:
+    """Keeps every event, in memory or in the sink."""
+
+    def __init__(self, sink: Sink | None) -> None:
+        self._sink = sink
+        self._parts: list[np.ndarray] = []
+
+    def __call__(self, ends: Rows, marks: Rows) -> None:
+        if self._sink is not None:
+            self._sink.assignments(ends)
+            self._sink.marks(marks)
+            return
+        for rows in (ends, marks):
+            part = np.empty(len(rows), EVENT)
+            for column, name in enumerate(("time", "worker", "m", "kind", "k")):
+                part[name] = rows[:, column]
+            self._parts.append(part)
+
+    def in_order(self) -> np.ndarray | None:
+        return events_in_order(np.concatenate(self._parts)) if self._parts else None
+
+
+def _ended(
+    label: str,
+    method: Any,
+    seed: int,
+    over: EndOfRun,
+    engine: Simulation,
+    server: Server,
+    log: Log,
+    recorder: Recorder,
+    events: _Events | None,
+) -> Run:
+    now = engine.clock.now
+    return Run(
+        label=label,
+        method=name_of(method),
+        parameters=parameters_of(method),
+        seed=seed,
+        n=server.n,
+        status=over.status,
+        reason=over.reason,
+        iterations=server.k,
+        time=now,
+        wall_seconds=engine.wall_seconds,
+        event_hash=log.event_hash(),
+        curves=recorder.curves(),
+        delays=log.delays(),
+        workers=_worker_counts(server, log, now),
+        intervals=_intervals(log, now),
+        events=None if events is None else events.in_order(),
+    )
+
+
+def _worker_counts(server: Server, log: Log, now: float) -> dict[str, np.ndarray]:
+    in_flight = np.zeros(server.n, np.int64)
+    busy = log.busy_seconds.copy()
+    for a in server.snapshot()["in_flight"]:
+        in_flight[a.worker] = a.job.cost
+        busy[a.worker] += max(0.0, min(now, a.computing_to) - a.computing_from)
+    return {
+        "sent": server.snapshot()["given"],
+        "used": log.used,
+        "discarded": log.arrived - log.used,
+        "stopped": log.stopped,
+        "timed_out": log.timed_out,
+        "lost": log.lost,
+        "in_flight": in_flight,
+        "busy_seconds": busy,
+        "compute_seconds": log.compute_seconds,
+    }
+
+
+_OUTCOME_OF_KIND = {
+    log_.STOPPED: OUTCOMES.index("stopped"),
+    log_.TIMED_OUT: OUTCOMES.index("timed_out"),
+    log_.LOST: OUTCOMES.index("lost"),
+    log_.IN_FLIGHT: OUTCOMES.index("in_flight"),
+}
+
+
+def _intervals(log: Log, now: float) -> np.ndarray:
+    windows = log.windows(now)
+    # a run that filled one window only has a first; the last of several is the last
+    numbers = {1: (0,), 2: (0, 2), 3: (0, 1, 2)}[len(windows)]
+    return np.concatenate([_window(window, number) for window, number in zip(windows, numbers, strict=True)])
+
+
+def _window(window: log_.Window, number: int) -> np.ndarray:
+    rows = np.concatenate([window.ends, window.flying])
+    intervals = np.zeros(len(rows), INTERVAL)
+    columns = {"ended": "time", **{name: name for name in INTERVAL.names or () if name in log_.ENDS}}
+    for name, column in columns.items():
+        intervals[name] = rows[:, log_.ENDS.index(column)]
+    intervals["window"] = number
+    intervals["outcome"] = np.where(_was_used(rows, window.marks), OUTCOMES.index("used"), OUTCOMES.index("discarded"))
+    for kind, outcome in _OUTCOME_OF_KIND.items():
+        intervals["outcome"][rows[:, log_.KIND] == kind] = outcome
+    return intervals
+
+
+def _was_used(rows: Rows, marks: Rows) -> np.ndarray:
+    def keys(of: Rows) -> np.ndarray:
+        return of[:, log_.WORKER].astype(np.int64) << 40 | of[:, log_.M].astype(np.int64)
+
+    kinds = marks[:, log_.KIND]
+    used = np.setdiff1d(keys(marks[kinds == log_.USED]), keys(marks[kinds == log_.DISCARDED]))
+    return np.isin(keys(rows), used)

@@ -1,0 +1,1036 @@
+"""The scenario: what a user writes, checked and frozen.
+
+The road: text → plain data (`asyncsim.yaml_file`) → overrides of the command line → `Scenario`, or a `ScenarioError` that
+names *everything* that is wrong, each with its place. A scenario knows what was asked for and builds the pieces
+(`build_problem`, `build_workers`, `build_methods`); running them is for others.
+
+1. What is allowed stands once. Methods, problems and laws bring their parameters' annotations (`asyncsim.parameters`);
+   the models for them are made from these, and so are the messages and the JSON schema.
+2. Nothing is guessed: a text is no number, true is not 1, an unknown key is an error. Two readings are admitted, as YAML
+   writes numbers that way: 1e6 where a whole number is needed, and a list where a tuple is.
+3. Errors come worded from where they arise. Every model reports in our own words (`_Strict`), every value through one
+   message that says what is allowed (`checked`); pydantic carries them, with the road to the value, which
+   `Document.place` turns into file:line:column. Which alternative of a union failed is never part of that road.
+4. A scenario holds no code. Names are looked up in the registries, then in the entry points of installed packages.
+   ``module:attribute`` is refused unless `allow_code` is said; then `module` is looked for beside the file first.
+5. What can be checked without data is checked on loading: expressions are evaluated, methods and laws are built once.
+   Problems are not, as that may read large files: `check_problem` does it.
+"""
+
+import collections
+import contextlib
+import dataclasses
+import functools
+import importlib
+import importlib.metadata
+import inspect
+import itertools
+import math
+import operator
+import re
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal, Self
+
+import annotated_types as at
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    PrivateAttr,
+    ValidationError,
+    ValidationInfo,
+    WrapValidator,
+    create_model,
+    model_validator,
+)
+from pydantic_core import InitErrorDetails, PydanticCustomError
+
+from asyncsim import yaml_file
+from asyncsim.methods import METHODS
+from asyncsim.parameters import Count, NonNegative, Positive, Whole, allowed, allows, described, hints
+from asyncsim.problems import PROBLEMS
+from asyncsim.result import unique_labels
+from asyncsim.times.expressions import evaluate
+from asyncsim.times.laws import LAWS, Time
+from asyncsim.times.workers import Workers
+from asyncsim.yaml_file import Document, Keys, Problem, ScenarioError, did_you_mean, dotted, shown
+
+__all__ = ["Problem", "Scenario", "ScenarioError", "from_data", "load", "schema"]
+
+MAX_WORKERS = 10_000_000
+MAX_SEEDS = 1_000_000
+MAX_SEED = 10**15
+MAX_METHODS = 1_000
+MAX_NAME_BYTES = 100
+
+
+# ---- messages ---------------------------------------------------------------------------------------------------------
+
+
+def _wrong(message: str) -> PydanticCustomError:
+    # no context is given, so that braces in a message stand for themselves
+    return PydanticCustomError("scenario", message)
+
+
+def _raise_at(problems: Sequence[tuple[Keys, str]]) -> None:
+    """Raise these messages at these places below the value that is being checked."""
+    if problems:
+        raise ValidationError.from_exception_data(
+            "scenario", [InitErrorDetails(type=_wrong(text), loc=road, input=None) for road, text in problems]
+        )
+
+
+def _not_allowed(value: Any, words: str, options: Sequence[str] = ()) -> str:
+    hint = did_you_mean(value, options) if isinstance(value, str) else ""
+    return f"{shown(value)} is not allowed; allowed: {words}{hint}"
+
+
+def said(annotation: Any) -> WrapValidator:
+    """One message, whatever is wrong with a value that `annotation` does not admit."""
+    words = allowed(annotation)
+
+    def check(value: Any, handler: Callable[[Any], Any]) -> Any:
+        for reading in _readings(value):
+            with contextlib.suppress(ValidationError):
+                return handler(reading)
+        raise _wrong(_not_allowed(value, words, re.findall(r"'(\w+)'", words)))
+
+    return WrapValidator(check)
+
+
+def _readings(value: Any) -> Iterator[Any]:
+    yield value
+    if isinstance(value, float) and value.is_integer():
+        yield int(value)
+    elif isinstance(value, list):
+        yield tuple(value)
+    elif hasattr(value, "item") and getattr(value, "shape", None) == ():  # numpy's scalars, from Python
+        yield value.item()
+
+
+class _Strict(BaseModel):
+    """A mapping with known keys, whose errors are in our words."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False, protected_namespaces=())
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _in_our_words(cls, data: Any, handler: Callable[[Any], Self]) -> Self:
+        if not isinstance(data, Mapping | cls):
+            raise _wrong(_not_allowed(data, f"a mapping with the keys {_listed(cls.model_fields)}"))
+        try:
+            return handler(data)
+        except ValidationError as error:
+            _raise_at([cls._worded(found) for found in error.errors(include_url=False, include_context=False)])
+            raise
+
+    @classmethod
+    def _worded(cls, error: Any) -> tuple[Keys, str]:
+        road: Keys = error["loc"]
+        field = cls.model_fields.get(str(road[0])) if len(road) == 1 else None
+        match error["type"]:
+            case "extra_forbidden" if len(road) == 1:
+                keys = list(cls.model_fields)
+                return road, f"unknown key; allowed: {_listed(keys)}{did_you_mean(road[0], keys)}"
+            case "missing" if field:
+                return road, f"missing; needed: {field.description or 'a value'}"
+            case "too_short":
+                return road, "an empty list; at least one entry is needed"
+            case "too_long":
+                return road, "the list is too long"
+            case "list_type":
+                return road, _not_allowed(error["input"], "a list")
+        return road, error["msg"]
+
+
+def _listed(names: Any) -> str:
+    return ", ".join(names)
+
+
+def _as_list(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
+
+
+# ---- names ------------------------------------------------------------------------------------------------------------
+
+
+def _name(value: Any) -> str:
+    words = f"a text of up to {MAX_NAME_BYTES} bytes without '/', '\\', '..', a leading '.' or control characters"
+    if not isinstance(value, str) or not _fit_for_a_folder(value):
+        raise _wrong(_not_allowed(value, words))
+    return value
+
+
+def _fit_for_a_folder(name: str) -> bool:
+    return (
+        0 < len(name.encode(errors="replace")) <= MAX_NAME_BYTES
+        and name.isprintable()
+        and name == name.strip()
+        and not name.startswith(".")
+        and not any(part in name for part in ("/", "\\", ".."))
+    )
+
+
+def _name_of_file(path: Path) -> str:
+    name = re.sub(r"[^\w.+=,@ -]+|\.\.+", "-", path.stem).strip(". ")
+    return name if name and _fit_for_a_folder(name) else "scenario"
+
+
+Name = Annotated[str, PlainValidator(_name, json_schema_input_type=Annotated[str, Field(max_length=MAX_NAME_BYTES)])]
+
+
+# ---- seeds ------------------------------------------------------------------------------------------------------------
+
+
+def _seeds(value: Any) -> Sequence[int]:
+    """A seed, a list of seeds, or a range "0..29" (both ends in it)."""
+    words = "a whole number >= 0, a list of them, or a range like 0..29 (both ends in it)"
+    if isinstance(value, str) and (ends := re.fullmatch(r"\s*(\d{1,19})\s*\.\.\s*(\d{1,19})\s*", value)):
+        first, last = int(ends[1]), int(ends[2])
+        if last - first < MAX_SEEDS and last <= MAX_SEED:
+            value = range(first, last + 1)
+    found = value if isinstance(value, range | list | tuple) else (value,)
+    if len(found) > MAX_SEEDS:
+        raise _wrong(f"{len(found):,} seeds; allowed: up to {MAX_SEEDS:,}")
+    if not found or not all(type(seed) is int and 0 <= seed <= MAX_SEED for seed in found):
+        raise _wrong(_not_allowed(value, f"{words}, up to {MAX_SEEDS:,} of them"))
+    if len(set(found)) < len(found):
+        twice = next(seed for seed, times in collections.Counter(found).items() if times > 1)
+        raise _wrong(f"seed {twice} stands twice; the same seed is the same run")
+    return found if isinstance(found, range) else tuple(found)
+
+
+Seed = Annotated[int, at.Ge(0), at.Le(MAX_SEED)]
+Seeds = Annotated[Any, PlainValidator(_seeds, json_schema_input_type=Whole | list[Whole] | str)]
+
+
+# ---- methods, problems, laws: chosen by name ---------------------------------------------------------------------------
+
+
+class Chosen(_Strict):
+    """A method or a problem with its parameters, as the scenario has it."""
+
+    name: str
+    made_by: ClassVar[Any]
+    needed: ClassVar[tuple[str, ...]] = ("gradient", "build")
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """The parameters by name, defaults included."""
+        return {key: getattr(self, key) for key in type(self).model_fields if key not in ("name", "label")}
+
+    def build(self) -> Any:
+        """The object itself."""
+        return _built(type(self).made_by, self.parameters)
+
+    @model_validator(mode="after")
+    def _can_be_built(self) -> Self:
+        # what parameters must fulfil together is known to the class alone
+        try:
+            built = self.build()
+        except (ValueError, TypeError) as error:
+            raise _wrong(str(error)) from None
+        if not any(callable(getattr(built, name, None)) for name in self.needed):
+            raise _wrong(f"{self.name} cannot be used here: it has no {' or '.join(self.needed)}(…)")
+        return self
+
+
+class ChosenMethod(Chosen):
+    """A method of the comparison."""
+
+    needed: ClassVar[tuple[str, ...]] = ("run",)
+    label: Annotated[Name | None, Field(description="what tables and curves call it; its name unless given")] = None
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Kind:
+    """What can be chosen by name: where the names are looked up, and the model an entry becomes."""
+
+    word: str
+    registry: Mapping[str, Any]
+    base: type[Chosen]
+
+    @property
+    def entry_points(self) -> str:
+        return f"asyncsim.{self.word}s"
+
+
+METHOD = Kind("method", METHODS, ChosenMethod)
+PROBLEM = Kind("problem", PROBLEMS, Chosen)
+LAW = Kind("law", LAWS, Chosen)
+
+
+def _found(kind: Kind, name: Any, info: ValidationInfo) -> Any:
+    """What `name` stands for; an error in our words when there is no such thing."""
+    words = f"one of {_listed(kind.registry)}"
+    if not isinstance(name, str):
+        raise _wrong(_not_allowed(name, words))
+    if name in kind.registry:
+        return kind.registry[name]
+    if ":" in name:
+        return _from_code(name, kind, info.context or {})
+    for point in importlib.metadata.entry_points(group=kind.entry_points):
+        if point.name == name:
+            return _loaded(name, point.load)
+    raise _wrong(f"no {kind.word} is called {shown(name)}; allowed: {words}{did_you_mean(name, kind.registry)}")
+
+
+def _from_code(name: str, kind: Kind, context: Mapping[str, Any]) -> Any:
+    module, _, attribute = name.partition(":")
+    if not re.fullmatch(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*", name):
+        raise _wrong(f"{shown(name)} is no module:attribute; allowed: one of {_listed(kind.registry)}")
+    if not context.get("allow_code"):
+        raise _wrong(f"{shown(name)} is code, which a scenario may not run; if you trust it, say --allow-code")
+    folder = str(Path(context.get("base") or ".").resolve())
+
+    def load() -> Any:
+        # beside the file first, and only while we look: sys.path is the user's
+        sys.path.insert(0, folder)
+        try:
+            return getattr(importlib.import_module(module), attribute)
+        finally:
+            sys.path.remove(folder)
+
+    return _loaded(name, load)
+
+
+def _loaded(name: str, load: Callable[[], Any]) -> Any:
+    try:
+        return load()
+    except Exception as error:  # noqa: BLE001 — not our code: whatever it raises is told in one line
+        raise _wrong(f"{shown(name)} cannot be loaded: {type(error).__name__}: {shown(str(error), 200)}") from None
+
+
+def _built(made_by: Any, given: Mapping[str, Any]) -> Any:
+    return made_by(**given) if callable(made_by) else made_by
+
+
+@functools.cache
+def _registered_model(kind: Kind, name: str) -> type[Chosen]:
+    return _model_of(kind, kind.registry[name], name)
+
+
+def _model_of(kind: Kind, made_by: Any, name: str) -> type[Chosen]:
+    """The model of an entry that `made_by` is built from."""
+    fields: dict[str, Any] = {}
+    for parameter, annotation, default, meaning in _parameters_of(made_by):
+        words = " · ".join(part for part in (meaning, f"allowed: {allowed(annotation)}") if part)
+        field = Field(description=words) if default is inspect.Parameter.empty else Field(default, description=words)
+        fields[parameter] = (Annotated[annotation, said(annotation)], field)
+    fields["name"] = (Literal[name], Field(description=f"the {kind.word}"))
+    model = create_model(re.sub(r"\W", "_", name), __base__=kind.base, __doc__=_first_line(made_by), **fields)
+    model.made_by = made_by
+    return model
+
+
+def _first_line(thing: Any) -> str:
+    return (inspect.getdoc(thing) or "").partition("\n")[0]
+
+
+def _parameters_of(made_by: Any) -> list[tuple[str, Any, Any, str]]:
+    """(name, annotation, default, meaning) of each parameter; own code need not use our decorator."""
+    if dataclasses.is_dataclass(made_by) and isinstance(made_by, type):
+        annotations = hints(made_by)
+        defaults = {
+            field.name: field.default_factory() if callable(field.default_factory) else field.default
+            for field in dataclasses.fields(made_by)
+            if field.init
+        }
+        meanings = {parameter.name: parameter.meaning for parameter in described(made_by)}
+        return [
+            (
+                name,
+                annotations[name],
+                inspect.Parameter.empty if default is dataclasses.MISSING else default,
+                meanings[name],
+            )
+            for name, default in defaults.items()
+        ]
+    if not callable(made_by):
+        return []
+    named = [
+        parameter
+        for parameter in inspect.signature(made_by).parameters.values()
+        if parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
+    ]
+    return [(parameter.name, Any, parameter.default, "") for parameter in named]
+
+
+def _chosen(kind: Kind) -> Callable[[Any, ValidationInfo], Chosen]:
+    def validate(value: Any, info: ValidationInfo) -> Chosen:
+        if isinstance(value, Chosen):
+            return value
+        if isinstance(value, str):  # `problem: none` is short for {name: none}
+            value = {"name": value}
+        if not isinstance(value, Mapping):
+            raise _wrong(_not_allowed(value, f"a mapping with `name`: one of {_listed(kind.registry)}"))
+        if "name" not in value:
+            _raise_at([(("name",), f"missing; needed: one of {_listed(kind.registry)}")])
+        try:
+            made_by = _found(kind, value["name"], info)
+        except PydanticCustomError as error:
+            _raise_at([(("name",), error.message())])
+        name = value["name"]
+        model = _registered_model(kind, name) if name in kind.registry else _model_of(kind, made_by, name)
+        return model.model_validate(value, context=info.context)
+
+    return validate
+
+
+def _registered(kind: Kind) -> Any:
+    """The entries a scenario can hold without plugins, for the JSON schema."""
+    models = [_registered_model(kind, name) for name in kind.registry]
+    return Annotated[functools.reduce(operator.or_, models), Field(discriminator="name")]
+
+
+MethodEntry = Annotated[Any, PlainValidator(_chosen(METHOD), json_schema_input_type=_registered(METHOD))]
+ProblemEntry = Annotated[Any, PlainValidator(_chosen(PROBLEM), json_schema_input_type=_registered(PROBLEM))]
+
+
+# ---- laws and workers --------------------------------------------------------------------------------------------------
+
+
+@dataclasses.dataclass(frozen=True)
+class GivenTime:
+    """A compute or communication time as the scenario has it: a number, an expression, or a law by name.
+
+    data: the plain data; made_by: the law's class if it is none of ours, else None.
+    """
+
+    data: Any
+    made_by: Any = None
+
+    def spec(self, n: int, start: int) -> Any:
+        """What `Workers` takes, for a group of which worker `start` is the first, out of n."""
+        if self.made_by is None:
+            return self.data
+        given = {key: value for key, value in self.data.items() if key != "distribution"}
+        texts = {key for key, annotation, _, _ in _parameters_of(self.made_by) if allows(annotation, "text")}
+        own = {key: _per_worker(value, n) for key, value in given.items() if _varies(value) and key not in texts}
+        shared = {key: value for key, value in given.items() if key not in own}
+        return _LawOfWorker(self.made_by, shared, own, start) if own else _built(self.made_by, shared)
+
+
+class _LawOfWorker:
+    """worker → law, for laws that are not in our registry."""
+
+    def __init__(self, made_by: Any, shared: dict[str, Any], own: dict[str, tuple[Any, bool]], start: int) -> None:
+        self.made_by, self.shared, self.own, self.start = made_by, shared, own, start
+
+    def __call__(self, worker: int) -> Any:
+        own = {
+            key: float(values[worker if whole else worker - self.start]) for key, (values, whole) in self.own.items()
+        }
+        return self.made_by(**self.shared, **own)
+
+
+def _varies(value: Any) -> bool:
+    return isinstance(value, str | list)
+
+
+def _per_worker(value: Any, n: int) -> tuple[Any, bool]:
+    """One number a worker, and whether of all workers (an expression) or of the group (a list)."""
+    return (evaluate(value, n), True) if isinstance(value, str) else (value, False)
+
+
+_TIME_WORDS = (
+    f"{allowed(NonNegative)} (seconds), inf (never), an expression in i and n, a list (one a worker), or a law"
+)
+
+
+def _time(value: Any, info: ValidationInfo) -> GivenTime:
+    """Names and keys are checked here; numbers against the number of workers, when the workers are built."""
+    if isinstance(value, GivenTime):
+        return value
+    if not isinstance(value, Mapping):
+        value = _number_or_text(value)
+        if isinstance(value, str | list) or allows(Time, value):
+            return GivenTime(value)
+        raise _wrong(_not_allowed(value, _TIME_WORDS))
+    if "distribution" not in value:
+        _raise_at([(("distribution",), f"missing; needed: one of {_listed(LAWS)}")])
+    try:
+        law = _found(LAW, value["distribution"], info)
+    except PydanticCustomError as error:
+        _raise_at([(("distribution",), error.message())])
+    known = {name: (annotation, default) for name, annotation, default, _ in _parameters_of(law)}
+    keys = ["distribution", *known]
+    given = {key: _number_or_text(entry) for key, entry in value.items()}
+    _raise_at(
+        [
+            ((key,), f"unknown key; allowed: {_listed(keys)}{did_you_mean(key, keys)}")
+            for key in given
+            if key not in keys
+        ]
+        + [
+            (
+                (key,),
+                _not_allowed(given[key], f"{allowed(annotation)}, a list (one a worker), or an expression in i and n"),
+            )
+            for key, (annotation, _) in known.items()
+            if key in given and not _varies(given[key]) and not allows(annotation, given[key])
+        ]
+        + [
+            ((key,), f"missing; needed: {allowed(annotation)}")
+            for key, (annotation, default) in known.items()
+            if key not in given and default is inspect.Parameter.empty
+        ]
+    )
+    return GivenTime(given, None if value["distribution"] in LAWS else law)
+
+
+def _number_or_text(value: Any) -> Any:
+    """`value` with `inf` read as never, wherever it stands: JSON has no other way to write it."""
+    if isinstance(value, str) and value.strip() in ("inf", "+inf"):
+        return math.inf
+    if isinstance(value, list | tuple):
+        return [_number_or_text(entry) for entry in value]
+    return value
+
+
+def _time_for_the_schema() -> Any:
+    models = []
+    for name, law in LAWS.items():
+        fields: dict[str, Any] = {"distribution": (Literal[name], Field(description="the law"))}
+        for parameter, annotation, default, meaning in _parameters_of(law):
+            words = f"{meaning} · allowed: {allowed(annotation)}; a list (one a worker) or an expression in i and n"
+            field = (
+                Field(description=words) if default is inspect.Parameter.empty else Field(default, description=words)
+            )
+            fields[parameter] = (float | list[float] | str, field)
+        models.append(create_model(name, __config__=ConfigDict(extra="forbid"), __doc__=_first_line(law), **fields))
+    by_name = Annotated[functools.reduce(operator.or_, models), Field(discriminator="distribution")]
+    return Annotated[float, Field(ge=0)] | str | list[float] | by_name
+
+
+GivenTimes = Annotated[GivenTime, PlainValidator(_time, json_schema_input_type=_time_for_the_schema())]
+WorkerCount = Annotated[int, at.Ge(1), at.Le(MAX_WORKERS)]
+_COMPUTE = "seconds a gradient: a number, an expression in i = 1…n and n, a list, or a law {distribution: …}"
+
+
+class CommunicationTime(_Strict):
+    """Seconds that messages take."""
+
+    uplink: Annotated[GivenTimes, Field(description="seconds from a worker to the server")] = GivenTime(0)
+    downlink: Annotated[GivenTimes, Field(description="seconds from the server to a worker")] = GivenTime(0)
+
+
+class Group(_Strict):
+    """Workers that share a description."""
+
+    count: Annotated[WorkerCount, said(WorkerCount), Field(description="how many workers, a whole number >= 1")]
+    compute_time: Annotated[GivenTimes, Field(description=_COMPUTE)]
+    communication_time: Annotated[CommunicationTime, Field(description="seconds of messages")] = CommunicationTime()
+
+    def times(self) -> dict[Keys, GivenTime]:
+        """The three times and where they stand."""
+        return {
+            ("compute_time",): self.compute_time,
+            ("communication_time", "uplink"): self.communication_time.uplink,
+            ("communication_time", "downlink"): self.communication_time.downlink,
+        }
+
+
+class WorkersEntry(_Strict):
+    """The workers: `count` and `compute_time` for all of them, or `groups`."""
+
+    count: Annotated[WorkerCount | None, said(WorkerCount), Field(description="n, how many workers")] = None
+    compute_time: Annotated[GivenTimes, Field(description=_COMPUTE)] = None
+    communication_time: Annotated[
+        CommunicationTime | None, Field(description="seconds of messages: {uplink: …, downlink: …}; 0 unless given")
+    ] = None
+    groups: Annotated[
+        Annotated[list[Group], Field(min_length=1, max_length=MAX_METHODS), BeforeValidator(_as_list)] | None,
+        Field(description="instead of count and compute_time: a list of groups, each with count and compute_time"),
+    ] = None
+
+    @property
+    def parts(self) -> list[Group]:
+        """The workers as groups, one unless `groups` was given."""
+        if self.groups is not None:
+            return self.groups
+        communication_time = self.communication_time or CommunicationTime()
+        return [Group(count=self.count, compute_time=self.compute_time, communication_time=communication_time)]
+
+    @property
+    def starts(self) -> list[int]:
+        """The first worker of each part, and n."""
+        return [0, *itertools.accumulate(group.count for group in self.parts)]
+
+    def build(self) -> Workers:
+        """The workers; ValueError for what does not fit their number."""
+        n = self.starts[-1]
+        rows = [
+            (group.count, *(time.spec(n, start) for time in group.times().values()))
+            for start, group in zip(self.starts[:-1], self.parts, strict=True)
+        ]
+        return Workers(*rows[0]) if self.groups is None else Workers.groups(rows)
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.groups is not None:
+            beside = self.model_fields_set - {"groups"}
+            _raise_at([((key,), "stands beside `groups`; it belongs into each group") for key in sorted(beside)])
+        else:
+            needed = {"count": "how many workers (or give `groups`)", "compute_time": _COMPUTE}
+            _raise_at(
+                [((key,), f"missing; needed: {words}") for key, words in needed.items() if getattr(self, key) is None]
+            )
+        if self.starts[-1] > MAX_WORKERS:
+            raise _wrong(f"{self.starts[-1]:,} workers; allowed: up to {MAX_WORKERS:,}")
+        try:
+            self.build()
+        except (ValueError, TypeError):
+            _raise_at(list(self._what_does_not_fit()))
+            raise
+        return self
+
+    def _what_does_not_fit(self) -> Iterator[tuple[Keys, str]]:
+        """Each time that cannot be built, tried alone: as a group between workers whose times are 0."""
+        n = self.starts[-1]
+        for g, (start, group) in enumerate(zip(self.starts[:-1], self.parts, strict=True)):
+            for road, time in group.times().items():
+                before, after = (start, 0.0), (n - start - group.count, 0.0)
+                try:
+                    own = (group.count, time.spec(n, start))
+                    Workers.groups([row for row in (before, own, after) if row[0]])
+                except (ValueError, TypeError) as error:
+                    message = re.sub(r"^(groups\[\d+\]: )?compute_time: ", "", str(error))
+                    place = (*road, *_named_in(message, time.data))
+                    yield (place if self.groups is None else ("groups", g, *place)), message
+
+
+def _named_in(message: str, data: Any) -> Keys:
+    """The parameter of a law that a message is about, as a road below the law."""
+    if not isinstance(data, dict):
+        return ()
+    first = message.split(" = ")[0].split()
+    return next(((key,) for key in data if first and first[-1].strip(":") == key), ())
+
+
+# ---- the other sections ------------------------------------------------------------------------------------------------
+
+
+Points = Annotated[int, at.Ge(2), at.Le(100_000)]
+Events = Literal["all", "windows"]
+Evaluation = Literal["auto", "single"]
+
+
+class Target(_Strict):
+    """What is to be reached: the one place where ε stands."""
+
+    squared_gradient_norm: Annotated[Positive | None, said(Positive), Field(description="‖∇f(x)‖² <= ε")] = None
+    suboptimality: Annotated[Positive | None, said(Positive), Field(description="f(x) − f* <= ε; f* must be known")] = (
+        None
+    )
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        given = [key for key in type(self).model_fields if getattr(self, key) is not None]
+        if not given:
+            raise _wrong(f"empty; needed: one of {_listed(type(self).model_fields)}")
+        _raise_at([((key,), f"stands beside `{given[0]}`; one target can be given") for key in given[1:]])
+        return self
+
+
+class Stop(_Strict):
+    """When a run ends: at the first of these."""
+
+    time: Annotated[NonNegative | None, said(NonNegative), Field(description="simulated seconds")] = None
+    iterations: Annotated[Whole | None, said(Whole), Field(description="iterations k")] = None
+    gradients: Annotated[Whole | None, said(Whole), Field(description="gradients that arrived")] = None
+    target: Annotated[bool | None, said(bool), Field(description="true: when the target is reached")] = None
+    wall_clock: Annotated[Positive | None, said(Positive), Field(description="real seconds a run may take")] = None
+
+    @model_validator(mode="after")
+    def _some(self) -> Self:
+        # 0 is an end too: stop at once
+        if (
+            all(getattr(self, key) is None for key in ("time", "iterations", "gradients", "wall_clock"))
+            and not self.target
+        ):
+            raise _wrong(f"no end is given; needed: at least one of {_listed(type(self).model_fields)}")
+        return self
+
+
+class RecordEntry(_Strict):
+    """What is kept of a run, and how often."""
+
+    points: Annotated[Points | None, said(Points), Field(description="about this many points a curve, thinned as the run grows (200 unless given)")] = None  # fmt: skip
+    every: Annotated[Positive | None, said(Positive), Field(description="a point every so many simulated seconds")] = (
+        None
+    )
+    iterations: Annotated[Count | None, said(Count), Field(description="a point every so many iterations")] = None
+    events: Annotated[Events, said(Events), Field(description="all: every event; windows: those of up to 40 workers at begin, middle and end")] = "windows"  # fmt: skip
+    checkpoint_every: Annotated[NonNegative, said(NonNegative), Field(description="real seconds between checkpoints; 0 = at every step")] = 60.0  # fmt: skip
+
+    @model_validator(mode="before")
+    @classmethod
+    def _points_unless_given(cls, data: Any) -> Any:
+        if isinstance(data, Mapping) and all(data.get(key) is None for key in ("points", "every", "iterations")):
+            return {**data, "points": 200}
+        return data
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        given = [key for key in ("points", "every", "iterations") if getattr(self, key) is not None]
+        _raise_at([((key,), f"stands beside `{given[0]}`; give one of points, every, iterations") for key in given[1:]])
+        return self
+
+
+def _engine(value: Any) -> str:
+    _raise_at(
+        [((key,), "unknown key; allowed: name") for key in value if key != "name"] if isinstance(value, Mapping) else []
+    )
+    name = value.get("name") if isinstance(value, Mapping) else value
+    if name != "simulation":
+        raise _wrong(_not_allowed(name, "'simulation'", ["simulation"]))
+    return "simulation"
+
+
+class _Engine(BaseModel):
+    name: Literal["simulation"]
+
+
+# ---- the scenario ------------------------------------------------------------------------------------------------------
+
+
+class Scenario(_Strict):
+    """A checked scenario. Made by `load` (a file) and `from_data` (plain data); frozen.
+
+    `seeds` is what runs, whichever of seed and seeds was written. `base` is the folder that relative paths start from,
+    `source` the file's text (empty if there was none), `overrides` what the command line changed.
+    """
+
+    name: Annotated[Name, Field(description="the name of the run folder and of the report")] = "scenario"
+    seed: Annotated[Seed | None, said(Seed), Field(description="the seed of all random numbers; 0 unless given")] = None  # fmt: skip
+    seeds: Annotated[Seeds, Field(description="instead of seed: several, as a list or a range like 0..29")] = None
+    workers: Annotated[WorkersEntry, Field(description="{count: n, compute_time: …} or {groups: […]}")]
+    problem: Annotated[ProblemEntry, Field(description="{name: …, …}; `asyncsim list problems`")]
+    target: Annotated[Target | None, Field(description="what is to be reached")] = None
+    methods: Annotated[
+        Annotated[list[MethodEntry], Field(min_length=1, max_length=MAX_METHODS), BeforeValidator(_as_list)],
+        Field(description="a list: - {name: …, stepsize: …}; `asyncsim list methods`"),
+    ]
+    stop: Annotated[Stop, Field(description="{time: …} or another end")]
+    record: Annotated[RecordEntry, Field(description="what is kept, and how often")] = RecordEntry()
+    engine: Annotated[
+        Any,
+        PlainValidator(_engine, json_schema_input_type=Literal["simulation"] | _Engine),
+        Field(description="simulation"),
+    ] = "simulation"
+    evaluation: Annotated[Evaluation, said(Evaluation), Field(description="how gradients are evaluated: auto (many at once where it pays) or single")] = "auto"  # fmt: skip
+
+    _document: Document = PrivateAttr(default_factory=lambda: Document({}, ""))
+    _base: Path = PrivateAttr(default=Path())
+    _overrides: tuple[str, ...] = PrivateAttr(default=())
+    _allow_code: bool = PrivateAttr(default=False)
+
+    @property
+    def base(self) -> Path:
+        """The folder that relative data paths start from."""
+        return self._base
+
+    @property
+    def source(self) -> str:
+        """The text of the file, before overrides; empty when there was none."""
+        return self._document.text
+
+    @property
+    def overrides(self) -> tuple[str, ...]:
+        """What the command line changed, as it was written."""
+        return self._overrides
+
+    def build_workers(self) -> Workers:
+        """The workers 0…n−1 with their laws."""
+        return self.workers.build()
+
+    def build_methods(self) -> list[tuple[str, Any]]:
+        """(label, method) of each method, in order; labels are unique."""
+        labels = unique_labels([entry.label or entry.name for entry in self.methods])
+        return [(label, entry.build()) for label, entry in zip(labels, self.methods, strict=True)]
+
+    def build_problem(self, seed: int) -> Any:
+        """The problem; ScenarioError (at `problem`) when its data cannot be read or do not fit."""
+        try:
+            described = self.problem.build()
+            return described.build(seed, self._base) if callable(getattr(described, "build", None)) else described
+        except (ValueError, OSError, ImportError) as error:
+            raise self.error(("problem",), str(error)) from error
+
+    def check_problem(self) -> Any:
+        """The problem of the first seed, after checks that need it; ScenarioError if the target does not suit it."""
+        problem = self.build_problem(self.seeds[0])
+        if self.target and self.target.suboptimality and getattr(problem, "f_star", None) is None:
+            message = f"f* of {self.problem.name} is not known, so f − f* is not either; give squared_gradient_norm"
+            raise self.error(("target", "suboptimality"), message)
+        return problem
+
+    def error(self, road: Keys, message: str) -> ScenarioError:
+        """A ScenarioError about the value at `road`, for what only shows later."""
+        return ScenarioError([Problem(self._document.place(road), dotted(road), message)])
+
+    def __reduce__(self) -> Any:
+        # the models of methods and problems are made at run time, so that pickle would not find them by name
+        return _again, (self.canonical(), self._base, self._allow_code)
+
+    def canonical(self) -> dict[str, Any]:
+        """The scenario as plain JSON data with all defaults, from which `from_data` makes the same scenario again."""
+        times = [{"count": group.count, **_plain_times(group)} for group in self.workers.parts]
+        return {
+            "name": self.name,
+            **_plain_seeds(self.seeds),
+            "workers": times[0] if self.workers.groups is None else {"groups": times},
+            "problem": _plain({"name": self.problem.name, **self.problem.parameters}),
+            **({"target": _plain_section(self.target)} if self.target else {}),
+            "methods": [
+                _plain({"name": entry.name, **({"label": entry.label} if entry.label else {}), **entry.parameters})
+                for entry in self.methods
+            ],
+            "stop": _plain_section(self.stop),
+            "record": _plain_section(self.record),
+            "engine": self.engine,
+            "evaluation": self.evaluation,
+        }
+
+
+def _plain_section(section: BaseModel) -> dict[str, Any]:
+    return {key: value for key, value in section.model_dump().items() if value is not None}
+
+
+def _plain_times(group: Group) -> dict[str, Any]:
+    return {
+        "compute_time": _plain(group.compute_time.data),
+        "communication_time": {
+            "uplink": _plain(group.communication_time.uplink.data),
+            "downlink": _plain(group.communication_time.downlink.data),
+        },
+    }
+
+
+def _plain_seeds(seeds: Sequence[int]) -> dict[str, Any]:
+    if len(seeds) == 1:
+        return {"seed": seeds[0]}
+    if isinstance(seeds, range):
+        return {"seeds": f"{seeds[0]}..{seeds[-1]}"}
+    return {"seeds": list(seeds)}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _plain(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(entry) for entry in value]
+    return "inf" if isinstance(value, float) and value == math.inf else value
+
+
+# ---- reading -----------------------------------------------------------------------------------------------------------
+
+
+def load(path: str | Path, overrides: Sequence[str] = (), allow_code: bool = False) -> Scenario:
+    """The scenario in the file `path`, changed by `overrides` (``stop.time=100``, ``methods.0.stepsize=0.5``,
+    ``methods.ringmaster_asgd.threshold=6``); ScenarioError with everything that is wrong.
+
+    allow_code: whether names like ``module:attribute`` are imported and used.
+    """
+    path = Path(path)
+    document = yaml_file.read(path)
+    problems = [problem for text in overrides for problem in _override(document, text)]
+    return _scenario(document, problems, path.parent, _name_of_file(path), allow_code, tuple(overrides))
+
+
+def from_data(
+    data: Mapping[str, Any], *, base: str | Path = ".", name: str = "scenario", allow_code: bool = False
+) -> Scenario:
+    """The scenario in plain data (as in the file, or as `Scenario.canonical` gives it); ScenarioError as for files.
+
+    base: the folder that relative data paths start from; name: used when the data have none.
+
+    >>> scenario = from_data({
+    ...     "workers": {"count": 3, "compute_time": "i"}, "problem": "none",
+    ...     "methods": [{"name": "rennala_sgd", "stepsize": 0.1, "batch_size": 2}], "stop": {"time": 10},
+    ... })
+    >>> scenario.seeds, [label for label, method in scenario.build_methods()]
+    ((0,), ['rennala_sgd'])
+    """
+    if not isinstance(data, Mapping):
+        raise ScenarioError(f"{shown(data)} is no scenario; a mapping, a path or a Scenario is needed")
+    return _scenario(Document(dict(data), ""), [], Path(base), name, allow_code, ())
+
+
+def _again(data: dict[str, Any], base: Path, allow_code: bool) -> Scenario:
+    return from_data(data, base=base, allow_code=allow_code)
+
+
+def _scenario(
+    document: Document, problems: list[Problem], base: Path, name: str, allow_code: bool, overrides: tuple[str, ...]
+) -> Scenario:
+    data = {"name": name} | document.data
+    problems = [*document.problems, *problems, *_across(document)]
+    try:
+        scenario = Scenario.model_validate(data, context={"allow_code": allow_code, "base": base})
+    except ValidationError as error:
+        problems += [_placed(document, found["loc"], found["msg"]) for found in error.errors(include_url=False)]
+    if problems:
+        raise ScenarioError(sorted(problems, key=_order))
+    scenario._document, scenario._base, scenario._overrides, scenario._allow_code = (
+        document,
+        base,
+        overrides,
+        allow_code,
+    )
+    seeds = scenario.seeds if scenario.seeds is not None else (scenario.seed or 0,)
+    return scenario.model_copy(update={"seed": None, "seeds": seeds})
+
+
+def _placed(document: Document, road: Keys, message: str) -> Problem:
+    return Problem(document.place(road, key=message.startswith("unknown key")), dotted(road), message)
+
+
+def _order(problem: Problem) -> tuple[int, int]:
+    place = re.search(r":(\d+):(\d+)$", problem.place)
+    return (int(place[1]), int(place[2])) if place else (sys.maxsize, 0)
+
+
+def _across(document: Document) -> Iterator[Problem]:
+    """What sections must fulfil together; read from the data, so that it shows beside other mistakes."""
+    data = document.data
+
+    def at(*road: str | int) -> Any:
+        value: Any = data
+        for part in road:
+            value = value.get(part) if isinstance(value, Mapping) else None
+        return value
+
+    if at("seed") is not None and at("seeds") is not None:
+        yield _placed(document, ("seeds",), "stands beside `seed`; give one of them")
+    if at("stop", "target") is True and at("target") is None:
+        yield _placed(document, ("stop", "target"), "there is no `target` to reach; add one, or give another end")
+    timing_only = at("problem") == "none" or at("problem", "name") == "none"
+    if at("target") is not None and timing_only:
+        yield _placed(document, ("target",), "problem none is timing only: there is no f to reach a target; remove it")
+    methods = at("methods") if isinstance(at("methods"), list) else []
+    n = _count_of(at("workers"))
+    for index, entry in enumerate(methods):
+        worker = entry.get("worker") if isinstance(entry, Mapping) else None
+        if isinstance(worker, int) and not isinstance(worker, bool) and n and worker >= n:
+            yield _placed(document, ("methods", index, "worker"), f"there is no worker {worker}; workers are 0…{n - 1}")
+    labels = [entry.get("label") for entry in methods if isinstance(entry, Mapping)]
+    for index, label in enumerate(labels):
+        if isinstance(label, str) and label in labels[:index]:
+            yield _placed(
+                document, ("methods", index, "label"), f"two methods are called {shown(label)}; labels differ"
+            )
+
+
+def _count_of(workers: Any) -> int | None:
+    groups = workers.get("groups", [workers]) if isinstance(workers, Mapping) else []
+    counts = [group.get("count") for group in groups if isinstance(group, Mapping)] if isinstance(groups, list) else []
+    whole = [count for count in counts if type(count) is int]
+    return sum(whole) if whole and len(whole) == len(counts) else None
+
+
+# ---- overrides ---------------------------------------------------------------------------------------------------------
+
+# giving one of these takes the place of the others
+_EXCLUSIVE: dict[Keys, tuple[str, ...]] = {
+    (): ("seed", "seeds"),
+    ("record",): ("points", "every", "iterations"),
+    ("target",): ("squared_gradient_norm", "suboptimality"),
+}
+
+
+def _override(document: Document, text: str) -> list[Problem]:
+    """Change the document as ``key=value`` says; what is wrong with the text itself comes back."""
+    place = f"command line: {shown(text, 100)}"
+    key, equals, value_text = text.partition("=")
+    parts = key.strip().split(".")
+    if not equals or not all(parts):
+        return [Problem(place, "", "an override reads key=value, as stop.time=100 or methods.0.stepsize=0.5")]
+    try:
+        value = yaml_file.read_value(value_text, place)
+        road = _road(document.data, parts)
+    except ScenarioError as error:
+        return [dataclasses.replace(problem, place=place) for problem in error.problems]
+    except ValueError as error:
+        return [Problem(place, key.strip(), str(error))]
+    for other in _EXCLUSIVE.get(road[:-1], ()) if road[-1] in _EXCLUSIVE.get(road[:-1], ()) else ():
+        document.data = _without(document.data, (*road[:-1], other))
+    document.data = _with(document.data, road, value)
+    for known in [known for known in (*document.values, *document.keys) if known[: len(road)] == road]:
+        document.values.pop(known, None)
+        document.keys.pop(known, None)
+    for length in range(1, len(road) + 1):
+        if road[:length] not in document.values:
+            document.elsewhere[road[:length]] = place
+    return []
+
+
+def _road(data: Any, parts: Sequence[str]) -> Keys:
+    """The road that dotted `parts` mean: entries of lists by number, or by their name where only one has it."""
+    road: Keys = ()
+    for part in parts:
+        if isinstance(data, list):
+            road = (*road, _entry(data, part, road))
+            data = data[road[-1]]
+        elif data is None or isinstance(data, dict):
+            road = (*road, part)
+            data = data.get(part) if data else None
+        else:
+            raise ValueError(f"{dotted(road)} is {shown(data)}, which has no {part!r} in it")
+    return road
+
+
+def _entry(entries: list[Any], part: str, road: Keys) -> int:
+    if re.fullmatch(r"\d{1,9}", part):
+        if int(part) < len(entries):
+            return int(part)
+        raise ValueError(f"{dotted(road)} has {len(entries)} entries, 0…{len(entries) - 1}")
+    for key in ("label", "name"):
+        found = [index for index, entry in enumerate(entries) if isinstance(entry, dict) and entry.get(key) == part]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            raise ValueError(
+                f"{len(found)} entries of {dotted(road)} are called {part!r}; say which by number: {found}"
+            )
+    names = [
+        str(entry[key]) for entry in entries if isinstance(entry, dict) for key in ("label", "name") if key in entry
+    ]
+    raise ValueError(
+        f"no entry of {dotted(road)} is called {part!r}; there are {_listed(names)}{did_you_mean(part, names)}"
+    )
+
+
+def _with(data: Any, road: Keys, value: Any) -> Any:
+    """`data` with `value` at `road`; containers on the way are copied, as aliases may share them."""
+    if not road:
+        return value
+    if isinstance(data, list):
+        index = int(road[0])
+        return [*data[:index], _with(data[index], road[1:], value), *data[index + 1 :]]
+    data = data or {}
+    return {**data, road[0]: _with(data.get(road[0]), road[1:], value)}
+
+
+def _without(data: Any, road: Keys) -> Any:
+    if not isinstance(data, dict) or road[0] not in data:
+        return data
+    if len(road) == 1:
+        return {key: value for key, value in data.items() if key != road[0]}
+    return {**data, road[0]: _without(data[road[0]], road[1:])}
+
+
+# ---- schema ------------------------------------------------------------------------------------------------------------
+
+
+def schema() -> dict[str, Any]:
+    """The JSON schema of scenario files, for completion and hints in editors."""
+    made = Scenario.model_json_schema(mode="validation")
+    made["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    made["title"] = "asyncsim scenario"
+    return made

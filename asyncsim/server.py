@@ -1,0 +1,547 @@
+"""The server: bookkeeping and rules, the same in simulation and on a cluster.
+
+A method talks to a `Server` and to nothing else. The server knows k, the points and their versions,
+who computes what, and what came of every gradient; the engine behind it knows time. The rules:
+
+1.  The delay of an arrival is k now minus the version of the point it was computed at, and a
+    version is the k at which the point was made. The version travels with the point (with the array
+    itself) through re-sending, state and checkpoints; only the server computes it. An array that is
+    no iterate is a point made at the k at which it is first sent.
+2.  A method never sees a clock: only delays, observed compute times, deadlines and its timers.
+3.  `methods/` imports nothing of simpy, ray, time, random, threading.
+4.  Time and data of worker i's m-th gradient are functions of (seed, purpose, i, m), where m counts
+    the gradients *given* to that worker: a job of cost c takes c numbers when it is sent, whether
+    it is stopped or not.
+5.  At one time: arrivals in order of dispatch, then deadlines, timers, churn, records, stop. A stop
+    at time T includes T.
+6.  A sent x is frozen: the array becomes read-only (a view of somebody's writable array is copied).
+7.  A stopped job's answer is never delivered, unless the method stops it with ``keep=True``: then
+    the worker sends what it has finished. A job for a busy worker, a `receive` with nobody at work
+    and no timer pending, and other misuse is a `ProtocolError`, and nothing has changed.
+8.  +inf never returns. The run ends as stalled when nothing can come any more, or when no step comes
+    over max(10⁴, 100·n) arrivals while a worker can never return. 10⁶ steps without a receive, or
+    10⁶ arrivals at one instant, end it with a `NoProgressError`.
+9.  *Used* is a gradient that was read, at its first reading; never read is *discarded*; read and
+    rejected is discarded by `Arrival.discard`. Counted in gradients,
+    sent = used + discarded + stopped + timed out + lost + in flight, in timing-only runs too.
+10. Workers are 0…n−1.
+
+Resuming. A run is taken up again by entering `run` once more with `x`, `k` and `state` as a step left
+them. Therefore `step` or `update` is the last statement of a method's outermost loop, what follows
+from the new x stands at the head of the loop, and what the head needs from earlier iterations is in
+x, k or the `**state` of the last step. `state` holds numbers, text, None, arrays (they come back
+writable; points come back frozen), jobs, arrivals, lists and dicts of these, and objects with
+``state()`` and ``from_state()``; anything else is an error at the first step that has it.
+"""
+
+from __future__ import annotations
+
+import math
+import weakref
+from bisect import bisect_left, insort
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, Literal, Protocol
+
+import numpy as np
+
+from asyncsim import checkpoint
+from asyncsim.jobs import (
+    JOBS,
+    Arrival,
+    Assignment,
+    GradientDifference,
+    InFlight,
+    Job,
+    LocalSteps,
+    ProtocolError,
+    TimerFired,
+)
+from asyncsim.log import ARRIVED, DISCARDED, STEP, STOPPED, TIMED_OUT, TIMER, USED, Log
+
+__all__ = ["EndOfRun", "Engine", "NoProgressError", "ProtocolError", "Server"]
+
+STEPS_WITHOUT_RECEIVE = 10**6
+
+
+class EndOfRun(BaseException):
+    """Raised inside receive, send or step when the run is over; a method lets it pass.
+
+    `status` is one of Run's ("finished", "stalled", "diverged", "interrupted"), `reason` says it in words.
+    """
+
+    def __init__(self, status: str, reason: str) -> None:
+        super().__init__(reason)
+        self.status = status
+        self.reason = reason
+
+
+class NoProgressError(RuntimeError):
+    """The run goes on without getting anywhere: time or iterations stand still."""
+
+
+class Engine(Protocol):
+    """All that an engine gives the server: what time it is, dispatch, halt, what comes next, the answers."""
+
+    def now(self) -> float:
+        """Seconds since the start of the run."""
+
+    def dispatch(self, assignment: Assignment) -> None:
+        """Let the worker begin; its end comes out of `next`."""
+
+    def halt(self, assignment: Assignment, keep: bool) -> None:
+        """Stop it; with `keep`, what is finished by now still comes out of `next`."""
+
+    def next(self) -> Assignment | TimerFired:
+        """Wait for what comes next: an assignment that ended, or a timer. Raises EndOfRun."""
+
+    def set_timer(self, name: str, seconds: float, repeat: bool) -> None:
+        """Let `next` return TimerFired(name) `seconds` from now (and again, with `repeat`)."""
+
+    def answers(self, assignments: Sequence[Assignment]) -> Sequence[Any]:
+        """The answers of arrived assignments: (d,) arrays, or (end point, gradient sum) for LocalSteps."""
+
+    def can_return(self, assignment: Assignment) -> bool:
+        """Whether it can ever come back, as far as the engine knows."""
+
+    def stepped(self) -> None:
+        """Called at the end of every step; checkpoints are written here. Raises EndOfRun."""
+
+
+class Server:
+    """What a method sees. See the head of this file for the rules.
+
+    Parameters
+    ----------
+    engine : the engine that gives time and answers
+    x0 : (d,) array, the first iterate
+    n : number of workers
+    rng : the method's own randomness
+    log : where every event is written
+    """
+
+    def __init__(self, engine: Engine, x0: np.ndarray, n: int, rng: np.random.Generator, log: Log) -> None:
+        self._engine = engine
+        self._log = log
+        self._versions: dict[int, _Made] = {}
+        self._k = 0
+        self._x = self._made(frozen(x0), 0)
+        self._state: Mapping[str, Any] = MappingProxyType({})
+        self._rng = rng
+        self._n = n
+        self._idle = set(range(n))
+        self._in_flight: list[Assignment | None] = [None] * n
+        log.in_flight = lambda worker: self._in_flight[worker]
+        self._given = [0] * n
+        self._dispatched = 0
+        self._timers: dict[str, bool] = {}  # pending ones; True repeats
+        self._by_version: _ByVersion | None = None
+        self._arrivals_since_step = 0
+        self._steps_since_receive = 0
+        self._check_progress_at = max(10**4, 100 * n)
+        self._state_was_checked = False
+
+    # ---- what a method reads
+
+    @property
+    def x(self) -> np.ndarray:
+        """The iterate x^k, shape (d,), read-only."""
+        return self._x
+
+    @property
+    def k(self) -> int:
+        """The iteration: how many steps or updates were made."""
+        return self._k
+
+    @property
+    def n(self) -> int:
+        """The number of workers."""
+        return self._n
+
+    @property
+    def workers(self) -> range:
+        """The workers 0…n−1."""
+        return range(self._n)
+
+    @property
+    def idle(self) -> list[int]:
+        """The workers that have nothing to do, in ascending order."""
+        return sorted(self._idle)
+
+    @property
+    def rng(self) -> np.random.Generator:
+        """The method's own randomness; the only source of random numbers that survives a resume."""
+        return self._rng
+
+    @property
+    def state(self) -> Mapping[str, Any]:
+        """What the last step or update was given as **state; empty before the first."""
+        return self._state
+
+    def in_flight(self, delay_at_least: int = 0) -> list[InFlight]:
+        """Who computes at a point that is at least so many iterations old by now, oldest point first."""
+        if self._by_version is None:
+            self._by_version = _ByVersion(a for a in self._in_flight if a is not None)
+        found = self._by_version.up_to(self._k - delay_at_least)
+        return [InFlight(a.worker, a.job, self._k - a.version) for a in found]
+
+    # ---- what a method does
+
+    def send(
+        self,
+        worker: int,
+        job: Job,
+        *,
+        deadline: float | None = None,
+        at_deadline: Literal["drop", "partial"] = "drop",
+    ) -> None:
+        """Give `job` to an idle worker.
+
+        With a `deadline` (seconds from now) the server waits no longer than that: an arrival with
+        `timed_out` comes at that moment, with nothing in it ("drop") or with the gradients that
+        reached the server by then ("partial").
+        """
+        if worker not in self._idle:
+            raise self._cannot_send(worker)
+        if type(job) not in JOBS:
+            kinds = ", ".join(kind.__name__ for kind in JOBS)
+            raise ProtocolError(f"send({worker}, {job!r:.60}): a job is needed, one of {kinds}")
+        version = self._k if job.x is self._x else self._version(job)
+        cost = job.cost
+        if cost < 1:
+            raise ProtocolError(f"send({worker}, {type(job).__name__}): a job costs at least one gradient, this one {cost}")
+        assignment = Assignment(worker, job, version, self._given[worker], self._dispatched, self._engine.now())
+        if deadline is not None:
+            if not deadline >= 0 or at_deadline not in ("drop", "partial"):
+                raise ProtocolError(
+                    f"send({worker}, …, deadline={deadline!r}, at_deadline={at_deadline!r}): "
+                    "seconds >= 0 and 'drop' or 'partial' are allowed"
+                )
+            assignment.deadline = float(deadline)
+            assignment.at_deadline = at_deadline
+        self._engine.dispatch(assignment)
+        self._given[worker] += cost
+        self._dispatched += 1
+        self._idle.discard(worker)
+        self._in_flight[worker] = assignment
+        if self._by_version is not None:
+            self._by_version.add(assignment)
+
+    def broadcast(self, job: Job | Callable[[int], Job]) -> None:
+        """Give a job to every idle worker, in ascending order: the same one, or `job(worker)`."""
+        if len(self._idle) == 1:
+            (worker,) = self._idle
+            self.send(worker, job(worker) if callable(job) else job)
+            return
+        for worker in sorted(self._idle):
+            self.send(worker, job(worker) if callable(job) else job)
+
+    def receive(self) -> Any:
+        """Wait for the next arrival, or for one of the method's timers (then a `TimerFired`)."""
+        if len(self._idle) == self._n and not self._timers:
+            raise ProtocolError(
+                f"receive() at iteration {self._k}: nobody is at work and no timer is pending, "
+                "so nothing can arrive; send or broadcast a job first"
+            )
+        self._steps_since_receive = 0
+        came = self._engine.next()
+        if isinstance(came, TimerFired):
+            if not self._timers[came.name]:
+                del self._timers[came.name]
+            self._log.mark(self._engine.now(), -1, 0, TIMER, self._k, 0, 0)
+            return came
+        self._arrivals_since_step += 1
+        if self._arrivals_since_step >= self._check_progress_at:
+            self._look_for_progress()
+        self._release(came)
+        self._log.ended(came, self._engine.now(), self._k)
+        return Arrival(self, came, self._k - came.version)
+
+    def stop(self, worker: int, keep: bool = False) -> None:
+        """Stop what `worker` computes; its answer is never delivered.
+
+        With `keep=True` what it has finished (gradients or local steps) is sent and arrives through
+        `receive`, with `count` gradients; until then the worker is busy.
+        """
+        assignment = self._in_flight[worker] if worker in range(self._n) else None
+        if assignment is None:
+            raise ProtocolError(
+                f"stop({worker!r}) at iteration {self._k}: this worker has nothing to do"
+                if worker in range(self._n)
+                else f"stop({worker!r}): workers are 0…{self._n - 1}"
+            )
+        assignment.outcome = STOPPED
+        self._engine.halt(assignment, keep)
+        if not keep:
+            assignment.done = 0
+            self._release(assignment)
+            self._log.ended(assignment, self._engine.now(), self._k)
+
+    def stop_all(self) -> None:
+        """Stop every worker that computes, in ascending order."""
+        for assignment in self._in_flight:
+            if assignment is not None:
+                self.stop(assignment.worker)
+
+    def timer(self, name: str, *, every: float | None = None, after: float | None = None) -> None:
+        """Let `receive` return TimerFired(name), once `after` seconds or `every` so many seconds.
+
+        Setting a pending timer does nothing, so a loop may set it at its head.
+        """
+        seconds = after if every is None else every
+        if (every is None) == (after is None) or seconds is None or not 0 < seconds < math.inf:
+            raise ProtocolError(
+                f"timer({name!r}, every={every!r}, after={after!r}): give one of the two, seconds > 0 and finite"
+            )
+        if name not in self._timers:
+            self._timers[name] = every is not None
+            self._engine.set_timer(name, float(seconds), every is not None)
+
+    def step(self, stepsize: float, direction: np.ndarray, **state: Any) -> np.ndarray:
+        """The descent step x^{k+1} = x^k − γ·direction; returns the new x. `state` survives a resume."""
+        if not math.isfinite(stepsize):
+            raise ProtocolError(f"step({stepsize!r}, …) at iteration {self._k}: the stepsize must be a finite number")
+        if direction.shape != self._x.shape:
+            raise ProtocolError(
+                f"step(…) at iteration {self._k}: the direction has shape {direction.shape}, x has {self._x.shape}"
+            )
+        return self._advance(self._x - float(stepsize) * direction, state)
+
+    def update(self, x: np.ndarray, **state: Any) -> np.ndarray:
+        """Set the iterate outright: x^{k+1} = x, for methods that do not step; returns it, frozen."""
+        if x.shape != self._x.shape:
+            raise ProtocolError(f"update(x) at iteration {self._k}: x has shape {x.shape}, {self._x.shape} is needed")
+        return self._advance(x.copy() if x is self._x or id(x) in self._versions else x, state)
+
+    # ---- what stays behind the rules
+
+    def _advance(self, x: np.ndarray, state: dict[str, Any]) -> np.ndarray:
+        if state and not self._state_was_checked:
+            checkpoint.check(state, self._version_of)
+            self._state_was_checked = True
+        self._steps_since_receive += 1
+        if self._steps_since_receive >= STEPS_WITHOUT_RECEIVE:
+            raise NoProgressError(
+                f"{STEPS_WITHOUT_RECEIVE:,} steps without a receive, at iteration {self._k}: time stands still; "
+                "the method's loop must call receive()"
+            )
+        self._arrivals_since_step = 0
+        self._k += 1
+        self._x = self._made(frozen(x), self._k)
+        self._state = MappingProxyType(state)
+        self._log.mark(self._engine.now(), -1, 0, STEP, self._k, 0, 0)
+        self._engine.stepped()
+        return self._x
+
+    def _release(self, assignment: Assignment) -> None:
+        worker = assignment.worker
+        self._in_flight[worker] = None
+        self._idle.add(worker)
+        if self._by_version is not None:
+            self._by_version.remove(assignment)
+
+    def _read(self, arrivals: Sequence[Arrival]) -> Sequence[Any]:
+        """The answers of the arrivals; those read for the first time become used."""
+        now = self._engine.now()
+        for arrival in arrivals:
+            if arrival._discarded:
+                raise ProtocolError(f"{arrival!r} was discarded; read it before, or do not discard it")
+            if arrival.count == 0 and not isinstance(arrival.job, LocalSteps):
+                raise ProtocolError(f"{arrival!r} holds no gradient: its deadline or stop came first (count is 0)")
+            self._use(arrival, now)
+        answers = self._engine.answers([arrival._assignment for arrival in arrivals])
+        for arrival, answer in zip(arrivals, answers, strict=True):
+            self._refuse_not_finite(arrival, answer)
+        return answers
+
+    def _use(self, arrival: Arrival, now: float) -> None:
+        if not arrival._used:
+            arrival._used = True
+            a = arrival._assignment
+            self._log.mark(now, a.worker, a.m, USED, self._k, arrival.delay, a.done)
+
+    def _total(self, arrivals: Sequence[Arrival]) -> np.ndarray:
+        # in slices: what a batch holds at once stays small, and the order of adding is the order given
+        sum_: np.ndarray | None = None
+        filled = [arrival for arrival in arrivals if arrival.count > 0]
+        for start in range(0, len(filled), 64):
+            part = filled[start : start + 64]
+            for arrival, answer in zip(part, self._read(part), strict=True):
+                if isinstance(arrival.job, LocalSteps):
+                    raise ProtocolError("total and mean add gradients; for LocalSteps add gradient_sum or end_point")
+                added = answer if arrival.count == 1 else arrival.count * answer
+                if sum_ is None:
+                    sum_ = added.copy()
+                else:
+                    sum_ += added
+        return np.zeros_like(self._x) if sum_ is None else sum_
+
+    def _refuse_not_finite(self, arrival: Arrival, answer: Any) -> None:
+        vector = answer[1] if isinstance(answer, tuple) else answer
+        # the squared norm is finite for every gradient that a record could show
+        if not math.isfinite(vector.dot(vector)):
+            raise EndOfRun(
+                "diverged",
+                f"diverged at iteration {self._k}: the gradient of worker {arrival.worker} is not finite "
+                "(its squared norm is inf or NaN); try a smaller stepsize",
+            )
+
+    def _discard(self, arrival: Arrival) -> None:
+        a = arrival._assignment
+        taken_back = a.done if arrival._used else 0
+        self._log.mark(self._engine.now(), a.worker, a.m, DISCARDED, self._k, arrival.delay, taken_back)
+
+    def _look_for_progress(self) -> None:
+        self._check_progress_at = self._arrivals_since_step + max(10**4, 100 * self._n)
+        gone = [a.worker for a in self._in_flight if a is not None and not self._engine.can_return(a)]
+        if gone:
+            raise EndOfRun(
+                "stalled",
+                f"stalled: waiting for workers {named(gone)}: no step over the last "
+                f"{self._arrivals_since_step:,} arrivals, and they can never return",
+            )
+
+    def _cannot_send(self, worker: int) -> ProtocolError:
+        if worker not in range(self._n):
+            return ProtocolError(f"send({worker!r}, …): workers are 0…{self._n - 1}")
+        assignment = self._in_flight[worker]
+        number = assignment.number if assignment else 0
+        age = f"sent at iteration {assignment.version}" if assignment else ""
+        return ProtocolError(
+            f"send({worker}, …) at iteration {self._k}: worker {worker} still computes assignment #{number} "
+            f"({age}); stop({worker}) first, or wait for it with receive()"
+        )
+
+    # ---- points and their versions
+
+    def _made(self, x: np.ndarray, version: int) -> np.ndarray:
+        key = id(x)
+        self._versions[key] = _Made(x, self._forget, key, version)
+        return x
+
+    def _forget(self, made: _Made) -> None:
+        if self._versions.get(made.key) is made:
+            del self._versions[made.key]
+
+    def _version_of(self, x: np.ndarray) -> int | None:
+        made = self._versions.get(id(x))
+        return made.version if made is not None and made() is x else None
+
+    def _version(self, job: Job) -> int:
+        if isinstance(job, GradientDifference) and self._version_of(job.y) is None:
+            self._adopt(job, "y")
+        version = self._version_of(job.x)
+        return self._adopt(job, "x") if version is None else version
+
+    def _adopt(self, job: Job, field: str) -> int:
+        """Freeze a point that is no iterate; it is made now, at k."""
+        point = getattr(job, field)
+        if point.shape != self._x.shape or point.dtype != self._x.dtype:
+            raise ProtocolError(
+                f"send(…): the point of this {type(job).__name__} has shape {point.shape} and type {point.dtype}, "
+                f"the iterate has {self._x.shape} and {self._x.dtype}"
+            )
+        safe = frozen(point)
+        if safe is not point:
+            object.__setattr__(job, field, safe)
+        self._made(safe, self._k)
+        return self._k
+
+    # ---- taking a run up again
+
+    def snapshot(self) -> dict[str, Any]:
+        """All that the server knows, for a checkpoint at the end of a step."""
+        return {
+            "k": self._k,
+            "x": self._x,
+            "state": dict(self._state),
+            "rng": self._rng.bit_generator.state,
+            "given": np.array(self._given),
+            "dispatched": self._dispatched,
+            "in_flight": sorted((a for a in self._in_flight if a is not None), key=lambda a: a.number),
+            "timers": dict(self._timers),
+            "steps_since_receive": self._steps_since_receive,
+        }
+
+    def restore(self, snapshot: Mapping[str, Any]) -> None:
+        """Become the server that wrote `snapshot`; its points were registered while it was decoded."""
+        self._k = snapshot["k"]
+        self._x = snapshot["x"]
+        self._state = MappingProxyType(snapshot["state"])
+        self._rng.bit_generator.state = snapshot["rng"]
+        self._given = snapshot["given"].tolist()
+        self._dispatched = snapshot["dispatched"]
+        self._timers = snapshot["timers"]
+        self._steps_since_receive = snapshot["steps_since_receive"]
+        for assignment in snapshot["in_flight"]:
+            self._in_flight[assignment.worker] = assignment
+            self._idle.discard(assignment.worker)
+
+    def encode(self, tree: Any) -> bytes:
+        """`tree` as the bytes of a checkpoint; iterates keep their versions."""
+        return checkpoint.encode(tree, self._version_of)
+
+    def decode(self, data: bytes, classes: Mapping[str, type]) -> Any:
+        """The tree of a checkpoint, with its points registered here."""
+        return checkpoint.decode(data, self._made, lambda a, delay: Arrival(self, a, delay), classes)
+
+
+class _Made(weakref.ref):  # type: ignore[type-arg]
+    """A weak reference to a point with the version it was made at; it forgets itself with the point."""
+
+    __slots__ = ("key", "version")
+
+    def __new__(cls, x: np.ndarray, forget: Callable[[Any], None], key: int, version: int) -> _Made:
+        made = super().__new__(cls, x, forget)
+        made.key = key
+        made.version = version
+        return made
+
+    def __init__(self, x: np.ndarray, forget: Callable[[Any], None], key: int, version: int) -> None:
+        super().__init__(x, forget)
+
+
+class _ByVersion:
+    """The assignments in flight by version, in order of dispatch within one; O(log) to keep."""
+
+    def __init__(self, assignments: Iterable[Assignment]) -> None:
+        self._at: dict[int, dict[int, Assignment]] = {}
+        self._versions: list[int] = []
+        for assignment in sorted(assignments, key=lambda a: a.number):
+            self.add(assignment)
+
+    def add(self, assignment: Assignment) -> None:
+        version = assignment.version
+        if version not in self._at:
+            self._at[version] = {}
+            insort(self._versions, version)
+        self._at[version][assignment.number] = assignment
+
+    def remove(self, assignment: Assignment) -> None:
+        at = self._at[assignment.version]
+        del at[assignment.number]
+        if not at:
+            del self._at[assignment.version]
+            del self._versions[bisect_left(self._versions, assignment.version)]
+
+    def up_to(self, version: int) -> list[Assignment]:
+        found: list[Assignment] = []
+        for made_at in self._versions:
+            if made_at > version:
+                break
+            found.extend(self._at[made_at].values())
+        return found
+
+
+def frozen(x: np.ndarray) -> np.ndarray:
+    """`x` made read-only; a copy where somebody else could still write into it."""
+    if x.base is not None:
+        x = x.copy()
+    x.flags.writeable = False
+    return x
+
+
+def named(workers: Sequence[int], at_most: int = 10) -> str:
+    """{3, 17, …}: some workers for a message."""
+    shown = ", ".join(str(worker) for worker in workers[:at_most])
+    return "{" + shown + (f", … {len(workers) - at_most} more" if len(workers) > at_most else "") + "}"

@@ -1,0 +1,454 @@
+"""The simulation engine: unequal, random workers on SimPy's clock.
+
+Arrivals are no SimPy events. They wait in a heap of their own, ordered by (time, number of dispatch),
+and the clock merges it with SimPy's queue, where all that is rare stands: deadlines, timers, records,
+the stop. At one time arrivals come first, in order of dispatch, then the events in the order of their
+priorities below. A deadline or a timer fires into `next`, so that all of a method runs inside the
+method's own call stack and SimPy never runs a process.
+
+Nothing here depends on wall-clock time but what must: progress, `stop: {wall_clock}`, and the moment
+of a checkpoint, which changes no number.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from heapq import heapify, heappop, heappush
+from typing import Any, Protocol
+
+import numpy as np
+import simpy
+
+from asyncsim.jobs import Assignment, ComponentGradient, Gradient, GradientDifference, LocalSteps, TimerFired
+from asyncsim.log import ARRIVED, TIMED_OUT, Log
+from asyncsim.record import Recorder
+from asyncsim.server import EndOfRun, NoProgressError, Server, named
+from asyncsim.streams import Durations, Stream
+
+DEADLINE, TIMER, CHURN, RECORD, STOP = range(1, 6)  # order of SimPy events at one time; arrivals come before all
+
+ARRIVALS_AT_ONE_INSTANT = 10**6
+LOOK_EVERY = 0.1  # wall-clock seconds between two looks at progress, signals, checkpoints
+
+
+@dataclass(frozen=True)
+class Stop:
+    """When a run ends; at least one of these. A stop at time T includes T.
+
+    time : simulated seconds;  iterations : k;  gradients : gradients that reached the server;
+    target : True ends at the first record that meets the target;  wall_clock : real seconds.
+
+    >>> Stop(time=100.0)
+    Stop(time=100.0, iterations=None, gradients=None, target=False, wall_clock=None)
+    """
+
+    time: float | None = None
+    iterations: int | None = None
+    gradients: int | None = None
+    target: bool = False
+    wall_clock: float | None = None
+
+    def __post_init__(self) -> None:
+        limits = {"time": self.time, "iterations": self.iterations, "gradients": self.gradients, "wall_clock": self.wall_clock}
+        for name, limit in limits.items():
+            if limit is not None and not 0 <= limit < math.inf:
+                raise ValueError(f"stop: {name} = {limit!r}, but a finite number >= 0 is needed")
+        if not self.target and all(limit is None for limit in limits.values()):
+            raise ValueError("stop: nothing would ever end the run; give time, iterations, gradients, target or wall_clock")
+
+
+class Keeper(Protocol):
+    """Who keeps checkpoints: says when one is due, and takes it."""
+
+    def due(self, k: int) -> bool: ...
+    def save(self, encode: Callable[[], bytes], k: int) -> None: ...
+
+
+class Clock(simpy.Environment):
+    """SimPy's clock, which can also be set to the time of an arrival and take events at absolute times."""
+
+    def advance(self, to: float) -> None:
+        """Set the time; `to` lies between now and the next event."""
+        self._now = to
+
+    def at(self, when: float, priority: int, callback: Callable[[simpy.Event], None]) -> simpy.Event:
+        """Call back at the absolute time `when`: a delay would round it, and a resume must not."""
+        event = simpy.Event(self)
+        event._ok, event._value = True, None
+        event.callbacks.append(callback)
+        heappush(self._queue, (when, priority, next(self._eid), event))  # type: ignore[misc]
+        return event
+
+    @property
+    def queue(self) -> list[Any]:
+        """SimPy's heap of (time, priority, number, event)."""
+        return self._queue
+
+
+class Simulation:
+    """The engine of one run. `bind` gives it its server."""
+
+    def __init__(
+        self,
+        problem: Any,
+        workers: Any,
+        seed: int,
+        stop: Stop,
+        log: Log,
+        recorder: Recorder,
+        batched: bool = False,
+        keeper: Keeper | None = None,
+        look: Callable[[Simulation], None] | None = None,
+    ) -> None:
+        self._problem = problem
+        self._stop = stop
+        self._log = log
+        self._recorder = recorder
+        self._batched = batched
+        self._keeper = keeper
+        self._look = look
+        self._compute = Durations(seed, "compute", workers.compute_time)
+        self._uplink = Durations(seed, "uplink", workers.uplink)
+        self._downlink = Durations(seed, "downlink", workers.downlink)
+        self._silent = self._uplink.always_zero and self._downlink.always_zero
+        self._data = Stream(seed, "data")
+        self.clock = Clock()
+        self._lane: list[tuple[float, int, Assignment]] = []
+        self._dead = 0  # stopped assignments still in the lane
+        self._never: dict[int, Assignment] = {}  # those that take for ever, by number of dispatch
+        self._came: Assignment | TimerFired | None = None
+        self._over: EndOfRun | None = None
+        self._pending_for_method = 0  # deadlines and timers still to come
+        self._deadlines: dict[int, Assignment] = {}
+        self._timers: dict[str, tuple[float, float | None]] = {}  # next time, period
+        self._arrivals_at_now = 0
+        self.gradients = 0
+        self._iteration_limit = math.inf if stop.iterations is None else stop.iterations
+        self._gradient_limit = math.inf if stop.gradients is None else stop.gradients
+        self._next_look = 0.0
+        self._started = time.monotonic()
+
+    # ---- beginning
+
+    def bind(self, server: Server) -> None:
+        """Begin at time 0: the first record, and the events that the scenario asks for."""
+        self._server = server
+        self._take_record()
+        self._schedule_stop_and_records()
+
+    def _schedule_stop_and_records(self) -> None:
+        if self._stop.time is not None:
+            self.clock.at(self._stop.time, STOP, self._on_stop)
+        self._schedule_record()
+
+    def _schedule_record(self) -> None:
+        at = self._recorder.next_time()
+        if at is not None:
+            self.clock.at(at, RECORD, self._on_record)
+
+    def _on_stop(self, _: simpy.Event) -> None:
+        self._over = EndOfRun("finished", f"time {self._stop.time:g} reached")
+
+    def _on_record(self, _: simpy.Event) -> None:
+        self._take_record()
+        self._schedule_record()
+
+    def _take_record(self) -> None:
+        met = self._recorder.take(self.clock.now, self._server.k, self._server.x, self._log)
+        if met and self._stop.target:
+            self._over = EndOfRun("finished", "target reached")
+
+    # ---- what the server asks
+
+    def now(self) -> float:
+        now: float = self.clock._now  # the property costs as much as the rest of a call
+        return now
+
+    def dispatch(self, a: Assignment) -> None:
+        worker, m, begin = a.worker, a.m, a.sent
+        if not self._silent:
+            begin += self._downlink.draw(worker, m, begin)
+        a.computing_from = begin
+        cost = a.job.cost
+        if cost == 1:
+            seconds = self._compute.draw(worker, m, begin)
+            a.draws = [seconds]
+            begin += seconds
+        else:
+            a.draws = draws = []
+            for number in range(m, m + cost):
+                seconds = self._compute.draw(worker, number, begin)
+                draws.append(seconds)
+                begin += seconds
+        a.computing_to = begin
+        if not self._silent:
+            begin += self._uplink.draw(worker, m, begin)
+        a.arrives = begin
+        if begin < math.inf:
+            heappush(self._lane, (begin, a.number, a))
+        else:
+            self._never[a.number] = a
+        if a.deadline is not None:
+            self._set_deadline(a)
+
+    def halt(self, a: Assignment, keep: bool) -> None:
+        now = self.clock.now
+        if keep:
+            self._send_early(a, now)
+        else:
+            self._leave_lane(a)
+        self._forget_deadline(a)
+        a.computing_from = min(a.computing_from, now)
+        a.computing_to = max(a.computing_from, min(now, a.computing_to))
+
+    def _send_early(self, a: Assignment, now: float) -> None:
+        """What is computed by now is sent now; what is already on its way arrives as it would have."""
+        self._cut_short(a, now)
+        arrives = min(a.arrives, now + (0.0 if self._silent else self._uplink.draw(a.worker, a.m, now)))
+        if arrives < a.arrives:
+            self._leave_lane(a)
+            a.live, a.arrives = True, arrives
+            heappush(self._lane, (arrives, a.number, a))
+
+    def _forget_deadline(self, a: Assignment) -> None:
+        if self._deadlines.pop(a.number, None) is not None:
+            self._pending_for_method -= 1
+
+    def set_timer(self, name: str, seconds: float, repeat: bool) -> None:
+        self._schedule_timer(name, self.clock.now + seconds, seconds if repeat else None)
+
+    def can_return(self, a: Assignment) -> bool:
+        return a.number not in self._never or a.number in self._deadlines
+
+    def next(self) -> Assignment | TimerFired:
+        lane, queue = self._lane, self.clock.queue
+        while self._over is None:
+            while lane and not _is_alive(lane[0]):
+                heappop(lane)
+                self._dead -= 1
+            if lane and (not queue or lane[0][0] <= queue[0][0]):
+                return self._arrive(heappop(lane)[2])
+            if not lane and not self._pending_for_method:
+                raise self._stalled()
+            self.clock.step()
+            if self._came is not None:
+                came, self._came = self._came, None
+                return came
+        raise self._over
+
+    def _arrive(self, a: Assignment) -> Assignment:
+        if a.arrives > self.clock.now:
+            self.clock.advance(a.arrives)
+            self._arrivals_at_now = 0
+        self._arrivals_at_now += 1
+        if self._arrivals_at_now >= ARRIVALS_AT_ONE_INSTANT:
+            raise NoProgressError(
+                f"{ARRIVALS_AT_ONE_INSTANT:,} arrivals at the one instant {self.clock.now!r}: time stands still; "
+                "the compute times must not all be 0"
+            )
+        if a.deadline is not None:
+            self._forget_deadline(a)
+        self._count(a)
+        return a
+
+    def _count(self, a: Assignment) -> None:
+        self.gradients += a.done
+        if self.gradients >= self._gradient_limit:
+            # this arrival still reaches the method; the next receive or step ends the run
+            self._over = EndOfRun("finished", f"{self.gradients} gradients received")
+        if time.monotonic() >= self._next_look:
+            self._look_up()
+
+    def _stalled(self) -> EndOfRun:
+        waiting = sorted(a.worker for a in self._never.values())
+        return EndOfRun("stalled", f"stalled: waiting for workers {named(waiting)}, who never return")
+
+    def stepped(self) -> None:
+        k = self._server.k
+        if self._recorder.due_at(k):
+            self._take_record()
+        if k >= self._iteration_limit:
+            self._over = EndOfRun("finished", f"{k} iterations made")
+        if self._over is not None:
+            raise self._over
+        if self._keeper is not None and self._keeper.due(k):
+            self._keeper.save(self.checkpoint, k)
+        if time.monotonic() >= self._next_look:
+            self._look_up()
+
+    def _look_up(self) -> None:
+        now = time.monotonic()
+        self._next_look = now + LOOK_EVERY
+        if self._stop.wall_clock is not None and now - self._started >= self._stop.wall_clock:
+            self._over = EndOfRun("finished", f"{self._stop.wall_clock:g} seconds of wall-clock passed")
+        if self._look is not None:
+            self._look(self)
+
+    def end(self, over: EndOfRun) -> None:
+        """End the run at the next receive or step (for whoever looks on)."""
+        self._over = over
+
+    # ---- deadlines and timers, events of SimPy's clock
+
+    def _set_deadline(self, a: Assignment) -> None:
+        self._deadlines[a.number] = a
+        self._pending_for_method += 1
+        self.clock.at(a.sent + (a.deadline or 0.0), DEADLINE, lambda _: self._on_deadline(a))
+
+    def _on_deadline(self, a: Assignment) -> None:
+        if self._deadlines.pop(a.number, None) is None:
+            return  # it arrived in time, or was stopped
+        self._pending_for_method -= 1
+        now = self.clock.now
+        self._leave_lane(a)
+        a.outcome = TIMED_OUT
+        up = a.arrives - a.computing_to if a.arrives < math.inf else 0.0
+        if a.at_deadline == "partial":
+            self._cut_short(a, now - up)
+        else:
+            a.done = 0
+        a.computing_from = min(a.computing_from, now)
+        a.computing_to = max(a.computing_from, min(now, a.computing_to))
+        a.arrives = now
+        self._count(a)
+        self._came = a
+
+    def _cut_short(self, a: Assignment, at: float) -> None:
+        """Leave in the answer the gradients that are computed by `at`."""
+        finished, end = 0, a.computing_from
+        for seconds in a.draws:
+            end += seconds
+            if end > at:
+                break
+            finished += 1
+        a.done = finished
+
+    def _schedule_timer(self, name: str, at: float, period: float | None) -> None:
+        self._timers[name] = (at, period)
+        self._pending_for_method += 1
+        self.clock.at(at, TIMER, lambda _: self._on_timer(name))
+
+    def _on_timer(self, name: str) -> None:
+        at, period = self._timers.pop(name)
+        self._pending_for_method -= 1
+        if period is not None:
+            self._schedule_timer(name, at + period, period)
+        self._came = TimerFired(name)
+
+    def _leave_lane(self, a: Assignment) -> None:
+        if self._never.pop(a.number, None) is not None:
+            return
+        a.live = False
+        self._dead += 1
+        if self._dead > 64 and self._dead > len(self._lane) // 2:
+            self._lane[:] = [entry for entry in self._lane if _is_alive(entry)]
+            heapify(self._lane)
+            self._dead = 0
+
+    # ---- answers
+
+    def answers(self, assignments: Sequence[Assignment]) -> Sequence[Any]:
+        problem = self._problem
+        if self._batched and len(assignments) > 1 and all(type(a.job) is Gradient and a.done == 1 for a in assignments):
+            rngs = _Rngs(self._data, assignments)
+            return list(problem.gradients([a.job.x for a in assignments], rngs, [a.worker for a in assignments]))
+        return [self._answer(a) for a in assignments]
+
+    def _answer(self, a: Assignment) -> Any:
+        job, data = a.job, self._data
+        if type(job) is Gradient:
+            gradient = self._problem.gradient(job.x, data.at(a.worker, a.m), a.worker)
+            for m in range(a.m + 1, a.m + a.done):
+                gradient = gradient + self._problem.gradient(job.x, data.at(a.worker, m), a.worker)
+            return gradient if a.done == 1 else gradient / a.done
+        if isinstance(job, LocalSteps):
+            return self._local_steps(a, job)
+        if isinstance(job, ComponentGradient):
+            return self._problem.component_gradient(job.x, job.j)
+        if isinstance(job, GradientDifference):
+            return self._problem.component_gradient(job.x, job.j) - self._problem.component_gradient(job.y, job.j)
+        raise TypeError(f"no answer is known for {type(job).__name__}")
+
+    def _local_steps(self, a: Assignment, job: LocalSteps) -> tuple[np.ndarray, np.ndarray]:
+        z, gradient_sum = job.x, np.zeros_like(job.x)
+        for j in range(a.done):
+            gradient = self._problem.gradient(z, self._data.at(a.worker, a.m + j), a.worker)
+            gradient_sum += gradient
+            z = z - job.stepsize(j) * gradient
+        return z, gradient_sum
+
+    # ---- checkpoints
+
+    def checkpoint(self) -> bytes:
+        """Everything, as bytes; called at the end of a step."""
+        return self._server.encode(
+            {
+                "server": self._server.snapshot(),
+                "log": self._log.snapshot(),
+                "recorder": self._recorder.snapshot(),
+                "engine": {
+                    "now": self.clock.now,
+                    "arrivals_at_now": self._arrivals_at_now,
+                    "gradients": self.gradients,
+                    "timers": self._timers,
+                    "wall": time.monotonic() - self._started,
+                },
+            }
+        )
+
+    def resume(self, server: Server, data: bytes, classes: dict[str, type]) -> None:
+        """Become the engine, and make `server` the server, of the run that wrote the checkpoint."""
+        self._server = server
+        tree = server.decode(data, classes)
+        server.restore(tree["server"])
+        self._log.restore(tree["log"])
+        self._recorder.restore(tree["recorder"])
+        engine = tree["engine"]
+        self.clock.advance(engine["now"])
+        self._arrivals_at_now = engine["arrivals_at_now"]
+        self.gradients = engine["gradients"]
+        self._started -= engine["wall"]
+        for a in tree["server"]["in_flight"]:
+            if a.arrives < math.inf:
+                heappush(self._lane, (a.arrives, a.number, a))
+            else:
+                self._never[a.number] = a
+            # one that was stopped with keep is on its way without its deadline
+            if a.deadline is not None and a.outcome == ARRIVED:
+                self._set_deadline(a)
+        for name, (at, period) in engine["timers"].items():
+            self._schedule_timer(name, at, period)
+        self._schedule_stop_and_records()
+
+    @property
+    def iterations(self) -> int:
+        """k so far."""
+        return self._server.k
+
+    @property
+    def wall_seconds(self) -> float:
+        """Real seconds that this run has taken, over all its incarnations."""
+        return time.monotonic() - self._started
+
+
+def _is_alive(entry: tuple[float, int, Assignment]) -> bool:
+    # an assignment that was sent early stands in the lane twice; the entry with its new time is the one
+    return entry[2].live and entry[2].arrives == entry[0]
+
+
+class _Rngs:
+    """The data generators of some assignments, item by item; each is valid until the next is taken."""
+
+    def __init__(self, data: Stream, assignments: Sequence[Assignment]) -> None:
+        self._data = data
+        self._assignments = assignments
+
+    def __len__(self) -> int:
+        return len(self._assignments)
+
+    def __getitem__(self, j: int) -> np.random.Generator:
+        a = self._assignments[j]
+        return self._data.at(a.worker, a.m)

@@ -1,0 +1,337 @@
+"""A scenario from its file to its run folder, and on from there.
+
+`run` plays every method of a scenario with every seed, seeds outermost, so that all methods have a
+curve early. With a run folder everything is written down while it happens; a run that is killed goes
+on from its last checkpoint with `resume` and ends bit-identical to one left alone. A run that fails
+does not take the others along: it keeps its curves so far and says why.
+
+SIGINT and SIGTERM end the running run at its next step, after a checkpoint (within a second, also
+where no step comes); a second signal ends at once.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from types import FrameType, TracebackType
+from typing import Any, Self
+
+import asyncsim
+from asyncsim import running
+from asyncsim.folder import FolderError, RunFolder, RunWriter
+from asyncsim.progress import Progress
+from asyncsim.record import Record
+from asyncsim.result import Result, Run
+from asyncsim.scenario import Scenario, from_data, load
+from asyncsim.server import EndOfRun
+from asyncsim.simulation import Simulation, Stop
+
+RECORDED_VERSIONS = ("numpy", "simpy", "pydantic", "ruamel.yaml", "plotly", "scipy", "scikit-learn")
+
+
+def run(
+    scenario: Scenario | Mapping[str, Any] | str | Path,
+    *,
+    output: str | Path | None = None,
+    force: bool = False,
+    progress: bool | None = None,
+    overrides: Sequence[str] = (),
+    allow_code: bool = False,
+) -> Result:
+    """Run all methods of a scenario with all its seeds.
+
+    Parameters
+    ----------
+    scenario : a file, a Scenario, or the same as a dict
+    output : the run folder to write; None keeps everything in memory
+    force : whether to replace a run folder that is already there
+    progress : True, False, or None for "on a terminal"
+    overrides : like on the command line, ("stop.time=100", …); for files only
+
+    Raises ScenarioError for a scenario that cannot be run, FolderError where the folder cannot be used.
+    When a signal ends it, the result has manifest["status"] == "interrupted".
+
+    >>> result = run({"workers": {"count": 3, "compute_time": 1.0}, "problem": {"name": "quadratic", "dimension": 5},
+    ...               "methods": [{"name": "hero_sgd", "stepsize": 0.5}], "stop": {"time": 5}})
+    >>> result.runs
+    (<Run hero_sgd seed 0: finished, 5 iterations, 5 s>,)
+    """
+    if isinstance(scenario, str | Path):
+        scenario = load(scenario, overrides, allow_code=allow_code)
+    elif not isinstance(scenario, Scenario):
+        scenario = from_data(scenario, allow_code=allow_code)
+    problem = scenario.check_problem()
+    methods = _checked_methods(scenario, problem)
+    manifest = _manifest(scenario, problem)
+    if output is None:
+        return _play(scenario, methods, manifest, None, progress)
+    with RunFolder.create(output, manifest, scenario.source, force) as folder:
+        return _play(scenario, methods, manifest, folder, progress)
+
+
+def resume(folder: str | Path, *, allow_code: bool = False, progress: bool | None = None) -> Result:
+    """Go on with the runs of a folder that are not finished; those that are stay as they are.
+
+    Each goes on from its last whole checkpoint, or from its beginning if it has none, and ends
+    bit-identical to one left alone.
+    """
+    with RunFolder.open(folder) as opened:
+        manifest = opened.manifest
+        base = Path(manifest["base"]) if manifest.get("base") else Path()
+        scenario = from_data(manifest["scenario"], base=base, allow_code=allow_code)
+        problem = scenario.check_problem()
+        _same_data(manifest, running.facts(problem), opened)
+        opened.warnings += _other_versions(manifest)
+        return _play(scenario, _checked_methods(scenario, problem), dict(manifest), opened, progress)
+
+
+def demo(output: str | Path = "runs/quickstart", *, force: bool = False, progress: bool | None = None) -> Result:
+    """Run the quickstart scenario that travels with the package: five methods on the digits data."""
+    return run(starter("quickstart"), output=output, force=force, progress=progress)
+
+
+def starter(name: str) -> Path:
+    """The file of a starter scenario (`asyncsim list starters`)."""
+    path = starters() / f"{name}.yaml"
+    if not path.is_file():
+        there = ", ".join(sorted(file.stem for file in starters().glob("*.yaml")))
+        raise ValueError(f"no starter scenario is called {name!r}; there are {there}")
+    return path
+
+
+def starters() -> Path:
+    """Where the starter scenarios are: in the installed package, or beside it in a checkout."""
+    package = Path(asyncsim.__file__).parent
+    return package / "starters" if (package / "starters").is_dir() else package.parent / "scenarios"
+
+
+# ---- before the runs
+
+
+def _checked_methods(scenario: Scenario, problem: Any) -> list[tuple[str, Any]]:
+    """The methods with what theory gives them; ScenarioError, at its line, for one that cannot run."""
+    workers = scenario.build_workers()
+    knowledge = running.knowledge(problem, workers, _target(scenario))
+    methods = []
+    for place, (label, method) in enumerate(scenario.build_methods()):
+        try:
+            running.check(method, problem, workers, _target(scenario))
+            methods.append((label, running.resolved(method, knowledge)))
+        except ValueError as error:
+            raise scenario.error(("methods", place), str(error)) from error
+    return methods
+
+
+def _target(scenario: Scenario) -> dict[str, float] | None:
+    if scenario.target is None:
+        return None
+    return {name: value for name, value in scenario.target.model_dump().items() if value is not None}
+
+
+def _manifest(scenario: Scenario, problem: Any) -> dict[str, Any]:
+    return {
+        "name": scenario.name,
+        "created": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        "status": "running",
+        "scenario": scenario.canonical(),
+        "base": str(scenario.base.resolve()),
+        "overrides": list(scenario.overrides),
+        "seeds": list(scenario.seeds),
+        "target": _target(scenario),
+        "problem": running.facts(problem),
+        "evaluation": running.evaluation_of(problem, scenario.evaluation),
+        "versions": versions(),
+        "platform": {"system": platform.platform(), "machine": platform.machine(), "processors": os.cpu_count()},
+    }
+
+
+def versions() -> dict[str, str]:
+    """What the numbers may depend on."""
+    found = {"asyncsim": asyncsim.__version__, "python": platform.python_version()}
+    for name in RECORDED_VERSIONS:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _other_versions(manifest: Mapping[str, Any]) -> list[str]:
+    then, now = manifest.get("versions", {}), versions()
+    differ = [f"{name} {then[name]} then, {now.get(name, 'none')} now" for name in then if then[name] != now.get(name)]
+    return [f"other versions than at the start, the numbers may differ: {'; '.join(differ)}"] if differ else []
+
+
+def _same_data(manifest: Mapping[str, Any], now: Mapping[str, Any], folder: RunFolder) -> None:
+    then = manifest.get("problem", {}).get("data_sha256")
+    if then is not None and then != now.get("data_sha256"):
+        raise FolderError(
+            f"{folder.path}: the data of the problem have changed since this was started; "
+            "put the old file back, or run the scenario anew"
+        )
+
+
+# ---- the runs
+
+
+def _play(
+    scenario: Scenario,
+    methods: Sequence[tuple[str, Any]],
+    manifest: dict[str, Any],
+    folder: RunFolder | None,
+    progress: bool | None,
+) -> Result:
+    stop = Stop(**{name: value for name, value in scenario.stop.model_dump().items() if value is not None})
+    begun = folder.statuses() if folder is not None else {}
+    plan = [(label, method, seed) for seed in scenario.seeds for label, method in methods]
+    runs: list[Run] = []
+    with _Signals() as signals, Progress(len(plan), stop, progress) as bar:
+        for number, (label, method, seed) in enumerate(plan):
+            bar.begin(label, seed)
+            if folder is not None and begun.get(number) in ("finished", "stalled", "diverged"):
+                runs.append(folder.read_run(number))
+            elif signals.received is None:
+                job = _Job(number, label, method, seed, scenario, stop, manifest["evaluation"])
+                runs.append(job.play(folder, signals, bar))
+            bar.end()
+        changes = _ending(runs, len(plan), signals)
+        if folder is not None:
+            folder.update_manifest(**changes)
+    return Result(
+        name=scenario.name,
+        runs=tuple(runs),
+        target=manifest["target"],
+        scenario=manifest["scenario"],
+        manifest={**manifest, **changes},
+        folder=None if folder is None else folder.path,
+        problem=manifest["problem"],
+    )
+
+
+def _ending(runs: Sequence[Run], planned: int, signals: _Signals) -> dict[str, Any]:
+    if signals.received is not None:
+        return {"status": "interrupted", "signal": int(signals.received)}
+    failed = any(run.status == "failed" for run in runs)
+    return {"status": "failed" if failed else "finished", "signal": None}
+
+
+class _Job:
+    """One run of a study: one method with one seed."""
+
+    def __init__(
+        self, number: int, label: str, method: Any, seed: int, scenario: Scenario, stop: Stop, evaluation: str
+    ) -> None:
+        self.number, self.label, self.method, self.seed = number, label, method, seed
+        self.scenario, self.stop, self.evaluation = scenario, stop, evaluation
+
+    def play(self, folder: RunFolder | None, signals: _Signals, bar: Progress) -> Run:
+        record = Record(**self.scenario.record.model_dump())
+        workers = self.scenario.build_workers()
+        writer = None if folder is None else self._writer(folder, workers.n)
+        keeper = None if writer is None else _Keeper(writer, record.checkpoint_every, signals)
+
+        def look(engine: Simulation) -> None:
+            bar.look(engine)
+            signals.look(engine)
+
+        checkpoint = None if writer is None else writer.load_checkpoint()
+        if writer is not None and folder is not None:
+            folder.warnings += writer.warnings
+            if checkpoint is None:
+                writer.truncate({})
+        run = running.execute(
+            self.method,
+            self.scenario.build_problem(self.seed),
+            workers,
+            self.stop,
+            self.seed,
+            _target(self.scenario),
+            record,
+            self.label,
+            evaluation=self.evaluation,
+            sink=writer,
+            keeper=keeper,
+            look=look,
+            checkpoint=checkpoint,
+            on_error=_described,
+        )
+        if writer is not None:
+            writer.finish(run)
+        return run
+
+    def _writer(self, folder: RunFolder, n: int) -> RunWriter:
+        parameters = running.parameters_of(self.method)
+        return folder.writer(self.number, self.label, running.name_of(self.method), parameters, self.seed, n)
+
+
+def _described(error: Exception) -> str:
+    """An error of a method, law or problem in one line, with the place in the user's own code."""
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "asyncsim" not in Path(frame.filename).parts]
+    place = f" ({frames[-1].filename}:{frames[-1].lineno})" if frames else ""
+    return f"{type(error).__name__}: {error}{place}"
+
+
+class _Keeper:
+    """Writes checkpoints: every so many seconds, but never more than 2 % of the time; and before an interruption."""
+
+    def __init__(self, writer: RunWriter, every: float, signals: _Signals) -> None:
+        self._writer = writer
+        self._every = every
+        self._signals = signals
+        self._next = time.monotonic() + every
+
+    def due(self, k: int) -> bool:
+        return self._signals.received is not None or time.monotonic() >= self._next
+
+    def save(self, encode: Callable[[], bytes], k: int) -> None:
+        begun = time.monotonic()
+        data = encode()
+        self._writer.save_checkpoint(data, k)
+        now = time.monotonic()
+        self._next = now + (max(self._every, 50 * (now - begun)) if self._every > 0 else 0.0)
+        if self._signals.received is not None:
+            raise self._signals.interruption()
+
+
+class _Signals:
+    """SIGINT and SIGTERM while a study runs: the first is remembered, the second acts at once."""
+
+    PATIENCE = 1.0  # seconds until the run ends even where no step comes
+
+    def __init__(self) -> None:
+        self.received: signal.Signals | None = None
+        self._at = 0.0
+        self._before: dict[signal.Signals, Any] = {}
+
+    def __enter__(self) -> Self:
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._before[number] = signal.signal(number, self._on_signal)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        if self.received is not None:
+            raise KeyboardInterrupt
+        self.received, self._at = signal.Signals(number), time.monotonic()
+        print(f"{self.received.name}: ending after the next step; once more to end at once", file=sys.stderr)
+
+    def interruption(self) -> EndOfRun:
+        name = self.received.name if self.received is not None else "a signal"
+        return EndOfRun("interrupted", f"stopped by {name}")
+
+    def look(self, engine: Simulation) -> None:
+        if self.received is not None and time.monotonic() - self._at >= self.PATIENCE:
+            engine.end(self.interruption())

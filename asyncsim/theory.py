@@ -1,0 +1,116 @@
+"""What the papers prove, as functions: parameters that theory gives to the methods.
+
+`Knowledge` is what is known of a study before it runs. A method's `theory(knowledge)` returns its
+parameters from it; where something is needed that is not known, a ValueError lists all that is missing.
+Symbols: L smoothness of f, σ² bound of E‖∇f(x;ξ) − ∇f(x)‖², ε the target for E‖∇f(x)‖².
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Any
+
+import numpy as np
+
+
+@dataclasses.dataclass(frozen=True)
+class Knowledge:
+    """What a method may be told before the run; None is unknown.
+
+    n : number of workers;  mean_times : (n,) mean seconds of a gradient's whole trip;
+    constant_times : whether these times are exact and never change;  L, sigma2 : of the problem;
+    epsilon : the target for ‖∇f‖²;  estimated : the names among these that are estimates.
+
+    >>> Knowledge(n=4, L=1.0).need("L", "sigma2", "epsilon")
+    Traceback (most recent call last):
+    ValueError: unknown: sigma2 (the problem does not say it), epsilon (give the scenario a target: {squared_gradient_norm: …})
+    """
+
+    n: int
+    mean_times: np.ndarray | None = None
+    constant_times: bool = False
+    L: float | None = None
+    sigma2: float | None = None
+    epsilon: float | None = None
+    estimated: frozenset[str] = frozenset()
+
+    def need(self, *names: str) -> tuple[Any, ...]:
+        """The values of `names`; a ValueError that lists those that are unknown."""
+        missing = [f"{name} ({_WHENCE[name]})" for name in names if getattr(self, name) is None]
+        if missing:
+            raise ValueError("unknown: " + ", ".join(missing))
+        return tuple(getattr(self, name) for name in names)
+
+
+_WHENCE = {
+    "L": "the problem does not say it",
+    "sigma2": "the problem does not say it",
+    "epsilon": "give the scenario a target: {squared_gradient_norm: …}",
+    "mean_times": "no law of the workers' times is known",
+}
+
+
+def resolved(method: Any, knowledge: Knowledge) -> Any:
+    """`method` with every parameter that says "theory" replaced by what its `theory` gives."""
+    if not dataclasses.is_dataclass(method) or isinstance(method, type):
+        return method
+    asked = [field.name for field in dataclasses.fields(method) if _says_theory(getattr(method, field.name))]
+    if not asked:
+        return method
+    if not hasattr(method, "theory"):
+        raise ValueError(f"{type(method).__name__}: {', '.join(asked)} = theory, but this method has no theory(knowledge)")
+    try:
+        given = method.theory(knowledge)
+    except ValueError as error:
+        raise ValueError(f"{type(method).__name__}: {', '.join(asked)} = theory is not possible here: {error}") from None
+    return dataclasses.replace(method, **{name: given[name] for name in asked})
+
+
+def _says_theory(value: Any) -> bool:
+    return isinstance(value, str) and value == "theory"
+
+
+def collected_gradients(sigma2: float, epsilon: float) -> int:
+    """max{1, ⌈σ²/ε⌉}: Rennala's batch size and Ringmaster's threshold.
+
+    Tyurin & Richtárik 2023 (arXiv:2305.12387); Maranjyan, Tyurin & Richtárik 2025 (arXiv:2501.16168).
+
+    >>> collected_gradients(sigma2=0.1729, epsilon=0.03)
+    6
+    """
+    return max(1, math.ceil(sigma2 / epsilon))
+
+
+def batch_stepsize(L: float, sigma2: float, epsilon: float, S: int) -> float:
+    """γ = min{1/L, εS/(2Lσ²)} for the mean of S gradients at one point (Rennala; S = 1 Hero; S = nb Minibatch).
+
+    From E f(x⁺) ≤ f − (γ/2)‖∇f‖² + Lγ²σ²/(2S): the average of ‖∇f‖² is ≤ ε after 8LΔ/ε iterations
+    when S ≥ σ²/ε.
+
+    >>> batch_stepsize(L=1.0, sigma2=2.0, epsilon=0.1, S=10)
+    0.25
+    """
+    return min(1.0 / L, epsilon * S / (2 * L * sigma2)) if sigma2 > 0 else 1.0 / L
+
+
+def ringmaster_stepsize(L: float, sigma2: float, epsilon: float, R: int) -> float:
+    """γ = min{1/(2RL), ε/(4Lσ²)} for delays below R (arXiv:2501.16168, main theorem).
+
+    >>> ringmaster_stepsize(L=1.0, sigma2=1.0, epsilon=0.2, R=5)
+    0.05
+    """
+    return min(1.0 / (2 * R * L), epsilon / (4 * L * sigma2)) if sigma2 > 0 else 1.0 / (2 * R * L)
+
+
+def largest_delay(times: np.ndarray) -> int:
+    """A bound on every delay of Asynchronous SGD when worker i always takes times[i] seconds.
+
+    While the slowest worker computes once, worker j makes at most ⌊τ_n/τ_j⌋ + 1 updates.
+
+    >>> largest_delay(np.array([1.0, 1.0, 4.0]))
+    10
+    """
+    slowest = int(np.argmax(times))
+    others = np.delete(times, slowest)
+    return int((np.floor(times[slowest] / others) + 1).sum())

@@ -1,0 +1,210 @@
+"""Arithmetic in i and n: how a scenario says in one line what differs from worker to worker.
+
+`evaluate("sqrt(i)", n)` is evaluated once, on the array i = 1…n (the paper's numbering), never per gradient.
+
+The text comes from a file that may come from anywhere, so there are two fences. First the parsed text is read through
+and everything that is not plain arithmetic is refused by name: no attributes, no texts, no comparisons, no calls but
+those in `FUNCTIONS`. Then an arithmetic-only evaluator runs on what is left. Every number is a float64 before anything
+is computed, and every operation is a numpy ufunc: a tower of powers overflows at once, nothing can grow beyond n
+numbers. Length and nesting are limited, which bounds the arrays held at one time.
+
+What is not finite is refused where it arises, not at the end: 1 / (1 / (i - 1)) is finite everywhere and still wrong.
+"""
+
+import ast
+import difflib
+import functools
+import math
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+MAX_LENGTH = 200
+MAX_NESTING = 40
+
+ALLOWED = "arithmetic in i (the worker, 1…n) and n: + - * / // % ** ( ), sqrt log exp abs floor ceil, min max, pi e"
+
+_OPERATORS: dict[type, tuple[str, Callable[..., Any]]] = {
+    ast.Add: ("+", np.add),
+    ast.Sub: ("-", np.subtract),
+    ast.Mult: ("*", np.multiply),
+    ast.Div: ("/", np.true_divide),
+    ast.FloorDiv: ("//", np.floor_divide),
+    ast.Mod: ("%", np.mod),
+    ast.Pow: ("**", np.power),
+    ast.USub: ("-", np.negative),
+    ast.UAdd: ("+", np.positive),
+}
+
+
+def _least(*values: Any) -> Any:
+    return functools.reduce(np.minimum, values)
+
+
+def _greatest(*values: Any) -> Any:
+    return functools.reduce(np.maximum, values)
+
+
+FUNCTIONS: dict[str, Callable[..., Any]] = {
+    "sqrt": np.sqrt,
+    "log": np.log,
+    "exp": np.exp,
+    "abs": np.absolute,
+    "floor": np.floor,
+    "ceil": np.ceil,
+    "min": _least,
+    "max": _greatest,
+}
+_OF_SEVERAL = ("min", "max")
+_NAMES = ("i", "n", "pi", "e")
+
+
+def evaluate(text: str, n: int, workers: range | None = None) -> NDArray[np.float64]:
+    """The values of the expression `text` for workers 1…n, as a read-only float64 array.
+
+    workers: for a group, the 0-based workers (a range with step 1) whose values are wanted; i still runs over the whole
+    1…n, so group 2 of 900 + 100 workers has i = 901…1000.
+
+    Raises ValueError naming the expression, what is wrong and what is allowed; values that are not finite name the
+    first worker.
+
+    >>> evaluate("sqrt(i) + 1", 4)
+    array([2.        , 2.41421356, 2.73205081, 3.        ])
+    >>> evaluate("n / 2", 3)
+    array([1.5, 1.5, 1.5])
+    >>> evaluate("i", 10, workers=range(8, 10))
+    array([ 9., 10.])
+    >>> evaluate("1 / (i - 2)", 4)
+    Traceback (most recent call last):
+    ValueError: expression '1 / (i - 2)': 1 / 0 is inf for i = 2 (worker 1)
+    """
+    # imported here because only expressions need it
+    from simpleeval import InvalidExpression, SimpleEval  # type: ignore[import-untyped]
+
+    workers = range(n) if workers is None else workers
+    tree = _parsed(text)
+    i = np.arange(workers.start + 1, workers.stop + 1, dtype=np.float64)
+    evaluator = SimpleEval(
+        operators={kind: _finite(sign, ufunc, text, workers) for kind, (sign, ufunc) in _OPERATORS.items()},
+        functions={name: _finite(name, function, text, workers) for name, function in FUNCTIONS.items()},
+        names={"i": i, "n": np.float64(n), "pi": np.float64(math.pi), "e": np.float64(math.e)},
+    )
+    try:
+        value = evaluator.eval(text, previously_parsed=tree)
+    except InvalidExpression as error:  # the first fence should leave nothing for the second to refuse
+        raise _refused(text, str(error)) from None
+    values = np.broadcast_to(np.asarray(value, dtype=np.float64), (len(workers),))
+    values.flags.writeable = False
+    return values
+
+
+def _finite(sign: str, function: Callable[..., Any], text: str, workers: range) -> Callable[..., Any]:
+    """`function`, with an error that names the first worker for which its result is not a finite number."""
+
+    def checked(*values: Any) -> Any:
+        with np.errstate(all="ignore"):
+            result = function(*values)
+        wrong = ~np.isfinite(result)
+        if not wrong.any():
+            return result
+        at = int(np.argmax(wrong))  # 0 for a scalar, which is wrong for all workers alike
+        shown = [f"{np.broadcast_to(value, wrong.shape).flat[at]:g}" for value in values]
+        of = f" {sign} ".join(shown) if len(shown) == 2 and sign not in FUNCTIONS else f"{sign}({', '.join(shown)})"
+        where = f"i = {workers.start + at + 1} (worker {workers.start + at})" if wrong.ndim else "every worker"
+        raise ValueError(f"expression {text!r}: {of} is {np.asarray(result).flat[at]:g} for {where}")
+
+    return checked
+
+
+def _parsed(text: str) -> ast.expr:
+    """The tree of `text`, all of it plain arithmetic and all its numbers floats."""
+    if len(text) > MAX_LENGTH:
+        raise _refused(text[:40] + "…", f"longer than {MAX_LENGTH} characters")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the parser warns of texts like '1if'
+            tree = ast.parse(text.strip(), mode="eval").body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        raise _refused(text, "this can't be read") from None
+    level: list[ast.expr] = [tree]
+    for _ in range(MAX_NESTING):
+        level = [operand for node in level for operand in _operands(node, text)]
+        if not level:
+            return tree
+    raise _refused(text, f"nested more than {MAX_NESTING} deep")
+
+
+def _operands(node: ast.expr, text: str) -> list[ast.expr]:
+    """What `node` is applied to; a ValueError when it is anything but arithmetic."""
+    match node:
+        case ast.Constant(value=bool() | complex()) | ast.Constant(value=None):
+            raise _refused(text, f"{node.value!r} is not a number")
+        case ast.Constant(value=int() | float() as value):
+            node.value = _float(value, text)
+            return []
+        case ast.Constant():
+            raise _refused(text, "texts have no place here")
+        case ast.Name(id=name):
+            if name in FUNCTIONS:
+                raise _refused(text, f"{name} is a function: write {name}(…)")
+            if name not in _NAMES:
+                raise _refused(text, f"unknown name {name!r}{_suggestion(name, _NAMES)}")
+            return []
+        case ast.BinOp(left=left, op=op, right=right) if type(op) in _OPERATORS:
+            return [left, right]
+        case ast.UnaryOp(op=op, operand=operand) if type(op) in _OPERATORS:
+            return [operand]
+        case ast.BinOp(op=ast.BitXor()):
+            raise _refused(text, "'^' is no power: write ** for powers")
+        case ast.Call(func=ast.Name(id=name), args=args, keywords=[]):
+            if name not in FUNCTIONS:
+                raise _refused(text, f"unknown function {name!r}{_suggestion(name, FUNCTIONS)}")
+            if any(isinstance(argument, ast.Starred) for argument in args):
+                raise _refused(text, "'*' before an argument has no place here")
+            if len(args) < 2 if name in _OF_SEVERAL else len(args) != 1:
+                raise _refused(text, f"{name} takes {'two or more numbers' if name in _OF_SEVERAL else 'one number'}")
+            return args
+    raise _refused(text, f"{_KINDS.get(type(node), 'an operator that is not listed')} has no place here")
+
+
+_KINDS: dict[type, str] = {
+    ast.Attribute: "an attribute ('.' after a name)",
+    ast.Subscript: "an index ('[…]')",
+    ast.Call: "a call of anything but the listed functions",
+    ast.Compare: "a comparison",
+    ast.BoolOp: "'and' or 'or'",
+    ast.IfExp: "'if … else'",
+    ast.Lambda: "a lambda",
+    ast.JoinedStr: "a text",
+    ast.List: "a list",
+    ast.Tuple: "a comma outside of min(…) and max(…)",
+    ast.ListComp: "a comprehension",
+    ast.GeneratorExp: "a comprehension",
+    ast.SetComp: "a comprehension",
+    ast.DictComp: "a comprehension",
+}
+
+
+def _float(value: float, text: str) -> float:
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf
+    if math.isinf(number):
+        raise _refused(text, "a number is too large")
+    return number
+
+
+def _suggestion(name: str, known: Any) -> str:
+    # 'j' and 'k' are the usual slips for i, which no measure of likeness finds
+    if name in ("j", "k", "worker") and "i" in known:
+        return " (did you mean 'i'?)"
+    close = difflib.get_close_matches(name.lower(), known, n=1)
+    return f" (did you mean {close[0]!r}?)" if close else ""
+
+
+def _refused(text: str, what: str) -> ValueError:
+    return ValueError(f"expression {text!r}: {what}; allowed is {ALLOWED}")

@@ -1,0 +1,448 @@
+"""Workers and their times: from what a user gives to what the engine asks.
+
+A user gives times as one of
+
+- a number (seconds for every worker; inf = never returns), or a list or array of n numbers;
+- a law (anything with `sample(rng, size)`), a frozen law of scipy.stats, or a list of n laws and numbers;
+- `worker -> law or number`, a callable with one positional parameter, worker = 0…n−1;
+- `(rng, worker, start) -> seconds`, a callable with three, asked once a gradient with the simulated time of its start;
+- what a scenario has: an expression in i = 1…n and n, or a mapping {"distribution": name, parameter: number, list of n
+  numbers or expression}.
+
+`Times.of` turns each of these into what the engine asks: `law(worker)`, `constant`, `by_call`.
+
+Laws are made when they are asked for. A million workers with `mean: sqrt(i)` are one array of a million numbers,
+checked as an array; `law(worker)` then makes the one law from its entry without checking again.
+
+Where callables of three parameters and laws are mixed, all become callables of three: a law is then asked for one
+number at a time. The times of a worker remain a function of (seed, purpose, worker, number of the gradient).
+"""
+
+import inspect
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import accumulate
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from asyncsim.times.expressions import evaluate
+from asyncsim.times.laws import Constant, Law, Time
+from asyncsim.times.named import Laws, check, is_number, laws_from, of_length, worker_words
+
+Floats: TypeAlias = NDArray[np.float64]
+TimesSpec: TypeAlias = Any  # what stands at the head of this file; duck-typed, so no closed union says it
+
+ALLOWED = (
+    "allowed are seconds (a number >= 0, inf = never), a law, a list of one law or number a worker, a callable "
+    "worker -> law, a callable (rng, worker, start) -> seconds, an expression in i and n, or "
+    '{"distribution": name, …}'
+)
+
+ESTIMATED_WITH = 4096  # draws, fewer where there are many workers (see Times.means)
+
+
+class Times:
+    """Compute, uplink or downlink times of n workers, as the engine asks for them. Made by `Times.of`.
+
+    n: number of workers
+    constant: seconds (n,) when every worker's time is known to be constant, else None
+    by_call: whether `law(worker)` is a callable (rng, worker, start) -> seconds
+    """
+
+    def __init__(self, source: Any, n: int, constant: Floats | None = None, by_call: bool = False) -> None:
+        # source[worker] is the worker's law
+        self._source = source
+        self.n = n
+        self.constant = constant
+        self.by_call = by_call
+
+    @classmethod
+    def of(cls, spec: TimesSpec, n: int) -> "Times":
+        """The times of n workers from anything that the head of this file lists; ValueError for anything else.
+
+        >>> Times.of("2 * i", 3).constant
+        array([2., 4., 6.])
+        >>> Times.of({"distribution": "exponential", "mean": "sqrt(i)"}, 4).law(3)
+        Exponential(mean=2.0)
+        >>> Times.of([1.0, -1.0], 2)
+        Traceback (most recent call last):
+        ValueError: time = -1.0 for worker 1 (i = 2), but a number >= 0 or inf is needed
+        """
+        return _times(spec, range(n), n)
+
+    def law(self, worker: int) -> Any:
+        """The law of `worker` (0…n−1), with `sample(rng, size)`; with `by_call` the callable (rng, worker, start)."""
+        return self._source[worker]
+
+    def means(self) -> tuple[Floats, bool]:
+        """Mean seconds (n,) and whether all are exact; laws that tell no `mean` are estimated by sampling.
+
+        Every worker is sampled with the same random numbers, so that laws that differ by a factor compare exactly; with
+        n workers, 4096 draws each, down to 64 for large n. Callables of three parameters are asked at start = 0.
+        """
+        return self._means_from(0)
+
+    def _means_from(self, start: int) -> tuple[Floats, bool]:
+        """The same for a group of which worker `start` is the first."""
+        if self.constant is not None:
+            return self.constant, True
+        if isinstance(self._source, _Joined):
+            groups = zip(self._source.groups, self._source.starts, strict=True)
+            parts = [group._means_from(start + first) for group, first in groups]
+            return np.concatenate([means for means, _ in parts]), all(exact for _, exact in parts)
+        if isinstance(self._source, _Same) and not self.by_call:
+            mean, exact = _mean(self._source.law, start, ESTIMATED_WITH)
+            return np.full(self.n, mean), exact
+        draws = int(np.clip(400_000 // self.n, 64, ESTIMATED_WITH))
+        found = [_mean(self._source[worker], start + worker, draws) for worker in range(self.n)]
+        return np.array([mean for mean, _ in found]), all(exact for _, exact in found)
+
+    def __repr__(self) -> str:
+        return f"Times(n={self.n}, worker 0: {self.law(0)!r})"
+
+
+class Workers:
+    """n workers with their compute and communication times.
+
+    compute_time: of one gradient; uplink: of sending it to the server; downlink: of sending a point to the worker. Each
+    is anything that `Times.of` takes, in seconds.
+
+    Raises ValueError naming the time, the worker, what was given and what is allowed.
+
+    >>> workers = Workers(4, compute_time={"distribution": "exponential", "mean": "sqrt(i)"}, uplink=0.5)
+    >>> workers.mean_times(), workers.mean_times_exact
+    (array([1.5       , 1.91421356, 2.23205081, 2.5       ]), True)
+    """
+
+    def __init__(self, count: int, compute_time: TimesSpec, uplink: TimesSpec = 0.0, downlink: TimesSpec = 0.0) -> None:
+        self.n = _count(count)
+        self.compute_time = _named("compute_time", compute_time, range(self.n), self.n)
+        self.uplink = _named("uplink", uplink, range(self.n), self.n)
+        self.downlink = _named("downlink", downlink, range(self.n), self.n)
+        self._means: tuple[Floats, bool] | None = None
+
+    @classmethod
+    def groups(cls, groups: Iterable[Sequence[Any]]) -> "Workers":
+        """Workers group after group, each (count, compute_time) or (count, compute_time, uplink, downlink).
+
+        Lists have one entry for each worker of their group. Workers keep their numbers 0…n−1 in callables, and in
+        expressions i runs over the whole 1…n.
+
+        >>> Workers.groups([(2, 1.0), (2, "i")]).compute_time.constant
+        array([1., 1., 3., 4.])
+        """
+        rows = [tuple(group) for group in groups]
+        if not rows or not all(2 <= len(row) <= 4 for row in rows):
+            raise ValueError("groups: a list of (count, compute_time[, uplink[, downlink]]), at least one, is needed")
+        counts = [_count(row[0], f"groups[{g}]: ") for g, row in enumerate(rows)]
+        bounds = list(accumulate(counts, initial=0))
+        n = bounds[-1]
+        joined = [
+            _joined(
+                [
+                    _named(f"groups[{g}]: {name}", row[part] if len(row) > part else 0.0, range(*bounds[g : g + 2]), n)
+                    for g, row in enumerate(rows)
+                ]
+            )
+            for part, name in enumerate(("compute_time", "uplink", "downlink"), start=1)
+        ]
+        return cls(n, *joined)
+
+    def mean_times(self) -> Floats:
+        """Mean seconds (n,) of one gradient's whole trip: downlink, computing, uplink."""
+        return self._mean_times()[0]
+
+    @property
+    def mean_times_exact(self) -> bool:
+        """Whether `mean_times` is exact; False when a law told no mean, so that it was estimated by sampling."""
+        return self._mean_times()[1]
+
+    def _mean_times(self) -> tuple[Floats, bool]:
+        if self._means is None:
+            parts = [times.means() for times in (self.downlink, self.compute_time, self.uplink)]
+            with np.errstate(over="ignore"):
+                self._means = sum((mean for mean, _ in parts), np.zeros(self.n)), all(exact for _, exact in parts)
+        return self._means
+
+    def __repr__(self) -> str:
+        parts = (f"{name}={getattr(self, name).law(0)!r}" for name in ("compute_time", "uplink", "downlink"))
+        return f"Workers(n={self.n}, worker 0: {', '.join(parts)})"
+
+
+# ---- reading what a user gave -------------------------------------------------------------------------------------
+
+
+def _named(name: str, spec: TimesSpec, workers: range, n: int) -> Times:
+    try:
+        return _times(spec, workers, n)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from None
+
+
+def _count(count: Any, where: str = "") -> int:
+    if isinstance(count, bool) or not isinstance(count, (int, np.integer)) or count < 1:
+        raise ValueError(f"{where}count = {count!r}, but a whole number of workers >= 1 is needed")
+    return int(count)
+
+
+def _times(spec: TimesSpec, workers: range, n: int) -> Times:
+    """The times of `workers`, a part of the whole 0…n−1."""
+    if isinstance(spec, Times):
+        return _part(spec, workers, n)
+    if isinstance(spec, str):
+        return _constants(evaluate(spec, n, workers), workers, f"{spec!r}")
+    if isinstance(spec, Mapping):
+        return _by_name(spec, workers, n)
+    if is_number(spec):
+        return _constants(_spread(spec, workers), workers)
+    if isinstance(spec, np.ndarray) and spec.dtype.kind in "iuf":
+        return _constants(of_length(spec, len(workers), "times").astype(np.float64), workers)
+    if isinstance(spec, (Sequence, np.ndarray)) and not isinstance(spec, (bytes, bytearray)):
+        return _listed(of_length(spec, len(workers), "times"), workers)
+    if callable(spec) and not isinstance(spec, type) and not _is_law(spec) and _positional(spec) == 1:
+        return _asked(spec, workers)
+    law = _law(spec)
+    if isinstance(law, Constant):
+        return _constants(_spread(law.value, workers), workers)
+    return Times(_Same(law), len(workers), by_call=not _is_law(law))
+
+
+def _by_name(spec: Mapping[str, Any], workers: range, n: int) -> Times:
+    laws = laws_from(spec, workers, n)
+    if laws.cls is Constant:
+        return _constants(_spread(laws.arrays.get("value", laws.shared.get("value")), workers), workers)
+    return Times(laws if laws.arrays else _Same(laws[0]), len(workers))
+
+
+def _part(times: Times, workers: range, n: int) -> Times:
+    if times.n == len(workers):
+        return times
+    if times.n == n:
+        constant = None if times.constant is None else times.constant[workers.start : workers.stop]
+        return Times(_Shifted(times, workers.start), len(workers), constant, times.by_call)
+    raise ValueError(f"these are the times of {times.n} workers, but there are {len(workers)}")
+
+
+def _constants(values: Floats, workers: range, what: str = "time") -> Times:
+    check(what, values, Time, workers)
+    values = values.view()
+    values.flags.writeable = False
+    return Times(Laws(Constant, {"value": values}), len(workers), constant=values)
+
+
+def _spread(seconds: Any, workers: range) -> Floats:
+    return np.broadcast_to(np.asarray(seconds, dtype=np.float64), (len(workers),))
+
+
+def _listed(entries: Sequence[Any], workers: range) -> Times:
+    if all(is_number(entry) for entry in entries):
+        return _constants(np.array([float(entry) for entry in entries]), workers)
+    found: list[Any] = []
+    for worker, entry in zip(workers, entries, strict=True):
+        try:
+            found.append(_law(entry))
+        except ValueError as error:
+            raise ValueError(f"{worker_words(worker)}: {error}") from None
+    if all(isinstance(law, Constant) for law in found):
+        return _constants(np.array([float(law.value) for law in found]), workers)
+    by_call = not all(_is_law(law) for law in found)
+    return Times([_called(law) for law in found] if by_call else found, len(workers), by_call=by_call)
+
+
+def _asked(function: Callable[[int], Any], workers: range) -> Times:
+    # worker 0 is asked now: a mistake shows early, and the answer tells what kind of times these are. Numbers are cheap
+    # enough to ask for all; laws are made when they are needed
+    first = function(workers.start)
+    if is_number(first):
+        return _listed([first, *(function(worker) for worker in workers[1:])], workers)
+    source = _Asked(function, workers.start)
+    return Times(source, len(workers), by_call=not _is_law(source[0]))
+
+
+def _law(spec: Any) -> Any:
+    """A law for one worker: an object with `sample`, or a callable of three parameters."""
+    if is_number(spec):
+        return Constant(float(spec))
+    if isinstance(spec, type):
+        raise ValueError(f"{spec.__name__} is a class: give it its parameters, as in {spec.__name__}(…)")
+    if _is_law(spec):
+        return spec
+    if callable(getattr(spec, "rvs", None)):
+        return Frozen(spec)
+    if callable(spec):
+        if _positional(spec) == 3:
+            return spec
+        raise ValueError(
+            f"{spec!r} takes {_counted(spec)}, but a callable of times takes one (worker -> law) or "
+            "three ((rng, worker, start) -> seconds)"
+        )
+    raise ValueError(f"{spec!r} can't be understood as times; {ALLOWED}")
+
+
+def _is_law(spec: Any) -> bool:
+    return callable(getattr(spec, "sample", None)) and not isinstance(spec, type)
+
+
+def _positional(function: Callable[..., Any]) -> int | None:
+    """1 or 3, whichever number of positional parameters `function` is for; None when it is for neither or both."""
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (ValueError, TypeError):  # some built-in functions tell nothing
+        return None
+    by_position = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    if any(p.kind is p.KEYWORD_ONLY and p.default is p.empty for p in parameters):
+        return None
+    needed = sum(p.default is p.empty for p in by_position)
+    if needed in (1, 3):
+        return needed
+    fitting = [number for number in (1, 3) if needed <= number <= len(by_position)]
+    return fitting[0] if len(fitting) == 1 else None
+
+
+def _counted(function: Callable[..., Any]) -> str:
+    try:
+        return f"the parameters {inspect.signature(function)}"
+    except (ValueError, TypeError):
+        return "parameters it doesn't tell of"
+
+
+# ---- where a worker's law comes from: source[worker] ---------------------------------------------------------------
+# Plain classes, not closures, so that workers can be sent to another process.
+
+
+class _Same:
+    """One law for all."""
+
+    def __init__(self, law: Any) -> None:
+        self.law = law
+
+    def __getitem__(self, worker: int) -> Any:
+        return self.law
+
+
+class _Asked:
+    """Laws told by the user's callable of one parameter; remembered, so that it is asked once a worker."""
+
+    def __init__(self, function: Callable[[int], Any], start: int) -> None:
+        self.function = function
+        self.start = start
+        self.known: dict[int, Any] = {}
+
+    def __getitem__(self, worker: int) -> Any:
+        if worker not in self.known:
+            i = self.start + worker
+            try:
+                law = _law(self.function(i))
+            except ValueError as error:
+                raise ValueError(f"{worker_words(i)}: {error}") from None
+            if not _is_law(self.known.get(0, law)):
+                law = _called(law)
+            elif not _is_law(law) and self.known:
+                raise ValueError(
+                    f"{worker_words(i)}: {law!r} takes (rng, worker, start), but worker {self.start} has a law; "
+                    "where the two are mixed, give a list"
+                )
+            self.known[worker] = law
+        return self.known[worker]
+
+
+class _Shifted:
+    """A group's part of the times of all workers."""
+
+    def __init__(self, times: Times, start: int) -> None:
+        self.times = times
+        self.start = start
+
+    def __getitem__(self, worker: int) -> Any:
+        return self.times.law(self.start + worker)
+
+
+class _Joined:
+    """Group after group."""
+
+    def __init__(self, groups: list[Times], by_call: bool) -> None:
+        self.groups = groups
+        self.by_call = by_call
+        self.starts = list(accumulate((group.n for group in groups[:-1]), initial=0))
+
+    def __getitem__(self, worker: int) -> Any:
+        g = bisect_right(self.starts, worker) - 1
+        law: Any = self.groups[g].law(worker - self.starts[g])
+        return _called(law) if self.by_call else law
+
+
+def _joined(groups: list[Times]) -> Times:
+    if len(groups) == 1:
+        return groups[0]
+    n = sum(group.n for group in groups)
+    constants = [group.constant for group in groups if group.constant is not None]
+    if len(constants) == len(groups):
+        return _constants(np.concatenate(constants), range(n))
+    by_call = any(group.by_call for group in groups)
+    return Times(_Joined(groups, by_call), n, by_call=by_call)
+
+
+def _called(law: Any) -> Any:
+    return OneByOne(law) if _is_law(law) else law
+
+
+class OneByOne:
+    """A law asked for one number at a time, as a callable (rng, worker, start) -> seconds."""
+
+    def __init__(self, law: Law) -> None:
+        self.law = law
+
+    def __call__(self, rng: np.random.Generator, worker: int, start: float) -> float:
+        return float(self.law.sample(rng, 1)[0])
+
+    def __repr__(self) -> str:
+        return f"OneByOne({self.law!r})"
+
+
+class Frozen:
+    """A frozen law of scipy.stats (anything with `rvs(size=, random_state=)`) as a law."""
+
+    def __init__(self, frozen: Any) -> None:
+        self.frozen = frozen
+
+    def sample(self, rng: np.random.Generator, size: int) -> Floats:
+        """`size` times (float64 seconds)."""
+        return np.asarray(self.frozen.rvs(size=size, random_state=rng), dtype=np.float64)
+
+    @property
+    def mean(self) -> float:
+        """Mean, in seconds, as scipy tells it."""
+        return float(self.frozen.mean())
+
+    def cdf(self, t: float) -> float:
+        """P(time <= t)."""
+        return float(self.frozen.cdf(t))
+
+    def quantile(self, q: float) -> float:
+        """The t with P(time <= t) = q."""
+        return float(self.frozen.ppf(q))
+
+    def __repr__(self) -> str:
+        return f"Frozen({self.frozen!r})"
+
+
+# ---- means --------------------------------------------------------------------------------------------------------
+
+
+def _mean(law: Any, worker: int, draws: int) -> tuple[float, bool]:
+    """The mean of one worker's law and whether it is exact."""
+    mean: Any = getattr(law, "mean", None)
+    mean = mean() if callable(mean) else mean
+    exact = is_number(mean)
+    if not exact:
+        rng = np.random.Generator(np.random.Philox(key=0))
+        with np.errstate(over="ignore"):
+            if _is_law(law):
+                mean = np.mean(np.asarray(law.sample(rng, draws), dtype=np.float64))
+            else:
+                mean = np.mean([float(law(rng, worker, 0.0)) for _ in range(draws)])
+    if not mean >= 0:
+        raise ValueError(f"{worker_words(worker)}: the mean of {law!r} is {mean}, but times are >= 0")
+    return float(mean), exact

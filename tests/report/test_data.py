@@ -1,0 +1,194 @@
+"""The blob the page's scripts draw: shrunk, in plain JSON, and true to what was recorded."""
+
+import dataclasses
+import json
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from asyncsim.report import data
+from asyncsim.result import INTERVAL, Run
+from tests.factories import make_result, make_run
+
+
+def unpacked(window):
+    """The rows (worker, m, sent, computing from, to, ended, outcome, k, delay) of a packed window, as the script reads them."""
+
+    def at(column, row):
+        return column if isinstance(column, int) else column[row]
+
+    rows, row = [], 0
+    for worker, count in zip(window["worker"], window["count"], strict=True):
+        clock = m = k = 0
+        for _ in range(count):
+            moments = []
+            for column in ("gap", "down", "compute", "up"):
+                clock += at(window[column], row)
+                moments.append(window["start"] + clock * window["tick"])
+            m, k = m + at(window["m"], row), k + at(window["k"], row)
+            rows.append((worker, m, *moments, int(window["outcome"][row]), k, at(window["delay"], row)))
+            row += 1
+    return rows
+
+
+def test_the_blob_is_plain_json_without_nan():
+    text = json.dumps(data.blob(make_result()), allow_nan=False)
+    assert set(json.loads(text)) >= {"methods", "curves", "delays", "shares", "timeline", "target", "reached"}
+
+
+def test_the_median_lies_between_the_quartiles():
+    x = np.arange(4.0)
+    band = data.merged([(x, np.full(4, value)) for value in (1.0, 2.0, 3.0, 4.0, 5.0)])
+    assert (band["lower"][0], band["median"][0], band["upper"][0]) == (2.0, 3.0, 4.0)
+
+
+def test_one_seed_is_drawn_as_it_was_recorded_and_has_no_band():
+    x, y = np.array([0.0, 1.0, 3.0]), np.array([1.0, 0.5, 0.25])
+    assert data.merged([(x, y)]) == {"x": [0, 1, 3], "median": [1, 0.5, 0.25]}
+
+
+def test_between_record_points_a_positive_curve_is_interpolated_in_its_logarithm():
+    line = data.merged([(np.array([0.0, 2.0]), np.array([1.0, 1e-4])), (np.array([0.0, 1.0, 2.0]), np.array([1.0, 1e-2, 1e-4]))])
+    assert line["lower"][1] == line["upper"][1] == pytest.approx(1e-2)
+
+
+def test_between_record_points_a_curve_that_is_not_positive_stays_at_the_earlier_value():
+    line = data.merged([(np.array([0.0, 2.0]), np.array([0.0, 8.0])), (np.array([0.0, 1.0, 2.0]), np.array([0.0, 0.0, 8.0]))])
+    assert line["median"] == [0, 0, 8]
+
+
+def test_a_seed_that_has_ended_counts_with_its_last_value():
+    early, late = (np.array([0.0, 1.0]), np.array([1.0, 0.5])), (np.array([0.0, 3.0]), np.array([1.0, 0.5]))
+    assert data.merged([early, early, late])["median"][-1] == 0.5
+    assert data.merged([early, early, late])["x"][-1] == 3
+
+
+def test_a_curve_that_diverged_leaves_a_gap_and_spoils_no_median():
+    x = np.arange(3.0)
+    broken = (x, np.array([1.0, math.nan, math.inf]))
+    assert data.merged([broken])["median"] == [1, None, None]
+    whole = (x, np.array([1.0, 1.0, 1.0]))
+    assert data.merged([whole, whole, broken])["median"] == [1, 1, 1]
+
+
+@given(st.lists(arrays(float, 5, elements=st.floats(allow_nan=True, allow_infinity=True)), min_size=1, max_size=4), st.data())
+def test_any_curves_can_be_merged(columns, draw):
+    xs = [np.sort(draw.draw(arrays(float, 5, elements=st.floats(0, 1e9)))) for _ in columns]
+    line = data.merged(list(zip(xs, columns, strict=True)), points=7)
+    assert len(line["x"]) == len(line["median"]) <= 7
+    json.dumps(line, allow_nan=False)
+
+
+def test_long_curves_are_thinned_and_keep_both_ends():
+    x = np.linspace(0, 100, 10_001)
+    line = data.merged([(x, np.exp(-x))])
+    assert len(line["x"]) <= data.POINTS
+    assert (line["x"][0], line["x"][-1]) == (0, 100)
+
+
+def test_delays_are_added_over_seeds():
+    runs = [dataclasses.replace(make_run(seed=seed), delays=np.array([[0, 2, 3], [seed, 1, 1]])) for seed in (4, 5)]
+    assert data.delays(runs) == {"delay": [0, 4, 5], "width": 1, "used": [4, 1, 1], "arrived": [6, 1, 1]}
+
+
+def test_more_than_200_delays_are_drawn_in_bins_that_lose_no_gradient():
+    table = np.stack([np.arange(1234), np.full(1234, 2), np.full(1234, 3)], axis=1)
+    bars = data.delays([dataclasses.replace(make_run(), delays=table)])
+    assert len(bars["delay"]) <= data.BINS
+    assert (sum(bars["used"]), sum(bars["arrived"])) == (2 * 1234, 3 * 1234)
+    assert all(delay % bars["width"] == 0 for delay in bars["delay"])
+
+
+def test_shares_of_the_used_gradients_add_up_to_one_and_silent_workers_are_counted():
+    run = make_run("hero_sgd", n=8)
+    shares = data.shares([run, run])
+    assert shares["worker"] == [0]
+    assert sum(shares["share"]) == pytest.approx(1)
+    assert shares["silent"] == 7
+
+
+def test_thousands_of_workers_are_thinned_to_a_bounded_number_of_dots():
+    run = make_run(n=2)
+    many = {key: np.resize(column, 5000) for key, column in run.workers.items()}
+    assert len(data.shares([dataclasses.replace(run, n=5000, workers=many)])["worker"]) == data.DOTS
+
+
+@pytest.mark.parametrize("window", [0, 1, 2])
+def test_packed_intervals_come_back_to_a_millionth_of_their_window(window):
+    run = make_run("rennala_sgd", n=5)
+    rows = run.intervals[run.intervals["window"] == window]
+    packed = data._window(rows, window, 10_000)
+    expected = sorted(
+        (r["worker"], r["m"], r["sent"], r["computing_from"], r["computing_to"], r["ended"], r["outcome"], r["k"], r["k"] - r["version"]) for r in rows
+    )
+    assert len(expected) > 10
+    np.testing.assert_allclose(unpacked(packed), expected, rtol=0, atol=packed["tick"])
+
+
+def test_what_never_ends_is_drawn_up_to_the_end_of_the_window():
+    rows = np.zeros(2, INTERVAL)
+    rows["worker"], rows["sent"], rows["computing_from"] = [0, 1], [1.0, 2.0], [1.5, np.nan]
+    rows["computing_to"], rows["ended"], rows["outcome"] = [np.inf, np.inf], [10.0, np.inf], 5
+    packed = data._window(rows, 0, 10)
+    assert packed["end"] == 10
+    assert [row[5] for row in unpacked(packed)] == pytest.approx([10, 10], rel=1e-5)
+
+
+def test_a_later_window_starts_where_its_first_assignment_ended():
+    rows = np.zeros(2, INTERVAL)
+    rows["window"], rows["worker"], rows["sent"] = 1, [0, 1], [10.0, 90.0]
+    for column in ("computing_from", "computing_to", "ended"):
+        rows[column] = [100.0, 99.0]
+    packed = data._window(rows, 1, 10)
+    assert (packed["start"], packed["end"]) == (99, 100)
+    assert [row[2] for row in unpacked(packed)] == pytest.approx([10, 90], abs=1e-4)
+
+
+def test_too_many_intervals_are_cut_at_a_moment_for_all_workers():
+    run = make_run(n=5)
+    rows = run.intervals[run.intervals["window"] == 0]
+    packed = data._window(rows, 0, 7)
+    assert len(packed["outcome"]) <= 7
+    assert packed["end"] < rows["ended"].max()
+    assert all(row[5] <= packed["end"] + packed["tick"] for row in unpacked(packed))
+
+
+def test_the_timeline_holds_three_seeds_at_most():
+    assert data.timeline(make_result(seeds=range(5), n=2))["seeds"] == ["0", "1", "2"]
+
+
+def test_the_timeline_holds_one_seed_where_more_do_not_fit(monkeypatch):
+    result = make_result(seeds=range(3), n=3)
+    monkeypatch.setattr(data, "INTERVALS", 200)
+    timeline = data.timeline(result)
+    assert timeline["seeds"] == ["0"]
+    kept = sum(len(window["outcome"]) for seeds in timeline["panels"].values() for panel in seeds.values() for window in panel if window)
+    assert kept <= 200
+
+
+def test_all_methods_show_the_same_workers_even_those_that_were_never_asked():
+    assert data.timeline(make_result(methods=("hero_sgd", "minibatch_sgd"), n=4))["workers"] == [0, 1, 2, 3]
+
+
+def test_the_value_of_f_is_offered_only_where_the_smallest_value_is_unknown():
+    result = make_result()
+    assert "value" not in data.quantities(result)
+    unknown = dataclasses.replace(
+        result, runs=tuple(dataclasses.replace(run, curves=run.curves | {"suboptimality": np.full(41, np.nan)}) for run in result.runs)
+    )
+    assert data.quantities(unknown) == ["squared_gradient_norm", "mean_squared_gradient_norm", "value"]
+
+
+def test_a_timing_only_problem_is_drawn_by_its_iterations_and_gradients():
+    assert data.quantities(dataclasses.replace(make_result(), problem={"name": "none", "dimension": 0})) == ["iteration", "gradients_used"]
+
+
+def test_a_run_that_was_killed_before_its_first_record_has_empty_parts():
+    result = dataclasses.replace(make_result(), runs=(Run(label="a", method="a", parameters={}, seed=0, n=3),))
+    blob = data.blob(result)
+    assert blob["delays"]["a"]["delay"] == blob["shares"]["a"]["worker"] == []
+    assert blob["timeline"]["panels"]["a"] == {"0": [None, None, None]}

@@ -1,0 +1,209 @@
+"""The page as text: what it says, that names cannot break out of it, and that odd results have a page too."""
+
+import dataclasses
+import json
+import re
+from html import escape, unescape
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+
+from asyncsim import summary
+from asyncsim.report import page as page_module
+from asyncsim.report import write_report
+from asyncsim.report.page import asset, embedded, page, policy
+from asyncsim.result import Run, no_intervals
+from tests.factories import METHODS, make_result
+
+HOSTILE = "</script><script>alert(1)</script><!-- ]]> \"'&\u2028\u2029 <img src=x onerror=alert(2)>"
+
+
+def curves_of(run, change):
+    return dataclasses.replace(run, curves={key: change(key, column) for key, column in run.curves.items()})
+
+
+def every_run(result, change):
+    return dataclasses.replace(result, runs=tuple(change(run) for run in result.runs))
+
+
+def odd_results():
+    plain = make_result(n=3)
+    unknown = ("value", "suboptimality", "squared_gradient_norm", "mean_squared_gradient_norm")
+    timing = make_result(target=None, n=3)
+    return {
+        "one seed": make_result(seeds=(7,)),
+        "one worker": make_result(n=1),
+        "one method": make_result(methods=("rennala_sgd",)),
+        "one record point": every_run(plain, lambda run: curves_of(run, lambda key, column: column[:1])),
+        "nobody reached the target": make_result(reached=False),
+        "no target": make_result(target=None),
+        "no iteration": every_run(
+            plain, lambda run: curves_of(dataclasses.replace(run, iterations=0), lambda key, column: 0 * column if key == "iteration" else column)
+        ),
+        "no time passed": every_run(
+            plain, lambda run: curves_of(dataclasses.replace(run, time=0.0), lambda key, column: column[:1])
+        ),
+        "curves of nan": every_run(plain, lambda run: curves_of(run, lambda key, column: column * (np.nan if key in unknown else 1))),
+        "diverged": make_result(status={"asynchronous_sgd": "diverged"}),
+        "no intervals": every_run(plain, lambda run: dataclasses.replace(run, intervals=no_intervals())),
+        "timing only": dataclasses.replace(
+            every_run(timing, lambda run: curves_of(run, lambda key, column: column * (np.nan if key in unknown else 1))),
+            problem={"name": "none", "dimension": 0},
+        ),
+        "killed at once": dataclasses.replace(plain, runs=(Run(label="hero_sgd", method="hero_sgd", parameters={}, seed=0, n=3),)),
+        "one run killed": dataclasses.replace(plain, runs=(*plain.runs, Run(label=METHODS[0], method=METHODS[0], parameters={}, seed=9, n=3))),
+        "nothing known of the problem": dataclasses.replace(plain, problem={}, manifest={}, scenario={}),
+    }
+
+
+ODD = odd_results()
+
+
+class Outline(HTMLParser):
+    """Elements with their attributes, and the text outside of scripts and styles."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.elements, self.words, self.inside = [], [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+        self.inside.append(tag)
+
+    def handle_endtag(self, tag):
+        if tag in self.inside:
+            while self.inside.pop() != tag:
+                pass
+
+    def handle_data(self, text):
+        if not {"script", "style"} & set(self.inside):
+            self.words.append(text)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def short_plotly():
+    """The page without the 5 MB that plotly adds, except where a test wants them."""
+    patch = pytest.MonkeyPatch()
+    patch.setattr(page_module, "plotly", lambda: "const Plotly = {};")
+    yield
+    patch.undo()
+
+
+def test_the_page_says_who_was_first_and_why():
+    result = make_result()
+    words = " ".join(Outline(page(result)).words)
+    assert summary.sentence(result) in words
+    assert summary.cause(result) in words
+
+
+def test_the_page_has_the_table_of_the_summary_with_its_winner_marked():
+    result = make_result()
+    headers, rows = summary.table(result)
+    text = page(result)
+    cells = [unescape(cell) for cell in re.findall(r"<td>(.*?)</td>", text.split("</table>")[0])]
+    assert cells == [cell for row in rows for cell in row[1:]]
+    assert all(escape(header) in text for header in headers)
+    assert re.search(r'<tr class=winner><th scope="row">ringmaster_asgd', text)
+
+
+def test_no_method_is_marked_when_there_is_no_clear_winner():
+    assert "<tr class=winner>" not in page(make_result(reached=False, target=None, methods=("hero_sgd", "hero_sgd")))
+
+
+def test_a_hostile_name_stays_text_everywhere():
+    plain = make_result(methods=("rennala_sgd",), n=2, seeds=(0,))
+    result = dataclasses.replace(
+        plain,
+        name=HOSTILE,
+        scenario={"name": HOSTILE},
+        manifest={HOSTILE: {HOSTILE: HOSTILE}},
+        problem={"name": HOSTILE, "dimension": 3},
+        runs=tuple(dataclasses.replace(run, label=HOSTILE, method=HOSTILE, reason=HOSTILE, parameters={HOSTILE: HOSTILE}, event_hash=HOSTILE) for run in plain.runs),
+    )
+    text = page(result)
+    harmless = page(plain)
+    count = lambda of, tag: sum(element == tag for element, _ in Outline(of).elements)  # noqa: E731
+    assert [count(text, tag) for tag in ("script", "img", "style")] == [count(harmless, tag) for tag in ("script", "img", "style")]
+    assert not any(name.startswith("on") for _, attributes in Outline(text).elements for name in attributes)
+    assert not {"\u2028", "\u2029"} & set(re.search(r'id="data">(.*?)</script>', text, re.DOTALL)[1])
+    assert json.loads(re.search(r'id="data">(.*?)</script>', text, re.DOTALL)[1])["methods"] == [HOSTILE]
+
+
+def test_half_a_surrogate_pair_in_a_name_can_be_written(tmp_path):
+    write_report(dataclasses.replace(make_result(n=1, seeds=(0,)), name="half \ud800"), tmp_path / "report.html")
+
+
+def test_embedded_json_says_the_same_as_the_value():
+    assert json.loads(embedded({"a": [HOSTILE, 1.5, None]})) == {"a": [HOSTILE, 1.5, None]}
+    assert not set(embedded(HOSTILE)) & set("<>&\u2028\u2029")
+
+
+def test_the_policy_allows_the_pages_own_scripts_and_no_network():
+    text = page(make_result(n=1, seeds=(0,)))
+    allowed = unescape(next(a["content"] for _, a in Outline(text).elements if a.get("http-equiv") == "Content-Security-Policy"))
+    scripts = re.findall(r"<script>(.*?)</script>", text, re.DOTALL)
+    assert allowed == policy(scripts)
+    assert allowed.startswith("default-src 'none'")
+    assert "http" not in allowed
+    assert "'unsafe-inline'" not in re.search("script-src ([^;]*)", allowed)[1]
+
+
+def test_nothing_in_the_page_points_outside():
+    for _, attributes in Outline(page(make_result(n=1, seeds=(0,)))).elements:
+        for name in ("src", "href", "srcset", "action"):
+            assert attributes.get(name, "data:").startswith(("data:", "#"))
+
+
+@pytest.mark.parametrize("name", ["shared.js", "charts.js", "timeline.js"])
+def test_our_scripts_may_stand_in_a_page(name):
+    assert not re.search(r"</script|<!--|\r", asset(name), re.IGNORECASE)
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_odd_results_have_a_page(name):
+    text = page(ODD[name])
+    assert "Traceback" not in text
+    assert not re.search(r">[^<]*\b(nan|inf|None)\b[^<]*</(td|p|dd)>", text)
+
+
+def test_a_timing_only_page_shows_no_curve_of_f():
+    text = page(ODD["timing only"])
+    assert 'data-quantity="iteration"' in text
+    assert 'value="squared_gradient_norm"' not in text
+
+
+def test_the_scenario_is_shown_as_it_was_written(tmp_path):
+    (tmp_path / "scenario.yaml").write_text("name: mine  # <with> a comment\n", encoding="utf-8")
+    assert "name: mine  # &lt;with&gt; a comment" in page(dataclasses.replace(make_result(n=1, seeds=(0,)), folder=tmp_path))
+
+
+def test_every_run_is_listed_with_its_seed_end_and_hash():
+    result = make_result(seeds=(3, 4))
+    text = page(result)
+    assert all(run.event_hash in text and run.reason in text for run in result.runs)
+
+
+def test_writing_replaces_the_old_page_in_one_step_and_returns_its_path(tmp_path):
+    path = tmp_path / "report.html"
+    path.write_text("old")
+    assert write_report(make_result(n=1, seeds=(0,)), path) == path
+    assert path.read_text(encoding="utf-8").startswith("<!doctype html>")
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_folder_that_is_not_there_is_an_error_of_the_file_system(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        write_report(make_result(n=1, seeds=(0,)), tmp_path / "nowhere" / "report.html")
+
+
+def test_five_methods_with_five_seeds_and_a_hundred_workers_stay_below_8_mb(tmp_path, monkeypatch):
+    monkeypatch.undo()
+    result = make_result(methods=(*METHODS, "minibatch_sgd", "hero_sgd"), seeds=range(5), n=100, time=300.0, points=200)
+    monkeypatch.setattr(page_module, "plotly", PLOTLY)
+    size = write_report(result, tmp_path / "report.html").stat().st_size
+    assert 4_000_000 < size < 8_000_000
+
+
+PLOTLY = page_module.plotly
