@@ -12,7 +12,6 @@ npz: keys ``<label>/<seed>/<array>`` (the curves, ``delays``, ``workers/<column>
 import csv
 import json
 import math
-import os
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -77,7 +76,7 @@ def to_npz(result: Result, path: Path) -> Path:
         for key, values in _arrays(result):
             with archive.open(f"{key}.npy", "w", force_zip64=True) as file:
                 np.lib.format.write_array(file, np.ascontiguousarray(values), allow_pickle=False)
-    os.replace(scratch, path)
+    scratch.replace(path)
     return path
 
 

@@ -90,11 +90,11 @@ class FolderError(Exception):
     """A run folder can't be used; the message says which file, why, and what to do."""
 
 
-class FolderExists(FolderError, ValueError):
+class FolderExists(FolderError, ValueError):  # noqa: N818 - it says what is the case
     """Something is already there and `force` was not given."""
 
 
-class FolderInUse(FolderError):
+class FolderInUse(FolderError):  # noqa: N818 - it says what is the case
     """Another process writes into this run folder."""
 
 

@@ -144,7 +144,9 @@ def execute(
             engine.resume(server, checkpoint, _classes(method))
             if sink is not None:
                 sink.truncate({"curves": len(recorder.rows), **log.lengths()})
-        method.run(server)
+        # a diverging iterate overflows; the server notices and ends the run, numpy need not warn
+        with np.errstate(over="ignore", invalid="ignore"):
+            method.run(server)
         over = EndOfRun("finished", "the method returned")
     except EndOfRun as end:
         over = end

@@ -504,7 +504,8 @@ def _time_for_the_schema() -> Any:
             fields[parameter] = (float | list[float] | str, field)
         models.append(create_model(name, __config__=ConfigDict(extra="forbid"), __doc__=_first_line(law), **fields))
     by_name = Annotated[functools.reduce(operator.or_, models), Field(discriminator="distribution")]
-    return Annotated[float, Field(ge=0)] | str | list[float] | by_name
+    plain: Any = Annotated[float, Field(ge=0)] | str | list[float]
+    return plain | by_name
 
 
 GivenTimes = Annotated[GivenTime, PlainValidator(_time, json_schema_input_type=_time_for_the_schema())]
@@ -539,7 +540,7 @@ class WorkersEntry(_Strict):
     """The workers: `count` and `compute_time` for all of them, or `groups`."""
 
     count: Annotated[WorkerCount | None, said(WorkerCount), Field(description="n, how many workers")] = None
-    compute_time: Annotated[GivenTimes, Field(description=_COMPUTE)] = None
+    compute_time: Annotated[GivenTimes | None, Field(description=_COMPUTE)] = None
     communication_time: Annotated[
         CommunicationTime | None, Field(description="seconds of messages: {uplink: …, downlink: …}; 0 unless given")
     ] = None
@@ -553,8 +554,10 @@ class WorkersEntry(_Strict):
         """The workers as groups, one unless `groups` was given."""
         if self.groups is not None:
             return self.groups
-        communication_time = self.communication_time or CommunicationTime()
-        return [Group(count=self.count, compute_time=self.compute_time, communication_time=communication_time)]
+        messages = self.communication_time or CommunicationTime()
+        return [
+            Group.model_construct(None, count=self.count, compute_time=self.compute_time, communication_time=messages)
+        ]
 
     @property
     def starts(self) -> list[int]:
@@ -975,8 +978,8 @@ def _road(data: Any, parts: Sequence[str]) -> Keys:
     road: Keys = ()
     for part in parts:
         if isinstance(data, list):
-            road = (*road, _entry(data, part, road))
-            data = data[road[-1]]
+            index = _entry(data, part, road)
+            road, data = (*road, index), data[index]
         elif data is None or isinstance(data, dict):
             road = (*road, part)
             data = data.get(part) if data else None

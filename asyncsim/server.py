@@ -351,7 +351,7 @@ class Server:
             self._use(arrival, now)
         answers = self._engine.answers([arrival._assignment for arrival in arrivals])
         for arrival, answer in zip(arrivals, answers, strict=True):
-            self._refuse_not_finite(arrival, answer)
+            self._check_answer(arrival, answer)
         return answers
 
     def _use(self, arrival: Arrival, now: float) -> None:
@@ -376,8 +376,13 @@ class Server:
                     sum_ += added
         return np.zeros_like(self._x) if sum_ is None else sum_
 
-    def _refuse_not_finite(self, arrival: Arrival, answer: Any) -> None:
+    def _check_answer(self, arrival: Arrival, answer: Any) -> None:
         vector = answer[1] if isinstance(answer, tuple) else answer
+        if getattr(vector, "shape", None) != self._x.shape:
+            raise ValueError(
+                f"the problem's gradient has shape {getattr(vector, 'shape', type(vector).__name__)}, "
+                f"but {self._x.shape} is needed, the shape of x"
+            )
         # the squared norm is finite for every gradient that a record could show
         if not math.isfinite(vector.dot(vector)):
             raise EndOfRun(

@@ -97,10 +97,12 @@ def summarise(result: Result) -> list[MethodSummary]:
 def ranked(result: Result) -> list[MethodSummary]:
     """The summaries, best first: by time to the target, seeds that reached it, then by the last ‖∇f‖² (or f)."""
     name = _measure(result)
-    values = {
-        label: median(_or_inf(_compared(result, run, name)) for run in result.of(label)) for label in result.labels
-    }
-    return sorted(summarise(result), key=lambda s: (_or_inf(s.time_to_target), -s.reached, values[s.label]))
+
+    def place(summary: MethodSummary) -> tuple[float, ...]:
+        values = [_or_inf(_compared(result, run, name)) for run in result.of(summary.label)]
+        return (_or_inf(summary.time_to_target), -summary.reached, median(values))
+
+    return sorted(summarise(result), key=place)
 
 
 def time_to_target(run: Run, target: Mapping[str, float] | None) -> tuple[float, float]:
@@ -117,14 +119,15 @@ def time_to_target(run: Run, target: Mapping[str, float] | None) -> tuple[float,
 
 def verdict(result: Result) -> Verdict:
     """Whether there is a clear winner, by the rules at the head of this file."""
-    order = [summary.label for summary in ranked(result)]
+    summaries = ranked(result)
+    order = [summary.label for summary in summaries]
     if len(order) < 2:
         return Verdict(order[0] if order else None, None, False, 0, 0, "there is nothing to compare with")
     best, runner_up = order[:2]
-    if result.target and not any(summary.reached for summary in summarise(result)):
-        return Verdict(best, runner_up, False, 0, 0, f"no method reached {target_text(result.target)}")
+    if result.target and not any(summary.reached for summary in summaries):
+        return Verdict(best, runner_up, False, 0, 0, _nobody(result, summaries[0]))
     compare = _sooner if result.target else _smaller
-    told: Verdict | None = None
+    clear_ones = []
     for other in order[1:]:  # the runner-up first: its count is the one to tell
         pairs = _pairs(result, best, other)
         outcomes = Counter(compare(result, a, b) for a, b in pairs)
@@ -133,9 +136,8 @@ def verdict(result: Result) -> Verdict:
         said = Verdict(best, other, clear, outcomes[1], len(pairs), why)
         if not clear:
             return said
-        told = told or said
-    assert told is not None  # there are two methods at least
-    return told
+        clear_ones.append(said)
+    return clear_ones[0]
 
 
 def sentence(result: Result) -> str:
@@ -206,22 +208,29 @@ def _judged(result: Result, summaries: Sequence[MethodSummary]) -> str:
     if not judged.clear:
         return f"There is no clear winner: {judged.why}."
     best, other = (next(s for s in summaries if s.label == label) for label in (judged.best, judged.runner_up))
-    won = _of_seeds(judged.wins, judged.seeds)
-    if result.target:
-        after = f"{best.label} reached {target_text(result.target)} after {seconds(best.time_to_target)}"
-        if math.isinf(other.time_to_target):
-            return f"{after}; {_nobody_else(summaries)} within {seconds(other.time)} ({won})."
-        if best.time_to_target <= 0:
-            return f"{after}, {other.label} after {seconds(other.time_to_target)} ({won})."
-        return f"{after}, {_times(other.time_to_target, best.time_to_target)} sooner than {other.label} ({won})."
+    won = _won_by_time if result.target else _won_by_value
+    return f"{won(result, best, other)} ({_of_seeds(judged.wins, judged.seeds)})."
+
+
+def _won_by_time(result: Result, best: MethodSummary, other: MethodSummary) -> str:
+    after = f"{best.label} reached {target_text(result.target)} after {seconds(best.time_to_target)}"
+    if math.isinf(other.time_to_target):
+        others = f"{other.label} did not" if len(result.labels) == 2 else "no other method did"
+        return f"{after}; {others} within {seconds(other.time)}"
+    if best.time_to_target <= 0:
+        return f"{after}, {other.label} after {seconds(other.time_to_target)}"
+    return f"{after}, {_times(other.time_to_target, best.time_to_target)} sooner than {other.label}"
+
+
+def _won_by_value(result: Result, best: MethodSummary, other: MethodSummary) -> str:
     name = _measure(result)
     pairs = _pairs(result, best.label, other.label)
     until = seconds(median(_common_end(result, a.seed) for a, _ in pairs))
-    mine, its = (median(_compared(result, run, name) for run in runs) for runs in zip(*pairs, strict=True))
-    after = f"{best.label} has the smallest {SYMBOLS[name]} after {until}, {number(mine)}"
+    mine, its = (median(_or_inf(_compared(result, run, name)) for run in runs) for runs in zip(*pairs, strict=True))
+    after = f"{best.label} has the smallest {SYMBOLS.get(name, name)} after {until}, {number(mine)}"
     if mine > 0 and math.isfinite(its) and name != "value":
-        return f"{after}, {_times(its, mine)} smaller than {other.label} ({won})."
-    return f"{after} against {number(its)} of {other.label} ({won})."
+        return f"{after}, {_times(its, mine)} smaller than {other.label}"
+    return f"{after} against {number(its)} of {other.label}"
 
 
 def _alone(result: Result, only: MethodSummary) -> str:
@@ -244,8 +253,10 @@ def _timing_only(summaries: Sequence[MethodSummary]) -> str:
     return f"This problem has no function, so there is no winner to name: {made} ({_seeds(summaries[0].seeds)})."
 
 
-def _nobody_else(summaries: Sequence[MethodSummary]) -> str:
-    return f"{summaries[1].label} did not" if len(summaries) == 2 else "no other method did"
+def _nobody(result: Result, closest: MethodSummary) -> str:
+    name = _measure(result)
+    last = f"{closest.label} came closest with {SYMBOLS.get(name, name)} = {number(getattr(closest, name))}"
+    return f"no method reached {target_text(result.target)}; {last} after {seconds(closest.time)}"
 
 
 def _endings(summaries: Sequence[MethodSummary]) -> list[str]:
@@ -347,7 +358,7 @@ def _common_end(result: Result, seed: int) -> float:
 
 def _measure(result: Result) -> str:
     """What methods are compared by: the target's quantity, else ‖∇f‖², else f; iterations in timing-only runs."""
-    wanted = [*(result.target or ()), "squared_gradient_norm", "suboptimality", "value"]
+    wanted: list[str] = [*(result.target or ()), "squared_gradient_norm", "suboptimality", "value"]
     for name in wanted:
         if any(name in run.curves and not all(map(math.isnan, run.curves[name].tolist())) for run in result.runs):
             return name
@@ -382,8 +393,7 @@ def _summary(label: str, runs: Sequence[Run], target: Mapping[str, float] | None
 
 
 def _last(run: Run, name: str) -> float:
-    curve = run.curves.get(name, ())
-    return float(curve[-1]) if len(curve) else math.nan
+    return float(run.curves[name][-1]) if len(run.curves[name]) else math.nan
 
 
 def median(values: Iterable[float]) -> float:
@@ -428,10 +438,10 @@ def number(value: float, digits: int = 3) -> str:
     """A number in a few significant digits; whole parts are kept whole.
 
     >>> [number(value) for value in (0.001, 0.0123456, 412.3, 123456.7, 2.5e-7, 4e12, 0.0, math.nan, math.inf)]
-    ['1e-3', '0.0123', '412', '123457', '2.5e-7', '4e12', '0', '–', '∞']
+    ['1e-3', '0.0123', '412', '123457', '2.5e-7', '4e12', '0', '—', '∞']
     """
     if math.isnan(value):
-        return "–"
+        return "—"
     if math.isinf(value):
         return "∞" if value > 0 else "−∞"
     rounded = float(f"{value:.{digits - 1}e}")
@@ -444,10 +454,10 @@ def number(value: float, digits: int = 3) -> str:
 
 
 def seconds(value: float) -> str:
-    """Seconds with their unit; – when not known, "not reached" when infinite.
+    """Seconds with their unit; — when not known, "not reached" when infinite.
 
     >>> seconds(412.3), seconds(0.00125), seconds(math.nan), seconds(math.inf)
-    ('412 s', '1.25e-3 s', '–', 'not reached')
+    ('412 s', '1.25e-3 s', '—', 'not reached')
     """
     if math.isinf(value):
         return "not reached"
@@ -458,7 +468,7 @@ def count(value: float) -> str:
     """A count; a median may lie half-way.
 
     >>> count(1234567), count(2.5), count(math.nan)
-    ('1,234,567', '2.5', '–')
+    ('1,234,567', '2.5', '—')
     """
     if not math.isfinite(value):
         return number(value)
@@ -469,10 +479,10 @@ def percent(share: float) -> str:
     """A share in percent.
 
     >>> percent(0.954), percent(0.0042), percent(math.nan)
-    ('95 %', '0.4 %', '–')
+    ('95 %', '0.4 %', '—')
     """
     if math.isnan(share):
-        return "–"
+        return "—"
     return f"{100 * share:.1f} %" if 0 < share < 0.0995 else f"{100 * share:.0f} %"
 
 
@@ -491,8 +501,6 @@ def _statuses_text(summary: MethodSummary) -> str:
 
 
 def _times(larger: float, smaller: float) -> str:
-    if smaller <= 0:
-        return "infinitely many times"
     ratio = larger / smaller
     return f"{number(ratio, 2 if ratio >= 1.1 else 3)} times"
 

@@ -18,6 +18,7 @@ from asyncsim.result import EVENT, INTERVAL, KINDS, OUTCOMES, Result, Run, no_wo
 
 METHODS = ("ringmaster_asgd", "rennala_sgd", "asynchronous_sgd")
 TARGET = 1e-3
+LINK = 0.05  # seconds, up or down
 PARAMETERS: dict[str, dict[str, Any]] = {
     "ringmaster_asgd": {"stepsize": 0.2, "threshold": 6, "stops": False},
     "rennala_sgd": {"stepsize": 1.0, "batch_size": 4, "stops": True},
@@ -135,79 +136,88 @@ def _curves(life: dict[str, Any], reach: float | None, points: int, time: float,
     }
 
 
+class _Workers:
+    """n workers that are sent gradients; what they did is written down as a run has it."""
+
+    def __init__(self, seed: int, n: int) -> None:
+        self.rng = np.random.default_rng(seed)
+        self.counts = no_workers(n)
+        self.delays: Counter[tuple[int, bool]] = Counter()
+        self.rows: list[tuple[Any, ...]] = []
+        self.events: list[tuple[float, int, int, int, int]] = []
+        self.ends: dict[str, list[float]] = {outcome: [] for outcome in OUTCOMES}
+        self.arrivals: list[tuple[float, int, int]] = []
+        # worker → version, m, sent, computing from, computing to
+        self.at_work: dict[int, tuple[int, int, float, float, float]] = {}
+
+    def send(self, worker: int, now: float, k: int) -> None:
+        begin = now + LINK
+        end = begin + math.sqrt(worker + 1) * self.rng.uniform(0.7, 1.3)
+        m = int(self.counts["sent"][worker])
+        self.at_work[worker] = (k, m, now, begin, end)
+        self.counts["sent"][worker] += 1
+        heapq.heappush(self.arrivals, (end + LINK, worker, m))
+
+    def next_arrival(self, until: float) -> tuple[float, int] | None:
+        while self.arrivals and self.arrivals[0][0] <= until:
+            now, worker, m = heapq.heappop(self.arrivals)
+            if worker in self.at_work and self.at_work[worker][1] == m:  # else it was stopped
+                return now, worker
+        return None
+
+    def end(self, worker: int, now: float, k: int, outcome: str) -> None:
+        version, m, sent, begin, finish = self.at_work.pop(worker)
+        begin, finish = min(begin, now), min(finish, now)
+        self.rows.append((0, worker, m, sent, begin, finish, now, OUTCOMES.index(outcome), k, version))
+        self.counts[outcome][worker] += 1
+        self.counts["busy_seconds"][worker] += now - sent
+        self.ends[outcome].append(now)
+        if outcome in ("used", "discarded"):
+            self.counts["compute_seconds"][worker] += finish - begin
+            self.delays[k - version, outcome == "used"] += 1
+            self.events.append((now, worker, m, KINDS.index("arrived"), k))
+        if outcome != "in_flight":
+            self.events.append((now, worker, m, KINDS.index(outcome), k))
+
+    def histogram(self) -> np.ndarray:
+        rows = [(d, self.delays[d, True], self.delays[d, True] + self.delays[d, False]) for d, _ in self.delays]
+        return np.array(sorted(set(rows)), dtype=np.int64).reshape(-1, 3)
+
+
 def _live(method: str, seed: int, n: int, time: float) -> dict[str, Any]:
     """What n workers do under a method: everything but the curves of f."""
-    rng = np.random.default_rng(seed)
-    workers = no_workers(n)
-    delays: Counter[tuple[int, bool]] = Counter()
-    rows: list[tuple[Any, ...]] = []
-    events: list[tuple[float, int, int, int, int]] = []
-    step_times: list[float] = []
-    ends: dict[str, list[float]] = {outcome: [] for outcome in OUTCOMES}
-    heap: list[tuple[float, int, int]] = []
-    at_work: dict[int, tuple[int, int, float, float, float]] = {}  # worker → version, m, sent, computing from, to
-    given = [0] * n
-    k = batch = order = 0
-
-    def send(worker: int, now: float) -> None:
-        nonlocal order
-        seconds = math.sqrt(worker + 1) * rng.uniform(0.7, 1.3)
-        begin, end = now + 0.05, now + 0.05 + seconds
-        at_work[worker] = (k, given[worker], now, begin, end)
-        heapq.heappush(heap, (end + 0.05, order, worker))
-        given[worker] += 1
-        order += 1
-
-    def end(worker: int, now: float, outcome: str) -> None:
-        version, m, sent, begin, finish = at_work.pop(worker)
-        begin, finish = min(begin, now), min(finish, now)
-        rows.append((0, worker, m, sent, begin, finish, now, OUTCOMES.index(outcome), k, version))
-        workers["sent"][worker] += 1
-        workers[outcome][worker] += 1
-        workers["busy_seconds"][worker] += now - sent
-        ends[outcome].append(now)
-        if outcome in ("used", "discarded"):
-            workers["compute_seconds"][worker] += finish - begin
-            delays[k - version, outcome == "used"] += 1
-            events.append((now, worker, m, KINDS.index("arrived"), k))
-        if outcome != "in_flight":
-            events.append((now, worker, m, KINDS.index(outcome), k))
-
+    workers = _Workers(seed, n)
     team = [0] if method == "hero_sgd" else list(range(n))
     size = {"rennala_sgd": 4, "minibatch_sgd": n}.get(method, 1)
+    largest_delay = {"ringmaster_asgd": 5, "rennala_sgd": 0}.get(method, math.inf)
+    step_times: list[float] = []
+    k = batch = 0
     for worker in team:
-        send(worker, 0.0)
-    while heap and heap[0][0] <= time:
-        now, _, worker = heapq.heappop(heap)
-        if worker not in at_work or at_work[worker][4] + 0.05 != now:
-            continue  # was stopped
-        delay = k - at_work[worker][0]
-        useful = delay < (6 if method == "ringmaster_asgd" else 1 if size > 1 else 10**9)
-        end(worker, now, "used" if useful else "discarded")
+        workers.send(worker, 0.0, k)
+    while (arrival := workers.next_arrival(time)) is not None:
+        now, worker = arrival
+        useful = k - workers.at_work[worker][0] <= largest_delay
+        workers.end(worker, now, k, "used" if useful else "discarded")
         batch += useful
         if batch == size:
-            batch = 0
-            k += 1
+            k, batch = k + 1, 0
             step_times.append(now)
-            events.append((now, -1, -1, KINDS.index("step"), k))
-            if method == "rennala_sgd":
-                for other in list(at_work):
-                    end(other, now, "stopped")
-        for idle in team:
-            if idle not in at_work and (method != "minibatch_sgd" or batch == 0):
-                send(idle, now)
-    for worker in list(at_work):
-        end(worker, time, "in_flight")
-
-    histogram = [[d, delays[d, True], delays[d, True] + delays[d, False]] for d in sorted({d for d, _ in delays})]
+            workers.events.append((now, -1, -1, KINDS.index("step"), k))
+            for other in list(workers.at_work) if method == "rennala_sgd" else []:
+                workers.end(other, now, k, "stopped")
+        if method != "minibatch_sgd" or batch == 0:
+            for idle in set(team) - set(workers.at_work):
+                workers.send(idle, now, k)
+    for worker in list(workers.at_work):
+        workers.end(worker, time, k, "in_flight")
     return {
         "iterations": k,
-        "workers": workers,
-        "delays": np.array(histogram, dtype=np.int64).reshape(-1, 3),
-        "intervals": _windows(np.array(rows, dtype=INTERVAL), time),
-        "events": np.array(events, dtype=EVENT),
+        "workers": workers.counts,
+        "delays": workers.histogram(),
+        "intervals": _windows(np.array(workers.rows, dtype=INTERVAL), time),
+        "events": np.array(workers.events, dtype=EVENT),
         "step_times": np.array(step_times),
-        "ends": {kind: np.array(times) for kind, times in ends.items()},
+        "ends": {kind: np.array(times) for kind, times in workers.ends.items()},
     }
 
 

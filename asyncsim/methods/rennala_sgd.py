@@ -30,7 +30,7 @@ class RennalaSGD:
     >>> workers = Workers(2, [Constant(1.0), Constant(3.0)])
     >>> run = simulate(RennalaSGD(stepsize=0.5, batch_size=2), Quadratic(10), workers, stop=Stop(iterations=3))
     >>> run.time, run.used, run.discarded
-    (6.0, 6, 1)
+    (6.0, 6, 2)
     """
 
     stepsize: Stepsize

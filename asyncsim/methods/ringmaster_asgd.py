@@ -31,7 +31,7 @@ class RingmasterASGD:
     >>> workers = Workers(3, [Constant(1.0), Constant(1.5), Constant(20.0)])
     >>> run = simulate(RingmasterASGD(stepsize=0.2, threshold=3), Quadratic(10), workers, stop=Stop(time=100.0))
     >>> run.largest_delay, run.discarded
-    (1, 5)
+    (2, 5)
     """
 
     stepsize: Stepsize

@@ -107,11 +107,18 @@ def merged(lines: Sequence[tuple[Floats, Floats]], points: int = POINTS) -> dict
     if len(grid) > points:
         grid = grid[np.unique(np.linspace(0, len(grid) - 1, points).round().astype(int))]
     values = np.stack([_at(grid, x, y) for x, y in lines])
-    # an infinite value has its place in the order; only the arithmetic between two of them warns
-    with np.errstate(invalid="ignore"):
-        lower, median, upper = np.quantile(values, [0.25, 0.5, 0.75], axis=0)
+    lower, median, upper = (_quantile(np.sort(values, axis=0), share) for share in (0.25, 0.5, 0.75))
     drawn = {"x": _short(grid), "median": _short(median)}
     return drawn | {"lower": _short(lower), "upper": _short(upper)} if len(lines) > 1 else drawn
+
+
+def _quantile(ordered: Floats, share: float) -> Floats:
+    """As numpy's, but between a finite and an infinite value (a seed that diverged) lies an infinite one, never nan."""
+    place = share * (len(ordered) - 1)
+    below, above = ordered[math.floor(place)], ordered[math.ceil(place)]
+    inside = place - math.floor(place)
+    with np.errstate(invalid="ignore", over="ignore"):
+        return below if inside == 0 else np.where(np.isinf(above), above, below + inside * (above - below))
 
 
 def _cleaned(x: Floats, y: Floats) -> tuple[Floats, Floats]:

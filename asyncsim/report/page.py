@@ -39,7 +39,7 @@ OUTCOMES = {
 def page(result: "Result") -> str:
     """The whole page as text."""
     scripts = [plotly(), *map(asset, SCRIPTS)]
-    return Template(asset("template.html")).substitute(
+    text = Template(asset("template.html")).substitute(
         policy=policy(scripts),
         title=escape(f"{result.name}: asyncsim"),
         style=asset("style.css"),
@@ -47,6 +47,8 @@ def page(result: "Result") -> str:
         data=embedded(data.blob(result)),
         scripts="\n".join(f"<script>{script}</script>" for script in scripts),
     )
+    # half of a surrogate pair cannot be written as UTF-8
+    return text.encode("utf-8", "replace").decode()
 
 
 @cache
@@ -82,8 +84,7 @@ def embedded(value: Any) -> str:
     text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     for character in "<>&\u2028\u2029":
         text = text.replace(character, f"\\u{ord(character):04x}")
-    # half of a surrogate pair cannot be written as UTF-8
-    return text.encode("utf-8", "replace").decode()
+    return text
 
 
 # -- sections -------------------------------------------------------------------------------------

@@ -81,8 +81,8 @@ def evaluate(text: str, n: int, workers: range | None = None) -> NDArray[np.floa
     Traceback (most recent call last):
     ValueError: expression '1 / (i - 2)': 1 / 0 is inf for i = 2 (worker 1)
     """
-    # imported here because only expressions need it
-    from simpleeval import InvalidExpression, SimpleEval  # type: ignore[import-untyped]
+    # only expressions need it
+    from simpleeval import InvalidExpression, SimpleEval  # type: ignore[import-untyped]  # noqa: PLC0415
 
     workers = range(n) if workers is None else workers
     tree = _parsed(text)
@@ -140,18 +140,11 @@ def _parsed(text: str) -> ast.expr:
 def _operands(node: ast.expr, text: str) -> list[ast.expr]:
     """What `node` is applied to; a ValueError when it is anything but arithmetic."""
     match node:
-        case ast.Constant(value=bool() | complex()) | ast.Constant(value=None):
-            raise _refused(text, f"{node.value!r} is not a number")
-        case ast.Constant(value=int() | float() as value):
-            node.value = _float(value, text)
-            return []
         case ast.Constant():
-            raise _refused(text, "texts have no place here")
+            node.value = _number(node.value, text)
+            return []
         case ast.Name(id=name):
-            if name in FUNCTIONS:
-                raise _refused(text, f"{name} is a function: write {name}(…)")
-            if name not in _NAMES:
-                raise _refused(text, f"unknown name {name!r}{_suggestion(name, _NAMES)}")
+            _check_name(name, text)
             return []
         case ast.BinOp(left=left, op=op, right=right) if type(op) in _OPERATORS:
             return [left, right]
@@ -159,15 +152,39 @@ def _operands(node: ast.expr, text: str) -> list[ast.expr]:
             return [operand]
         case ast.BinOp(op=ast.BitXor()):
             raise _refused(text, "'^' is no power: write ** for powers")
-        case ast.Call(func=ast.Name(id=name), args=args, keywords=[]):
-            if name not in FUNCTIONS:
-                raise _refused(text, f"unknown function {name!r}{_suggestion(name, FUNCTIONS)}")
-            if any(isinstance(argument, ast.Starred) for argument in args):
-                raise _refused(text, "'*' before an argument has no place here")
-            if len(args) < 2 if name in _OF_SEVERAL else len(args) != 1:
-                raise _refused(text, f"{name} takes {'two or more numbers' if name in _OF_SEVERAL else 'one number'}")
-            return args
+        case ast.Call(func=ast.Name(id=name), args=arguments, keywords=[]):
+            _check_call(name, arguments, text)
+            return arguments
     raise _refused(text, f"{_KINDS.get(type(node), 'an operator that is not listed')} has no place here")
+
+
+def _number(value: Any, text: str) -> float:
+    if isinstance(value, str | bytes):
+        raise _refused(text, "texts have no place here")
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise _refused(text, f"{value!r} is not a number")
+    # at most 200 digits, so no whole number is too large for a float
+    if math.isinf(value):
+        raise _refused(text, "a number is too large")
+    return float(value)
+
+
+def _check_name(name: str, text: str) -> None:
+    if name in FUNCTIONS:
+        raise _refused(text, f"{name} is a function: write {name}(…)")
+    if name not in _NAMES:
+        raise _refused(text, f"unknown name {name!r}{_suggestion(name, _NAMES)}")
+
+
+def _check_call(name: str, arguments: list[ast.expr], text: str) -> None:
+    if name not in FUNCTIONS:
+        raise _refused(text, f"unknown function {name!r}{_suggestion(name, FUNCTIONS)}")
+    if any(isinstance(argument, ast.Starred) for argument in arguments):
+        raise _refused(text, "'*' before an argument has no place here")
+    if name in _OF_SEVERAL and len(arguments) < 2:
+        raise _refused(text, f"{name} takes two or more numbers")
+    if name not in _OF_SEVERAL and len(arguments) != 1:
+        raise _refused(text, f"{name} takes one number")
 
 
 _KINDS: dict[type, str] = {
@@ -186,16 +203,6 @@ _KINDS: dict[type, str] = {
     ast.SetComp: "a comprehension",
     ast.DictComp: "a comprehension",
 }
-
-
-def _float(value: float, text: str) -> float:
-    try:
-        number = float(value)
-    except OverflowError:
-        number = math.inf
-    if math.isinf(number):
-        raise _refused(text, "a number is too large")
-    return number
 
 
 def _suggestion(name: str, known: Any) -> str:

@@ -195,17 +195,18 @@ def _times(spec: TimesSpec, workers: range, n: int) -> Times:
         return _constants(evaluate(spec, n, workers), workers, f"{spec!r}")
     if isinstance(spec, Mapping):
         return _by_name(spec, workers, n)
-    if is_number(spec):
-        return _constants(_spread(spec, workers), workers)
-    if isinstance(spec, np.ndarray) and spec.dtype.kind in "iuf":
-        return _constants(of_length(spec, len(workers), "times").astype(np.float64), workers)
-    if isinstance(spec, (Sequence, np.ndarray)) and not isinstance(spec, (bytes, bytearray)):
+    if isinstance(spec, Sequence | np.ndarray) and not isinstance(spec, bytes | bytearray) and not is_number(spec):
         return _listed(of_length(spec, len(workers), "times"), workers)
+    if is_number(spec) or isinstance(spec, Constant):
+        return _constants(_spread(spec.value if isinstance(spec, Constant) else spec, workers), workers)
+    return _shared(spec, workers)
+
+
+def _shared(spec: Any, workers: range) -> Times:
+    """Times from one law or callable."""
     if callable(spec) and not isinstance(spec, type) and not _is_law(spec) and _positional(spec) == 1:
         return _asked(spec, workers)
     law = _law(spec)
-    if isinstance(law, Constant):
-        return _constants(_spread(law.value, workers), workers)
     return Times(_Same(law), len(workers), by_call=not _is_law(law))
 
 
@@ -236,15 +237,12 @@ def _spread(seconds: Any, workers: range) -> Floats:
     return np.broadcast_to(np.asarray(seconds, dtype=np.float64), (len(workers),))
 
 
-def _listed(entries: Sequence[Any], workers: range) -> Times:
+def _listed(entries: Any, workers: range) -> Times:
+    if isinstance(entries, np.ndarray) and entries.dtype.kind in "iuf":
+        return _constants(entries.astype(np.float64), workers)
     if all(is_number(entry) for entry in entries):
         return _constants(np.array([float(entry) for entry in entries]), workers)
-    found: list[Any] = []
-    for worker, entry in zip(workers, entries, strict=True):
-        try:
-            found.append(_law(entry))
-        except ValueError as error:
-            raise ValueError(f"{worker_words(worker)}: {error}") from None
+    found = [_law_of(worker, entry) for worker, entry in zip(workers, entries, strict=True)]
     if all(isinstance(law, Constant) for law in found):
         return _constants(np.array([float(law.value) for law in found]), workers)
     by_call = not all(_is_law(law) for law in found)
@@ -257,8 +255,8 @@ def _asked(function: Callable[[int], Any], workers: range) -> Times:
     first = function(workers.start)
     if is_number(first):
         return _listed([first, *(function(worker) for worker in workers[1:])], workers)
-    source = _Asked(function, workers.start)
-    return Times(source, len(workers), by_call=not _is_law(source[0]))
+    source = _Asked(function, workers.start, first)
+    return Times(source, len(workers), by_call=source.by_call)
 
 
 def _law(spec: Any) -> Any:
@@ -279,6 +277,13 @@ def _law(spec: Any) -> Any:
             "three ((rng, worker, start) -> seconds)"
         )
     raise ValueError(f"{spec!r} can't be understood as times; {ALLOWED}")
+
+
+def _law_of(worker: int, spec: Any) -> Any:
+    try:
+        return _law(spec)
+    except ValueError as error:
+        raise ValueError(f"{worker_words(worker)}: {error}") from None
 
 
 def _is_law(spec: Any) -> bool:
@@ -325,26 +330,22 @@ class _Same:
 class _Asked:
     """Laws told by the user's callable of one parameter; remembered, so that it is asked once a worker."""
 
-    def __init__(self, function: Callable[[int], Any], start: int) -> None:
+    def __init__(self, function: Callable[[int], Any], start: int, first: Any) -> None:
         self.function = function
         self.start = start
-        self.known: dict[int, Any] = {}
+        self.known = {0: _law_of(start, first)}
+        self.by_call = not _is_law(self.known[0])
 
     def __getitem__(self, worker: int) -> Any:
         if worker not in self.known:
             i = self.start + worker
-            try:
-                law = _law(self.function(i))
-            except ValueError as error:
-                raise ValueError(f"{worker_words(i)}: {error}") from None
-            if not _is_law(self.known.get(0, law)):
-                law = _called(law)
-            elif not _is_law(law) and self.known:
+            law = _law_of(i, self.function(i))
+            if not self.by_call and not _is_law(law):
                 raise ValueError(
                     f"{worker_words(i)}: {law!r} takes (rng, worker, start), but worker {self.start} has a law; "
                     "where the two are mixed, give a list"
                 )
-            self.known[worker] = law
+            self.known[worker] = _called(law) if self.by_call else law
         return self.known[worker]
 
 

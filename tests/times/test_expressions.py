@@ -76,7 +76,7 @@ REFUSED = [
     ("'n' * 10**9", "texts have no place here"),
     ("b'n'", "texts have no place here"),
     ("f'{i}'", "a text has no place here"),
-    ("...", "texts have no place here"),
+    ("...", "Ellipsis is not a number"),
     ("i.__class__", "an attribute ('.' after a name) has no place here"),
     ("().__class__.__bases__", "an attribute"),
     ("i[0]", "an index ('[…]') has no place here"),
@@ -122,7 +122,7 @@ REFUSED = [
     ("min(i)", "min takes two or more numbers"),
     ("max(*i, 2)", "'*' before an argument has no place here"),
     ("-" * 100 + "i", "nested more than 40 deep"),
-    ("(" * 100 + ")" * 100, "this can't be read"),
+    ("(" * 100 + "i" + ")" * 99, "this can't be read"),
     ("i + " * 60 + "i", "longer than 200 characters"),
     ("i" * 10**6, "longer than 200 characters"),
     ("log(i - 1)", "log(0) is -inf for i = 1 (worker 0)"),
@@ -142,7 +142,7 @@ REFUSED = [
 def test_what_is_not_plain_arithmetic_is_refused_fast_and_by_name(text: str, message: str) -> None:
     evaluate("i", 1)  # the evaluator's import is not what is timed
     began = time.process_time()
-    with pytest.raises(ValueError) as refusal:
+    with pytest.raises(ValueError, match=r"^expression ") as refusal:
         evaluate(text, 5)
     assert time.process_time() - began < 0.1
     assert message in str(refusal.value)
@@ -151,7 +151,7 @@ def test_what_is_not_plain_arithmetic_is_refused_fast_and_by_name(text: str, mes
 
 
 def test_a_refusal_says_what_is_allowed() -> None:
-    with pytest.raises(ValueError) as refusal:
+    with pytest.raises(ValueError, match=r"^expression ") as refusal:
         evaluate("sqrt(j)", 5)
     assert str(refusal.value) == f"expression 'sqrt(j)': unknown name 'j' (did you mean 'i'?); allowed is {ALLOWED}"
 

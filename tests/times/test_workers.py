@@ -3,6 +3,7 @@
 import builtins
 import math
 import pickle
+import re
 import sys
 import time
 
@@ -11,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asyncsim.parameters import Count, NonNegative, Positive, parameters
+from asyncsim.parameters import Count, NonNegative, Positive, hints, parameters
 from asyncsim.times import (
     LAWS,
     Constant,
@@ -244,7 +245,7 @@ def test_parameters_by_name_are_numbers_lists_or_expressions() -> None:
 def test_a_law_made_from_arrays_is_the_one_its_constructor_makes(name, data, n) -> None:
     positive = st.floats(0.1, 10.0)
     cls = LAWS[name]
-    lists = {key: data.draw(st.lists(positive, min_size=n, max_size=n)) for key in cls.__dataclass_fields__}
+    lists = {key: data.draw(st.lists(positive, min_size=n, max_size=n)) for key in hints(cls)}
     if name == "uniform":
         lists["high"] = [low + high for low, high in zip(lists["low"], lists["high"], strict=True)]
     times = Times.of({"distribution": name, **lists}, n)
@@ -272,7 +273,9 @@ def test_a_law_added_to_the_registry_is_made_by_its_own_constructor() -> None:
     LAWS["erlang"] = Erlang
     try:
         assert Times.of({"distribution": "erlang", "stages": "i", "scale": 2.0}, 3).law(2) == Erlang(3, 2.0)
-        with pytest.raises(ValueError, match=r"stages = 'i / 2' = 0.5 for worker 0 \(i = 1\), but a whole number >= 1 is needed"):
+        with pytest.raises(
+            ValueError, match=r"stages = 'i / 2' = 0.5 for worker 0 \(i = 1\), but a whole number >= 1 is needed"
+        ):
             Times.of({"distribution": "erlang", "stages": "i / 2", "scale": 2.0}, 3)
         with pytest.raises(ValueError, match="too many stages"):
             Times.of({"distribution": "erlang", "stages": "100 + i", "scale": 2.0}, 3)
@@ -345,10 +348,8 @@ WRONG = [
     ("spec", "message"), WRONG, ids=[f"{number}-{spec!r:.30}" for number, (spec, _) in enumerate(WRONG)]
 )
 def test_a_mistake_is_a_value_error_that_says_what_where_and_what_is_allowed(spec, message) -> None:
-    with pytest.raises(ValueError) as refusal:
-        times = Times.of(spec, 2)
-        times.law(0)
-    assert message in str(refusal.value)
+    with pytest.raises(ValueError, match=re.escape(message)):
+        Times.of(spec, 2)
 
 
 def test_a_callable_of_one_parameter_has_its_mistakes_named_when_it_is_asked() -> None:

@@ -1,0 +1,109 @@
+"""What can be named in a scenario: methods, laws, problems, starter files. `asyncsim list` and `asyncsim describe`.
+
+Everything shown is read from the classes: the first line and the body of the docstring, the parameters with what is
+allowed (their annotations), their defaults, and what the docstring says of each. So there is nothing here to keep up.
+"""
+
+import dataclasses
+import difflib
+import inspect
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from asyncsim.parameters import described
+
+KINDS = ("methods", "laws", "problems", "starters")
+
+
+def registry(kind: str) -> Mapping[str, Any]:
+    """What there is of `kind` (one of KINDS) by name: classes, and paths for starters."""
+    if kind == "methods":
+        from asyncsim.methods import METHODS
+
+        return METHODS
+    if kind == "laws":
+        from asyncsim.times.laws import LAWS
+
+        return LAWS
+    if kind == "problems":
+        from asyncsim.problems import PROBLEMS
+
+        return PROBLEMS
+    return {path.stem: path for path in sorted(starters().glob("*.yaml"))}
+
+
+def starters() -> Path:
+    """The folder of the starter scenarios."""
+    return Path(__file__).parent / "starters"
+
+
+def listed(kind: str) -> list[tuple[str, str]]:
+    """(name, one line) of everything of `kind`.
+
+    >>> dict(listed("laws"))["uniform"]
+    'Uniform between two times.'
+    """
+    return [(name, first_line(thing)) for name, thing in registry(kind).items()]
+
+
+def first_line(thing: Any) -> str:
+    """The first line of a docstring, or of a starter file's comment."""
+    if isinstance(thing, Path):
+        return thing.read_text(encoding="utf-8").partition("\n")[0].lstrip("# ")
+    return (inspect.getdoc(thing) or "").partition("\n")[0]
+
+
+@dataclasses.dataclass(frozen=True)
+class Description:
+    """What `describe` shows of one thing: parameters are (name, allowed, default, meaning), default "" = must be given."""
+
+    name: str
+    kind: str
+    text: str
+    parameters: list[tuple[str, str, str, str]]
+    example: str
+    where: str
+
+
+def describe(name: str) -> Description:
+    """The description of a method, law or problem; ValueError with near names when there is none.
+
+    >>> about = describe("uniform")
+    >>> about.kind, about.example, [parameter[0] for parameter in about.parameters]
+    ('law', '{distribution: uniform, low: …, high: …}', ['low', 'high'])
+    """
+    for kind in ("methods", "laws", "problems"):
+        if name in registry(kind):
+            return _description(name, kind.removesuffix("s"), registry(kind)[name])
+    names = [known for kind in ("methods", "laws", "problems") for known in registry(kind)]
+    near = difflib.get_close_matches(name[:100], names, n=1)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    raise ValueError(f"nothing is called {name[:100]!r}{hint} `asyncsim list` shows what there is")
+
+
+def _description(name: str, kind: str, cls: type) -> Description:
+    parameters = [
+        (
+            parameter.name,
+            parameter.allowed,
+            "" if parameter.default is dataclasses.MISSING else _yaml(parameter.default),
+            parameter.meaning,
+        )
+        for parameter in described(cls)
+    ]
+    key = "distribution" if kind == "law" else "name"
+    needed = "".join(f", {parameter}: …" for parameter, _, default, _ in parameters if not default)
+    return Description(name, kind, _body(cls), parameters, f"{{{key}: {name}{needed}}}", f"{cls.__module__}.{cls.__name__}")
+
+
+def _body(cls: type) -> str:
+    """The docstring without its parameters (they have a table) and without its examples in Python."""
+    text = re.sub(r"^Parameters:\n(?:[ \t]+.*\n?|\n)*", "", inspect.getdoc(cls) or "", flags=re.MULTILINE)
+    paragraphs = [paragraph for paragraph in re.split(r"\n\s*\n", text) if not paragraph.lstrip().startswith(">>>")]
+    return "\n\n".join(paragraph.strip("\n") for paragraph in paragraphs if paragraph.strip())
+
+
+def _yaml(value: Any) -> str:
+    return {True: "true", False: "false"}[value] if isinstance(value, bool) else "null" if value is None else str(value)

@@ -1,0 +1,357 @@
+"""The command line. Typer at the top and nothing else: what a command needs is imported when it runs.
+
+Exit codes: 0 done; 1 a run failed; 2 bad input, told on stderr without a traceback; 3 the run folder is in use;
+130 and 143 ended by SIGINT and SIGTERM, with everything so far kept.
+
+Results go to stdout, everything about them (progress, problems) to stderr, so that a pipe gets only the former. Tables are
+drawn with rich on a terminal and are aligned text in a pipe or with NO_COLOR.
+"""
+
+import contextlib
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+import asyncsim
+
+if TYPE_CHECKING:
+    from asyncsim.result import Result
+
+app = typer.Typer(
+    name="asyncsim",
+    help="Which distributed optimization method reaches the accuracy first, in seconds, on these workers?",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+File = Annotated[Path, typer.Argument(metavar="FILE", help="a scenario file (YAML)", show_default=False)]
+Changes = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[KEY=VALUE]…", help="changes, as stop.time=100 methods.0.stepsize=0.5", show_default=False),
+]
+Folder = Annotated[Path, typer.Argument(metavar="DIR", help="a run folder", show_default=False)]
+Output = Annotated[Path | None, typer.Option("-o", "--output", help="the run folder to write; runs/<name> unless given")]
+Force = Annotated[bool, typer.Option("--force", help="replace the run folder given with -o")]
+AllowCode = Annotated[bool, typer.Option("--allow-code", help="allow names like module:attribute, which run code")]
+Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="no progress")]
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"asyncsim {asyncsim.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="show the version and end")
+    ] = False,
+) -> None: ...
+
+
+# ---- running ----------------------------------------------------------------------------------------------------------
+
+
+@app.command()
+def demo(output: Output = None, force: Force = False, quiet: Quiet = False) -> None:
+    """Compare five methods on 100 unequal workers, in under a minute."""
+    from asyncsim import study
+
+    _end(study.demo(_folder("quickstart", output), force=force, progress=_progress(quiet)))
+
+
+@app.command()
+def run(
+    file: File,
+    changes: Changes = None,
+    output: Output = None,
+    force: Force = False,
+    allow_code: AllowCode = False,
+    quiet: Quiet = False,
+) -> None:
+    """Run a scenario: table, one sentence, a report."""
+    from asyncsim import study
+    from asyncsim.scenario import load
+
+    scenario = load(file, changes or (), allow_code=allow_code)
+    _end(study.run(scenario, output=_folder(scenario.name, output), force=force, progress=_progress(quiet)))
+
+
+@app.command()
+def resume(folder: Folder, allow_code: AllowCode = False, quiet: Quiet = False) -> None:
+    """Go on with a run that was interrupted or killed."""
+    from asyncsim import study
+
+    _end(study.resume(folder, allow_code=allow_code, progress=_progress(quiet)))
+
+
+def _progress(quiet: bool) -> bool | None:
+    return False if quiet else None  # None: where there is a terminal
+
+
+def _folder(name: str, output: Path | None) -> Path:
+    """Where a run is written: as said, else the first of runs/<name>, runs/<name>-2, … that is free."""
+    if output is not None:
+        return output
+    from asyncsim.folder import slug
+
+    first = Path("runs") / slug(name)
+    tried, number = first, 1
+    while os.path.lexists(tried):
+        number += 1
+        tried = first.with_name(f"{first.name}-{number}")
+    return tried
+
+
+def _end(result: "Result") -> None:
+    """Show what came out, write the report, and end with the right code."""
+    from asyncsim import summary
+
+    _table(*summary.table(result))
+    typer.echo()
+    typer.echo(result.sentence())
+    for problem in result.manifest.get("warnings", []):
+        _say(f"note: {problem}")
+    if result.runs:
+        typer.echo(f"report: {result.report()}")
+    for failed in [run for run in result.runs if run.status == "failed"]:
+        _say(f"{failed.label}, seed {failed.seed}, failed: {failed.reason}")
+    if result.manifest.get("status") == "interrupted":
+        _say(f"interrupted; `asyncsim resume {result.folder}` goes on")
+        raise typer.Exit(128 + int(result.manifest.get("signal") or 2))
+    if any(run.status == "failed" for run in result.runs):
+        raise typer.Exit(1)
+
+
+# ---- before and after running -----------------------------------------------------------------------------------------
+
+
+@app.command()
+def check(file: File, changes: Changes = None, allow_code: AllowCode = False) -> None:
+    """Say everything that is wrong with a scenario, without running it."""
+    from asyncsim import study
+    from asyncsim.scenario import load
+
+    scenario = load(file, changes or (), allow_code=allow_code)
+    methods = study.checked_methods(scenario, scenario.check_problem())
+    typer.echo(f"{file}: good. {scenario.name}: {scenario.build_workers().n} workers, {_counted(scenario.seeds, 'seed')}")
+    for label, method in methods:
+        typer.echo(f"  {label}: {method!r}")
+
+
+def _counted(things: Sequence[Any], noun: str) -> str:
+    return f"{len(things)} {noun}" if len(things) == 1 else f"{len(things)} {noun}s"
+
+
+@app.command()
+def init(
+    path: Annotated[Path, typer.Argument(metavar="[PATH]", help="the file to write")] = Path("scenario.yaml"),
+    source: Annotated[str, typer.Option("--from", metavar="NAME", help="which one: asyncsim list starters")] = "starter",
+) -> None:
+    """Write a commented scenario to start from."""
+    from asyncsim.catalogue import registry
+    from asyncsim.yaml_file import did_you_mean
+
+    known = registry("starters")
+    if source not in known:
+        raise ValueError(f"no starter is called {source!r}; there are {', '.join(known)}{did_you_mean(source, known)}")
+    if path.is_dir():
+        path = path / "scenario.yaml"
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(known[source].read_text(encoding="utf-8"))
+    except FileExistsError:
+        raise ValueError(f"{path} is there already; give another path, as in `asyncsim init mine.yaml`") from None
+    typer.echo(f"{path} is written; next: asyncsim run {path}")
+
+
+@app.command("list")
+def list_(
+    kind: Annotated[str | None, typer.Argument(metavar="[methods|laws|problems|starters]", show_default=False)] = None,
+) -> None:
+    """List what a scenario can name."""
+    from asyncsim.catalogue import KINDS, listed
+    from asyncsim.yaml_file import did_you_mean
+
+    if kind is not None and kind not in KINDS:
+        raise ValueError(f"there is no list of {kind!r}; there are {', '.join(KINDS)}{did_you_mean(kind, KINDS)}")
+    for number, shown in enumerate([kind] if kind else KINDS):
+        if kind is None:
+            typer.echo(f"{'' if number == 0 else chr(10)}{shown}:")
+        rows = listed(shown)
+        width = max(len(name) for name, _ in rows)
+        for name, words in rows:
+            typer.echo(f"  {name:<{width}}  {words}")
+
+
+@app.command()
+def describe(name: Annotated[str, typer.Argument(metavar="NAME", show_default=False)]) -> None:
+    """Show a method, law or problem: what it is, its parameters, its source."""
+    from asyncsim.catalogue import describe
+
+    about = describe(name)
+    typer.echo(f"{about.name} (a {about.kind})\n\n{about.text}\n")
+    if about.parameters:
+        typer.echo("Parameters:")
+    for parameter, allowed, default, meaning in about.parameters:
+        given = f"default {default}" if default else "must be given"
+        typer.echo(f"  {parameter}: {allowed}; {given}")
+        if meaning:
+            typer.echo(f"      {meaning}")
+    typer.echo(f"\nIn a scenario: {about.example}\nIn Python: {about.where}")
+
+
+@app.command()
+def report(
+    folder: Folder,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", metavar="FILE", help="the file to write; DIR/report.html unless given")
+    ] = None,
+) -> None:
+    """Write the report of a run folder again, as one HTML file."""
+    from asyncsim.result import Result
+
+    typer.echo(Result.read(folder).report(output))
+
+
+@app.command()
+def export(
+    folder: Folder,
+    to: Annotated[str, typer.Option("--to", metavar="csv|npz", help="a folder of csv files, or one npz file")],
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", metavar="PATH", help="DIR/csv or DIR/arrays.npz unless given")
+    ] = None,
+) -> None:
+    """Write the curves, delays and counts of a run folder for other programs."""
+    from asyncsim.result import Result
+
+    places = {"csv": "csv", "npz": "arrays.npz"}
+    if to not in places:
+        raise ValueError(f"--to {to} is not known; allowed: {', '.join(places)}")
+    typer.echo(Result.read(folder).export(output or folder / places[to], to))
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON schema of scenario files, for completion in editors."""
+    import json
+
+    from asyncsim.scenario import schema
+
+    typer.echo(json.dumps(schema(), indent=2, ensure_ascii=False))
+
+
+# ---- tables -----------------------------------------------------------------------------------------------------------
+
+
+def _table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """The table with one row a method; on its side, and at last as lists, where the terminal is too narrow for it."""
+    plain = bool(os.environ.get("NO_COLOR")) or not sys.stdout.isatty()
+    width = 10_000 if plain else _terminal_width()
+    sideways = [list(column) for column in zip(headers, *rows, strict=True)]
+    if _width([headers, *rows]) > width:
+        headers, rows = sideways[0], sideways[1:]
+    if _width([headers, *rows]) > width:
+        for row in zip(*sideways, strict=True):
+            typer.echo("\n".join(f"{name}: {value}" for name, value in zip(sideways_names(sideways), row, strict=True)))
+        return
+    if plain:
+        for line in _aligned([headers, *rows]):
+            typer.echo(line)
+        return
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for number, header in enumerate(headers):
+        table.add_column(Text(header), justify="left" if number == 0 else "right", no_wrap=True)
+    for row in rows:
+        table.add_row(*map(Text, row))  # Text: a label with [brackets] is no markup
+    Console().print(table)
+
+
+def _terminal_width() -> int:
+    import shutil
+
+    return shutil.get_terminal_size().columns
+
+
+def _widths(rows: Sequence[Sequence[str]]) -> list[int]:
+    return [max(map(len, column)) for column in zip(*rows, strict=True)]
+
+
+def _width(rows: Sequence[Sequence[str]]) -> int:
+    return sum(width + 2 for width in _widths(rows))
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    widths = _widths(rows)
+    for row in rows:
+        cells = [cell.ljust(width) if number == 0 else cell.rjust(width) for number, (cell, width) in enumerate(zip(row, widths, strict=True))]
+        yield "  ".join(cells).rstrip()
+
+
+# ---- errors -----------------------------------------------------------------------------------------------------------
+
+
+def _say(text: str) -> None:
+    typer.echo(text, err=True)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The console script: runs a command and ends the process with its code (see the head of this file)."""
+    sys.exit(_code(arguments))
+
+
+def _code(arguments: Sequence[str] | None) -> int:
+    # the classes of errors are looked up by name, as importing them would load what --help does without
+    try:
+        return app(args=None if arguments is None else list(arguments), standalone_mode=False) or 0
+    except typer.Exit as error:
+        return error.exit_code
+    except typer.Abort:
+        return 130
+    except KeyboardInterrupt:
+        _say("interrupted")
+        return 130
+    except BrokenPipeError:  # the reader of our output has left, which is its right
+        with contextlib.suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:
+        code = _code_of(error)
+        if code is None:
+            raise
+        return code
+
+
+def _code_of(error: Exception) -> int | None:
+    """The exit code of a mistake of the user's, after telling it; None for a mistake of ours."""
+    names = {cls.__name__ for cls in type(error).__mro__}
+    if hasattr(error, "format_message") and hasattr(error, "show"):  # wrong use of the command line
+        error.show()
+        return 2
+    if "FolderInUse" in names:
+        _say(str(error))
+        return 3
+    if isinstance(error, OSError):
+        _say(f"{error.filename}: {error.strerror}" if error.filename else str(error))
+        return 2
+    if isinstance(error, ValueError | ImportError) or "FolderError" in names:
+        _say(str(error))
+        return 2
+    return None
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,269 @@
+"""The page in a real browser: it draws, it asks for nothing, it can be moved through by mouse and keyboard."""
+
+import dataclasses
+import shutil
+
+import numpy as np
+import pytest
+
+from asyncsim.report import write_report
+from asyncsim.result import INTERVAL, OUTCOMES
+from tests.factories import make_result
+from tests.report.test_page import HOSTILE, ODD
+
+playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: the page is not tried in a browser")
+CHROMIUM = next((path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None)
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.timeout(90),
+    pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed: the page is not tried in a browser"),
+]
+
+QUIET = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+         "--disable-component-update", "--disable-sync"]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with playwright.sync_playwright() as session:
+        started = session.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def opened(browser, tmp_path):
+    """Opens the report of a result; afterwards the page must have been silent and asked for nothing but its file."""
+    complaints, requests, pages = [], [], []
+
+    def open_page(result, width=1400, **options):
+        path = write_report(result, tmp_path / "report.html")
+        page = browser.new_page(viewport={"width": width, "height": 900}, **options)
+        page.on("console", lambda message: complaints.append(message.text) if message.type in ("error", "warning") else None)
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("dialog", lambda dialog: (complaints.append(dialog.message), dialog.dismiss()))
+        page.on("request", lambda request: requests.append(request.url))
+        page.goto(path.as_uri())
+        settled(page)
+        pages.append(page)
+        return page
+
+    yield open_page
+    for page in pages:
+        page.close()
+    assert complaints == []
+    assert [url for url in requests if not url.startswith(("file:", "data:", "blob:"))] == []
+
+
+def settled(page):
+    """Two frames later everything asked for has been painted."""
+    page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+
+
+def span(page):
+    return float(page.locator(".timeline").get_attribute("data-span"))
+
+
+def start(page):
+    return float(page.locator(".timeline").get_attribute("data-start"))
+
+
+def one_of_each():
+    """Two workers; the second has one interval of each outcome, 10 s long, with 1 s of downlink and uplink."""
+    result = make_result(methods=("ringmaster_asgd",), seeds=(0,), n=2)
+    rows = np.zeros(7, INTERVAL)
+    rows["worker"] = [0, *[1] * 6]
+    rows["m"] = [0, *range(6)]
+    rows["sent"] = [0, *np.arange(6) * 10.0]
+    rows["computing_from"], rows["computing_to"], rows["ended"] = rows["sent"] + 1, rows["sent"] + 9, rows["sent"] + 10
+    rows["outcome"], rows["k"], rows["version"] = [0, *range(6)], 7, 4
+    return dataclasses.replace(result, runs=(dataclasses.replace(result.runs[0], intervals=rows),))
+
+
+def test_the_timeline_paints_every_outcome_in_the_colour_of_its_legend(opened):
+    page = opened(one_of_each())
+    page.locator("[data-zoom=whole]").click()
+    settled(page)
+    counts = page.evaluate(
+        """(outcomes) => {
+          const canvas = document.querySelector("[data-lanes]"), pen = canvas.getContext("2d");
+          const pixels = new Uint32Array(pen.getImageData(0, 0, canvas.width, canvas.height).data.buffer);
+          return outcomes.map((name) => {
+            const [r, g, b] = [1, 3, 5].map((at) => parseInt(asyncsim.colour(name).slice(at, at + 2), 16));
+            const pixel = (0xff000000 | (b << 16) | (g << 8) | r) >>> 0;
+            return pixels.reduce((sum, other) => sum + (other === pixel), 0);
+          });
+        }""",
+        [outcome.replace("_", "-") for outcome in OUTCOMES],
+    )
+    assert all(count > 100 for count in counts), dict(zip(OUTCOMES, counts, strict=True))
+
+
+def test_the_pointer_over_an_interval_shows_worker_gradient_times_outcome_and_delay(opened):
+    page = opened(one_of_each())
+    page.locator("[data-zoom=whole]").click()
+    settled(page)
+    box = page.locator("[data-lanes]").bounding_box()
+    plot = box["width"] - 50
+    page.mouse.move(box["x"] + 40 + plot * 25 / 60, box["y"] + 30)
+    words = page.locator(".tip").inner_text()
+    assert "Worker 1, gradient 2: stopped" in words
+    assert "20 → 30 s, 8 s computing" in words
+    assert "downlink 1 s, uplink 1 s" in words
+    assert "at iteration 7, delay 3" in words
+    page.mouse.move(box["x"] + 40 + plot * 25 / 60, box["y"] + 10)
+    assert "Worker 0: idle" in page.locator(".tip").inner_text()
+    page.mouse.move(box["x"] + 40, box["y"] - 60)
+    assert not page.locator(".tip").is_visible()
+
+
+def test_the_keyboard_zooms_moves_and_returns_to_the_whole_window(opened):
+    page = opened(make_result())
+    page.locator(".lanes").focus()
+    page.keyboard.press("0")
+    settled(page)
+    whole = span(page)
+    page.keyboard.press("+")
+    page.keyboard.press("+")
+    settled(page)
+    assert span(page) == pytest.approx(whole / 2.25)
+    before = start(page)
+    page.keyboard.press("ArrowRight")
+    settled(page)
+    assert start(page) > before
+    page.keyboard.press("ArrowLeft")
+    page.keyboard.press("-")
+    page.keyboard.press("0")
+    settled(page)
+    assert (start(page), span(page)) == (0, whole)
+
+
+def test_the_wheel_scrolls_the_page_until_the_timeline_is_clicked_and_zooms_then(opened):
+    page = opened(make_result())
+    canvas = page.locator("[data-lanes]").first
+    canvas.scroll_into_view_if_needed()
+    box = canvas.bounding_box()
+    page.mouse.move(box["x"] + 200, box["y"] + 20)
+    before = span(page)
+    page.mouse.wheel(0, 10)
+    settled(page)
+    assert span(page) == before
+    canvas.click(position={"x": 200, "y": 20})
+    page.mouse.wheel(0, -100)
+    page.wait_for_function("(before) => document.querySelector('.timeline').dataset.span < before", arg=before)
+
+
+def test_dragging_moves_all_methods_together(opened):
+    page = opened(make_result())
+    page.locator(".lanes").focus()
+    for key in ("0", "+", "+", "End"):
+        page.keyboard.press(key)
+    settled(page)
+    before, seconds = start(page), span(page)
+    canvas = page.locator("[data-lanes]").first
+    canvas.scroll_into_view_if_needed()
+    box = canvas.bounding_box()
+    page.mouse.move(box["x"] + 300, box["y"] + 20)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 400, box["y"] + 20)
+    page.mouse.up()
+    settled(page)
+    assert start(page) == pytest.approx(before - seconds * 100 / (box["width"] - 50), rel=1e-6)
+
+
+def test_a_chip_hides_its_method_everywhere(opened):
+    page = opened(make_result())
+    lines = "() => document.querySelector('[data-curves=time]').data.filter((trace) => trace.mode === 'lines' && trace.name).map((trace) => trace.name)"
+    assert page.evaluate(lines) == ["ringmaster_asgd", "rennala_sgd", "asynchronous_sgd"]
+    page.get_by_text("rennala_sgd", exact=True).locator("visible=true").and_(page.locator(".chip")).click()
+    settled(page)
+    assert page.evaluate(lines) == ["ringmaster_asgd", "asynchronous_sgd"]
+    assert page.locator("[data-lanes]:visible").count() == 2
+    assert page.locator("[data-delays]:visible").count() == 2
+
+
+def test_quantity_and_axes_can_be_chosen_by_keyboard(opened):
+    page = opened(make_result())
+    page.locator("input[name=quantity]").first.focus()
+    page.keyboard.press("ArrowRight")
+    assert "mean of" in page.locator("[data-quantity-name]").first.inner_text()
+    page.locator("input[name=y-axis]").first.focus()
+    page.keyboard.press("ArrowRight")
+    assert page.evaluate("() => document.querySelector('[data-curves=time]').layout.yaxis.type") == "linear"
+
+
+def test_the_target_is_drawn_and_marked_where_it_was_reached(opened):
+    page = opened(make_result())
+    drawn = page.evaluate(
+        """() => { const { data, layout } = document.querySelector("[data-curves=time]");
+        return [layout.shapes[0].y0, data.filter((trace) => trace.marker && trace.marker.symbol === "diamond").map((trace) => trace.x[0])]; }"""
+    )
+    assert drawn[0] == 1e-3
+    assert len(drawn[1]) == 3
+
+
+def test_the_windows_and_seeds_of_the_timeline_can_be_chosen(opened):
+    page = opened(make_result())
+    page.get_by_text("middle", exact=True).click()
+    page.get_by_text("seed 2", exact=True).click()
+    page.get_by_text("fastest on top", exact=True).click()
+    settled(page)
+    assert start(page) == 0
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_odd_results_are_drawn_without_complaint(opened, name):
+    page = opened(ODD[name], width=700)
+    assert page.locator("h1").is_visible()
+
+
+def test_a_hostile_name_is_shown_as_text(opened):
+    plain = make_result(methods=("rennala_sgd",), n=2, seeds=(0,))
+    page = opened(dataclasses.replace(plain, name=HOSTILE, runs=tuple(dataclasses.replace(run, label=HOSTILE) for run in plain.runs)))
+    assert "<script>alert(1)</script>" in page.locator("h1").inner_text()
+    assert page.locator("[data-lanes]").count() == 1
+
+
+@pytest.mark.parametrize("width", [360, 800, 1400])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_nothing_sticks_out_sideways(opened, width, scheme):
+    page = opened(make_result(name="a name " * 12), width=width, color_scheme=scheme)
+    assert page.evaluate("() => document.documentElement.scrollWidth") <= width
+
+
+def test_the_numbers_can_be_read_without_scripts(browser, tmp_path):
+    path = write_report(make_result(), tmp_path / "report.html")
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(path.as_uri())
+    assert page.locator("tr.winner").is_visible()
+    assert page.locator(".share").count() == 3
+    context.close()
+
+
+def test_forty_workers_with_a_thousand_intervals_each_are_painted_within_a_few_frames(opened):
+    rows = np.zeros(40_000, INTERVAL)
+    rows["worker"], rows["m"] = np.repeat(np.arange(40), 1000), np.tile(np.arange(1000), 40)
+    rows["sent"] = rows["m"] * 1.0
+    rows["computing_from"], rows["computing_to"], rows["ended"] = rows["sent"] + 0.1, rows["sent"] + 0.8, rows["sent"] + 0.9
+    rows["outcome"] = rows["m"] % 3
+    result = make_result(methods=("ringmaster_asgd",), seeds=(0,), n=40)
+    page = opened(dataclasses.replace(result, runs=(dataclasses.replace(result.runs[0], intervals=rows),)))
+    page.locator(".lanes").focus()
+    page.keyboard.press("0")
+    settled(page)
+    milliseconds = page.evaluate(
+        """async () => {
+          const lanes = document.querySelector(".lanes"), frame = () => new Promise((done) => requestAnimationFrame(done));
+          lanes.dispatchEvent(new KeyboardEvent("keydown", { key: "+", bubbles: true }));
+          const begun = performance.now();
+          for (let i = 0; i < 10; i++) {
+            lanes.dispatchEvent(new KeyboardEvent("keydown", { key: i % 2 ? "ArrowLeft" : "ArrowRight", bubbles: true }));
+            await frame();
+          }
+          return (performance.now() - begun) / 10;
+        }"""
+    )
+    # 17 ms on an idle machine; a loaded one must not fail
+    assert milliseconds < 150
