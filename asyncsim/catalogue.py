@@ -35,8 +35,9 @@ def registry(kind: str) -> Mapping[str, Any]:
 
 
 def starters() -> Path:
-    """The folder of the starter scenarios."""
-    return Path(__file__).parent / "starters"
+    """The folder of the starter scenarios: in the installed package, or beside it in a checkout."""
+    installed = Path(__file__).parent / "starters"
+    return installed if installed.is_dir() else Path(__file__).parent.parent / "scenarios"
 
 
 def listed(kind: str) -> list[tuple[str, str]]:
@@ -57,7 +58,7 @@ def first_line(thing: Any) -> str:
 
 @dataclasses.dataclass(frozen=True)
 class Description:
-    """What `describe` shows of one thing: parameters are (name, allowed, default, meaning), default "" = must be given."""
+    """What `describe` shows: parameters are (name, allowed, default, meaning), with "" for one that must be given."""
 
     name: str
     kind: str
@@ -95,7 +96,9 @@ def _description(name: str, kind: str, cls: type) -> Description:
     ]
     key = "distribution" if kind == "law" else "name"
     needed = "".join(f", {parameter}: …" for parameter, _, default, _ in parameters if not default)
-    return Description(name, kind, _body(cls), parameters, f"{{{key}: {name}{needed}}}", f"{cls.__module__}.{cls.__name__}")
+    return Description(
+        name, kind, _body(cls), parameters, f"{{{key}: {name}{needed}}}", f"{cls.__module__}.{cls.__name__}"
+    )
 
 
 def _body(cls: type) -> str:

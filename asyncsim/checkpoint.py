@@ -46,7 +46,8 @@ def encode(tree: Any, version_of: VersionOf) -> bytes:
     written = json.dumps(writer.write(tree, "checkpoint"), allow_nan=False)
     arrays = {f"a{i}": array for i, array in enumerate(writer.arrays)}
     file = io.BytesIO()
-    np.savez(file, allow_pickle=False, tree=np.frombuffer(written.encode(), np.uint8), **arrays)
+    # arrays of objects were refused above, so there is nothing that savez could pickle
+    np.savez(file, tree=np.frombuffer(written.encode(), np.uint8), **arrays)  # type: ignore[arg-type]
     return file.getvalue()
 
 
@@ -74,13 +75,16 @@ class _Writer:
             case None | bool() | int() | str():
                 return value
             case float():
-                return value if math.isfinite(value) else {"$float": repr(value)}
+                # np.float64 is a float too, but its repr is none
+                return value if math.isfinite(value) else {"$float": repr(float(value))}
             case np.generic():
                 return self.write(value.item(), key)
             case np.ndarray():
                 return self._once(value, lambda: self._array(value, key))
             case list():
                 return [self.write(item, f"{key}[{i}]") for i, item in enumerate(value)]
+            case range():
+                return {"$range": [value.start, value.stop, value.step]}
             case tuple():
                 return {"$tuple": [self.write(item, f"{key}[{i}]") for i, item in enumerate(value)]}
             case Mapping():
@@ -155,6 +159,8 @@ class _Reader:
     def _read_marked(self, node: dict[str, Any]) -> Any:
         if "$float" in node:
             return float(node["$float"])
+        if "$range" in node:
+            return range(*node["$range"])
         if "$tuple" in node:
             return tuple(self.read(item) for item in node["$tuple"])
         if "$dict" in node:

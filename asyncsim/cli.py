@@ -3,8 +3,8 @@
 Exit codes: 0 done; 1 a run failed; 2 bad input, told on stderr without a traceback; 3 the run folder is in use;
 130 and 143 ended by SIGINT and SIGTERM, with everything so far kept.
 
-Results go to stdout, everything about them (progress, problems) to stderr, so that a pipe gets only the former. Tables are
-drawn with rich on a terminal and are aligned text in a pipe or with NO_COLOR.
+Results go to stdout, everything about them (progress, problems) to stderr, so that a pipe gets only the former. Tables
+are drawn with rich on a terminal and are aligned text in a pipe or with NO_COLOR.
 """
 
 import contextlib
@@ -37,7 +37,9 @@ Changes = Annotated[
     typer.Argument(metavar="[KEY=VALUE]…", help="changes, as stop.time=100 methods.0.stepsize=0.5", show_default=False),
 ]
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="a run folder", show_default=False)]
-Output = Annotated[Path | None, typer.Option("-o", "--output", help="the run folder to write; runs/<name> unless given")]
+Output = Annotated[
+    Path | None, typer.Option("-o", "--output", help="the run folder to write; runs/<name> unless given")
+]
 Force = Annotated[bool, typer.Option("--force", help="replace the run folder given with -o")]
 AllowCode = Annotated[bool, typer.Option("--allow-code", help="allow names like module:attribute, which run code")]
 Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="no progress")]
@@ -57,7 +59,7 @@ def _options(
 ) -> None: ...
 
 
-# ---- running ----------------------------------------------------------------------------------------------------------
+# ---- running
 
 
 @app.command()
@@ -131,7 +133,7 @@ def _end(result: "Result") -> None:
         raise typer.Exit(1)
 
 
-# ---- before and after running -----------------------------------------------------------------------------------------
+# ---- before and after running
 
 
 @app.command()
@@ -141,8 +143,10 @@ def check(file: File, changes: Changes = None, allow_code: AllowCode = False) ->
     from asyncsim.scenario import load
 
     scenario = load(file, changes or (), allow_code=allow_code)
-    methods = study.checked_methods(scenario, scenario.check_problem())
-    typer.echo(f"{file}: good. {scenario.name}: {scenario.build_workers().n} workers, {_counted(scenario.seeds, 'seed')}")
+    methods = study._checked_methods(scenario, scenario.check_problem())
+    typer.echo(
+        f"{file}: good. {scenario.name}: {scenario.build_workers().n} workers, {_counted(scenario.seeds, 'seed')}"
+    )
     for label, method in methods:
         typer.echo(f"  {label}: {method!r}")
 
@@ -154,7 +158,9 @@ def _counted(things: Sequence[Any], noun: str) -> str:
 @app.command()
 def init(
     path: Annotated[Path, typer.Argument(metavar="[PATH]", help="the file to write")] = Path("scenario.yaml"),
-    source: Annotated[str, typer.Option("--from", metavar="NAME", help="which one: asyncsim list starters")] = "starter",
+    source: Annotated[
+        str, typer.Option("--from", metavar="NAME", help="which one: asyncsim list starters")
+    ] = "starter",
 ) -> None:
     """Write a commented scenario to start from."""
     from asyncsim.catalogue import registry
@@ -187,7 +193,7 @@ def list_(
         if kind is None:
             typer.echo(f"{'' if number == 0 else chr(10)}{shown}:")
         rows = listed(shown)
-        width = max(len(name) for name, _ in rows)
+        width = max((len(name) for name, _ in rows), default=0)
         for name, words in rows:
             typer.echo(f"  {name:<{width}}  {words}")
 
@@ -213,7 +219,8 @@ def describe(name: Annotated[str, typer.Argument(metavar="NAME", show_default=Fa
 def report(
     folder: Folder,
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", metavar="FILE", help="the file to write; DIR/report.html unless given")
+        Path | None,
+        typer.Option("-o", "--output", metavar="FILE", help="the file to write; DIR/report.html unless given"),
     ] = None,
 ) -> None:
     """Write the report of a run folder again, as one HTML file."""
@@ -249,33 +256,35 @@ def schema() -> None:
     typer.echo(json.dumps(schema(), indent=2, ensure_ascii=False))
 
 
-# ---- tables -----------------------------------------------------------------------------------------------------------
+# ---- tables
 
 
 def _table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """The table with one row a method; on its side, and at last as lists, where the terminal is too narrow for it."""
+    """The table with one row a method; on its side, or at last as lists, where the terminal is too narrow for it."""
     plain = bool(os.environ.get("NO_COLOR")) or not sys.stdout.isatty()
-    width = 10_000 if plain else _terminal_width()
-    sideways = [list(column) for column in zip(headers, *rows, strict=True)]
-    if _width([headers, *rows]) > width:
-        headers, rows = sideways[0], sideways[1:]
-    if _width([headers, *rows]) > width:
-        for row in zip(*sideways, strict=True):
-            typer.echo("\n".join(f"{name}: {value}" for name, value in zip(sideways_names(sideways), row, strict=True)))
-        return
-    if plain:
-        for line in _aligned([headers, *rows]):
+    width = sys.maxsize if plain else _terminal_width()
+    upright, sideways = [headers, *rows], list(zip(headers, *rows, strict=True))
+    fitting = next((form for form in (upright, sideways) if _width(form) <= width), None)
+    if fitting is None:
+        for row in rows:
+            typer.echo("".join(f"{name}: {value}\n" for name, value in zip(headers, row, strict=True)))
+    elif plain:
+        for line in _aligned(fitting):
             typer.echo(line)
-        return
+    else:
+        _draw(fitting)
+
+
+def _draw(cells: Sequence[Sequence[str]]) -> None:
     from rich import box
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for number, header in enumerate(headers):
+    for number, header in enumerate(cells[0]):
         table.add_column(Text(header), justify="left" if number == 0 else "right", no_wrap=True)
-    for row in rows:
+    for row in cells[1:]:
         table.add_row(*map(Text, row))  # Text: a label with [brackets] is no markup
     Console().print(table)
 
@@ -297,11 +306,11 @@ def _width(rows: Sequence[Sequence[str]]) -> int:
 def _aligned(rows: Sequence[Sequence[str]]) -> Iterator[str]:
     widths = _widths(rows)
     for row in rows:
-        cells = [cell.ljust(width) if number == 0 else cell.rjust(width) for number, (cell, width) in enumerate(zip(row, widths, strict=True))]
-        yield "  ".join(cells).rstrip()
+        first, *others = (cell.rjust(width) for cell, width in zip(row, widths, strict=True))
+        yield "  ".join([first.lstrip().ljust(widths[0]), *others]).rstrip()
 
 
-# ---- errors -----------------------------------------------------------------------------------------------------------
+# ---- errors
 
 
 def _say(text: str) -> None:
@@ -340,7 +349,7 @@ def _code_of(error: Exception) -> int | None:
     names = {cls.__name__ for cls in type(error).__mro__}
     if hasattr(error, "format_message") and hasattr(error, "show"):  # wrong use of the command line
         error.show()
-        return 2
+        return int(getattr(error, "exit_code", 2))
     if "FolderInUse" in names:
         _say(str(error))
         return 3

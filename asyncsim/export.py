@@ -75,7 +75,7 @@ def to_npz(result: Result, path: Path) -> Path:
     with zipfile.ZipFile(scratch, "w", zipfile.ZIP_DEFLATED, allowZip64=True) as archive:
         for key, values in _arrays(result):
             with archive.open(f"{key}.npy", "w", force_zip64=True) as file:
-                np.lib.format.write_array(file, np.ascontiguousarray(values), allow_pickle=False)
+                np.lib.format.write_array(file, values, allow_pickle=False)
     scratch.replace(path)
     return path
 

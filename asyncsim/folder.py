@@ -205,7 +205,7 @@ class RunFolder:
         with _said(self.path / "manifest.json"):
             _write_whole(self.path / "manifest.json", text.encode())
 
-    def writer(
+    def writer(  # noqa: PLR0917 - the columns of table runs
         self, run: int, label: str, method: str, parameters: Mapping[str, Any], seed: int, n: int
     ) -> "RunWriter":
         """Begin run number `run`, or take it up again. FolderError when the folder holds another run by this number."""
@@ -261,7 +261,7 @@ class RunFolder:
 
     def _fold_journal(self) -> None:
         try:
-            self._connection.execute("PRAGMA busy_timeout=1000")
+            self._connection.execute("PRAGMA busy_timeout=500")
             self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             mode = self._connection.execute("PRAGMA journal_mode=DELETE").fetchone()[0]
         except sqlite3.Error as error:
@@ -483,7 +483,7 @@ def open_to_read(database: Path) -> Iterator[sqlite3.Connection]:
     """A read-only connection that sees one moment of the tables. Raises FolderError."""
     if not database.is_file():
         raise FolderError(f"{database} is missing: nothing was recorded, or it was moved away")
-    with _said(database), tempfile.TemporaryDirectory(prefix="asyncsim-") as scratch:
+    with _said(database, _ANEW), tempfile.TemporaryDirectory(prefix="asyncsim-") as scratch:
         try:
             connection = _begin_to_read(database)
         except sqlite3.OperationalError as error:
@@ -848,12 +848,12 @@ def _remove_own_files(path: Path) -> None:
 
 
 @contextmanager
-def _said(path: Path) -> Iterator[None]:
+def _said(path: Path, comfort: str = "what was written before is kept and readable") -> Iterator[None]:
     """Turn what the system says into a FolderError that names the file."""
     try:
         yield
     except sqlite3.OperationalError as error:
-        raise FolderError(f"{path}: {error}; what was written before is kept and readable") from error
+        raise FolderError(f"{path}: {error}; {comfort}") from error
     except sqlite3.DatabaseError as error:
         raise FolderError(f"{path} is damaged ({error}); {_ANEW}") from error
     except OSError as error:

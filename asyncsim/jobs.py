@@ -53,14 +53,22 @@ class Gradient:
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
 class ComponentGradient:
-    """∇f_j(x), the gradient of one component j of a finite sum; cost 1."""
+    """∇f_j(x) of a finite sum; cost 1. With several components, j a sequence, the answer is their mean.
+
+    >>> ComponentGradient(np.zeros(3), [4, 7]).cost
+    2
+    """
 
     x: Point
-    j: int
+    j: int | Sequence[int]
 
     @property
     def cost(self) -> int:
-        return 1
+        return len(self.components)
+
+    @property
+    def components(self) -> Sequence[int]:
+        return [self.j] if isinstance(self.j, int | np.integer) else self.j
 
     @property
     def size(self) -> int:
@@ -71,16 +79,21 @@ class ComponentGradient:
 class GradientDifference:
     """∇f_j(x) − ∇f_j(y) on the same component j; cost 2, as both gradients are computed.
 
-    Its version is that of x, the point it is made for.
+    With several components, j a sequence, the answer is the mean of the differences. Its version is that
+    of x, the point it is made for.
     """
 
     x: Point
     y: Point
-    j: int
+    j: int | Sequence[int]
 
     @property
     def cost(self) -> int:
-        return 2
+        return 2 * len(self.components)
+
+    @property
+    def components(self) -> Sequence[int]:
+        return [self.j] if isinstance(self.j, int | np.integer) else self.j
 
     @property
     def size(self) -> int:
@@ -127,6 +140,11 @@ class Assignment:
         "number", "outcome", "sent", "version", "worker",
     )  # fmt: skip
 
+    computing_from: float  # these four are set by the engine when it dispatches
+    computing_to: float
+    arrives: float
+    draws: list[float]
+
     def __init__(self, worker: int, job: Job, version: int, m: int, number: int, sent: float) -> None:
         self.worker = worker
         self.job = job
@@ -171,7 +189,7 @@ class Arrival:
     job : the job it was sent; `server.send(worker, arrival.job)` means "go on from the point you hold"
     delay : int ≥ 0, iterations made since its point was made, at the moment of its arrival
     compute_times : tuple of seconds, one a gradient
-    count : gradients in the answer
+    count : gradients in the answer (of `GradientDifference`: differences)
     timed_out : True when a deadline ended it
     gradient : (d,) array, the mean of its gradients; reading it makes them *used*
     end_point, gradient_sum, steps : for `LocalSteps`
@@ -198,7 +216,8 @@ class Arrival:
 
     @property
     def count(self) -> int:
-        return self._assignment.done
+        done = self._assignment.done
+        return done // 2 if isinstance(self._assignment.job, GradientDifference) else done
 
     steps = count
 

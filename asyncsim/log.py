@@ -88,7 +88,10 @@ class Window:
         self.flying = later[later[:, SENT] < at].copy()
         for column in (TIME, COMPUTING_FROM, COMPUTING_TO):
             self.flying[:, column] = np.minimum(self.flying[:, column], at)
+        # k and order must not depend on whether it was still flying when the log was flushed
+        self.flying[:, K] = self.ends[-1, K] if len(self.ends) else 0
         self.flying[:, KIND] = IN_FLIGHT
+        self.flying = self.flying[np.argsort(self.flying[:, WORKER], kind="stable")]
 
 
 _NO_ENDS = np.empty((0, len(ENDS)))
@@ -170,8 +173,9 @@ class Log:
         self.timed_out += self._sums(workers, undone * (kinds == TIMED_OUT))
         self.lost += self._sums(workers, undone * (kinds == LOST))
         computing = ends[:, COMPUTING_TO] - ends[:, COMPUTING_FROM]
-        self.busy_seconds += np.bincount(workers, computing, self.n)
-        self.compute_seconds += np.bincount(workers, computing * (done == cost), self.n)
+        # added one by one: sums of sums would depend, in their last bits, on when the log was flushed
+        np.add.at(self.busy_seconds, workers, computing)
+        np.add.at(self.compute_seconds, workers, computing * (done == cost))
         self._delays_arrived = _add_counts(self._delays_arrived, ends[:, K] - ends[:, VERSION], done)
 
     def _count_marks(self, marks: Rows) -> None:
@@ -182,7 +186,8 @@ class Log:
             self._delays_used = _add_counts(self._delays_used, read[:, DELAY], gradients)
 
     def _sums(self, workers: np.ndarray, gradients: np.ndarray) -> np.ndarray:
-        return np.bincount(workers, gradients, self.n).astype(np.int64)
+        sums: np.ndarray = np.bincount(workers, gradients, self.n).astype(np.int64)
+        return sums
 
     def _show(self, ends: Rows, marks: Rows) -> None:
         shown_ends = self._is_shown[ends[:, WORKER].astype(np.int64)]

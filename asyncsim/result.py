@@ -178,7 +178,7 @@ class Run:
             return int(counts.sum())
         # killed before its end: the last record point knows best
         curve = self.curves[f"gradients_{name}"]
-        return int(curve[-1]) if len(curve) else 0
+        return int(curve[-1]) if len(curve) and math.isfinite(curve[-1]) else 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -207,14 +207,15 @@ class Result:
         return f"<Result {self.name}: {_number(len(self.labels), 'method')} × {_number(seeds, 'seed')}{where}>"
 
     @classmethod
-    def read(cls, folder: str | Path) -> Self:
+    def read(cls, folder: str | Path, events: bool = True) -> Self:
         """The result kept in a run folder, also while it is still being written or after its writer died.
 
+        Without `events` the kept events, which may be many, stay on the disk.
         Raises `asyncsim.folder.FolderError` when it is no run folder, or damaged.
         """
         from asyncsim.folder import read_folder
 
-        contents = read_folder(Path(folder))
+        contents = read_folder(Path(folder), events)
         manifest = contents.manifest
         return cls(
             name=manifest.get("name", contents.path.name),

@@ -99,10 +99,11 @@ def compare(
     )
     if not named:
         raise ValueError("compare: no methods are given")
+    seeds = list(seeds)
     runs = tuple(
         execute(method, problem, workers, stop, seed, target, record or Record(), label)
         for label, method in named.items()
-        for seed in list(seeds)
+        for seed in seeds
     )
     return Result(name=name, runs=runs, target=dict(target) if target else None, problem=facts(problem))
 
@@ -204,15 +205,25 @@ def knowledge(problem: Any, workers: Workers, target: Target | None) -> Knowledg
     estimated = set(getattr(problem, "estimated", ()))
     if not workers.mean_times_exact:
         estimated.add("mean_times")
+    known = {name: getattr(problem, name, None) for name in _OF_THE_PROBLEM}
     return Knowledge(
         n=workers.n,
         mean_times=workers.mean_times(),
         constant_times=all(t.constant is not None for t in (workers.compute_time, workers.uplink, workers.downlink)),
-        L=getattr(problem, "L", None),
-        sigma2=getattr(problem, "sigma2", None),
         epsilon=(target or {}).get("squared_gradient_norm"),
+        Delta=_initial_suboptimality(problem),
+        compute_laws=workers.compute_time.law,
         estimated=frozenset(estimated),
+        **known,
     )
+
+
+_OF_THE_PROBLEM = ("L", "sigma2", "components", "L_minus", "L_plus", "L_plus_minus", "L_max")
+
+
+def _initial_suboptimality(problem: Any) -> float | None:
+    f_star = getattr(problem, "f_star", None)
+    return None if f_star is None or not hasattr(problem, "value") else float(problem.value(problem.x0)) - f_star
 
 
 def facts(problem: Any) -> dict[str, Any]:

@@ -1,13 +1,13 @@
 """The scenario: what a user writes, checked and frozen.
 
-The road: text → plain data (`asyncsim.yaml_file`) → overrides of the command line → `Scenario`, or a `ScenarioError` that
-names *everything* that is wrong, each with its place. A scenario knows what was asked for and builds the pieces
+The road: text → plain data (`asyncsim.yaml_file`) → overrides of the command line → `Scenario`, or a `ScenarioError`
+that names *everything* that is wrong, each with its place. A scenario knows what was asked for and builds the pieces
 (`build_problem`, `build_workers`, `build_methods`); running them is for others.
 
 1. What is allowed stands once. Methods, problems and laws bring their parameters' annotations (`asyncsim.parameters`);
    the models for them are made from these, and so are the messages and the JSON schema.
-2. Nothing is guessed: a text is no number, true is not 1, an unknown key is an error. Two readings are admitted, as YAML
-   writes numbers that way: 1e6 where a whole number is needed, and a list where a tuple is.
+2. Nothing is guessed: a text is no number, true is not 1, an unknown key is an error. Two readings are admitted, as
+   YAML has no other way to write them: 1e6 where a whole number is needed, and a list where a tuple is.
 3. Errors come worded from where they arise. Every model reports in our own words (`_Strict`), every value through one
    message that says what is allowed (`checked`); pydantic carries them, with the road to the value, which
    `Document.place` turns into file:line:column. Which alternative of a union failed is never part of that road.
@@ -68,7 +68,7 @@ MAX_METHODS = 1_000
 MAX_NAME_BYTES = 100
 
 
-# ---- messages ---------------------------------------------------------------------------------------------------------
+# ---- messages
 
 
 def _wrong(message: str) -> PydanticCustomError:
@@ -155,7 +155,7 @@ def _as_list(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value
 
 
-# ---- names ------------------------------------------------------------------------------------------------------------
+# ---- names
 
 
 def _name(value: Any) -> str:
@@ -183,7 +183,7 @@ def _name_of_file(path: Path) -> str:
 Name = Annotated[str, PlainValidator(_name, json_schema_input_type=Annotated[str, Field(max_length=MAX_NAME_BYTES)])]
 
 
-# ---- seeds ------------------------------------------------------------------------------------------------------------
+# ---- seeds
 
 
 def _seeds(value: Any) -> Sequence[int]:
@@ -208,7 +208,7 @@ Seed = Annotated[int, at.Ge(0), at.Le(MAX_SEED)]
 Seeds = Annotated[Any, PlainValidator(_seeds, json_schema_input_type=Whole | list[Whole] | str)]
 
 
-# ---- methods, problems, laws: chosen by name ---------------------------------------------------------------------------
+# ---- methods, problems, laws: chosen by name
 
 
 class Chosen(_Strict):
@@ -301,7 +301,7 @@ def _from_code(name: str, kind: Kind, context: Mapping[str, Any]) -> Any:
 def _loaded(name: str, load: Callable[[], Any]) -> Any:
     try:
         return load()
-    except Exception as error:  # noqa: BLE001 — not our code: whatever it raises is told in one line
+    except Exception as error:  # it is not our code: whatever it raises is told in one line
         raise _wrong(f"{shown(name)} cannot be loaded: {type(error).__name__}: {shown(str(error), 200)}") from None
 
 
@@ -391,7 +391,7 @@ MethodEntry = Annotated[Any, PlainValidator(_chosen(METHOD), json_schema_input_t
 ProblemEntry = Annotated[Any, PlainValidator(_chosen(PROBLEM), json_schema_input_type=_registered(PROBLEM))]
 
 
-# ---- laws and workers --------------------------------------------------------------------------------------------------
+# ---- laws and workers
 
 
 @dataclasses.dataclass(frozen=True)
@@ -504,8 +504,8 @@ def _time_for_the_schema() -> Any:
             fields[parameter] = (float | list[float] | str, field)
         models.append(create_model(name, __config__=ConfigDict(extra="forbid"), __doc__=_first_line(law), **fields))
     by_name = Annotated[functools.reduce(operator.or_, models), Field(discriminator="distribution")]
-    plain: Any = Annotated[float, Field(ge=0)] | str | list[float]
-    return plain | by_name
+    number: Any = Annotated[float, Field(ge=0)]
+    return number | str | list[float] | by_name
 
 
 GivenTimes = Annotated[GivenTime, PlainValidator(_time, json_schema_input_type=_time_for_the_schema())]
@@ -611,11 +611,11 @@ def _named_in(message: str, data: Any) -> Keys:
     """The parameter of a law that a message is about, as a road below the law."""
     if not isinstance(data, dict):
         return ()
-    first = message.split(" = ")[0].split()
+    first = message.partition(" = ")[0].split()
     return next(((key,) for key in data if first and first[-1].strip(":") == key), ())
 
 
-# ---- the other sections ------------------------------------------------------------------------------------------------
+# ---- the other sections
 
 
 Points = Annotated[int, at.Ge(2), at.Le(100_000)]
@@ -663,13 +663,23 @@ class Stop(_Strict):
 class RecordEntry(_Strict):
     """What is kept of a run, and how often."""
 
-    points: Annotated[Points | None, said(Points), Field(description="about this many points a curve, thinned as the run grows (200 unless given)")] = None  # fmt: skip
+    points: Annotated[
+        Points | None,
+        said(Points),
+        Field(description="about this many points a curve, thinned as the run grows; 200 unless given"),
+    ] = None
     every: Annotated[Positive | None, said(Positive), Field(description="a point every so many simulated seconds")] = (
         None
     )
     iterations: Annotated[Count | None, said(Count), Field(description="a point every so many iterations")] = None
-    events: Annotated[Events, said(Events), Field(description="all: every event; windows: those of up to 40 workers at begin, middle and end")] = "windows"  # fmt: skip
-    checkpoint_every: Annotated[NonNegative, said(NonNegative), Field(description="real seconds between checkpoints; 0 = at every step")] = 60.0  # fmt: skip
+    events: Annotated[
+        Events,
+        said(Events),
+        Field(description="all: every event; windows: those of up to 40 workers at begin, middle and end"),
+    ] = "windows"
+    checkpoint_every: Annotated[
+        NonNegative, said(NonNegative), Field(description="real seconds between checkpoints; 0 = at every step")
+    ] = 60.0
 
     @model_validator(mode="before")
     @classmethod
@@ -699,7 +709,7 @@ class _Engine(BaseModel):
     name: Literal["simulation"]
 
 
-# ---- the scenario ------------------------------------------------------------------------------------------------------
+# ---- the scenario
 
 
 class Scenario(_Strict):
@@ -710,7 +720,7 @@ class Scenario(_Strict):
     """
 
     name: Annotated[Name, Field(description="the name of the run folder and of the report")] = "scenario"
-    seed: Annotated[Seed | None, said(Seed), Field(description="the seed of all random numbers; 0 unless given")] = None  # fmt: skip
+    seed: Annotated[Seed | None, said(Seed), Field(description="the seed of all random numbers; 0 unless given")] = None
     seeds: Annotated[Seeds, Field(description="instead of seed: several, as a list or a range like 0..29")] = None
     workers: Annotated[WorkersEntry, Field(description="{count: n, compute_time: …} or {groups: […]}")]
     problem: Annotated[ProblemEntry, Field(description="{name: …, …}; `asyncsim list problems`")]
@@ -726,7 +736,11 @@ class Scenario(_Strict):
         PlainValidator(_engine, json_schema_input_type=Literal["simulation"] | _Engine),
         Field(description="simulation"),
     ] = "simulation"
-    evaluation: Annotated[Evaluation, said(Evaluation), Field(description="how gradients are evaluated: auto (many at once where it pays) or single")] = "auto"  # fmt: skip
+    evaluation: Annotated[
+        Evaluation,
+        said(Evaluation),
+        Field(description="how gradients are evaluated: auto (many at once where it pays) or single"),
+    ] = "auto"
 
     _document: Document = PrivateAttr(default_factory=lambda: Document({}, ""))
     _base: Path = PrivateAttr(default=Path())
@@ -831,7 +845,7 @@ def _plain(value: Any) -> Any:
     return "inf" if isinstance(value, float) and value == math.inf else value
 
 
-# ---- reading -----------------------------------------------------------------------------------------------------------
+# ---- reading
 
 
 def load(path: str | Path, overrides: Sequence[str] = (), allow_code: bool = False) -> Scenario:
@@ -841,9 +855,7 @@ def load(path: str | Path, overrides: Sequence[str] = (), allow_code: bool = Fal
     allow_code: whether names like ``module:attribute`` are imported and used.
     """
     path = Path(path)
-    document = yaml_file.read(path)
-    problems = [problem for text in overrides for problem in _override(document, text)]
-    return _scenario(document, problems, path.parent, _name_of_file(path), allow_code, tuple(overrides))
+    return _scenario(yaml_file.read(path), path.parent, _name_of_file(path), allow_code, overrides)
 
 
 def from_data(
@@ -862,30 +874,25 @@ def from_data(
     """
     if not isinstance(data, Mapping):
         raise ScenarioError(f"{shown(data)} is no scenario; a mapping, a path or a Scenario is needed")
-    return _scenario(Document(dict(data), ""), [], Path(base), name, allow_code, ())
+    return _scenario(Document(dict(data), ""), Path(base), name, allow_code, ())
 
 
 def _again(data: dict[str, Any], base: Path, allow_code: bool) -> Scenario:
     return from_data(data, base=base, allow_code=allow_code)
 
 
-def _scenario(
-    document: Document, problems: list[Problem], base: Path, name: str, allow_code: bool, overrides: tuple[str, ...]
-) -> Scenario:
+def _scenario(document: Document, base: Path, name: str, allow_code: bool, overrides: Sequence[str]) -> Scenario:
+    problems = [problem for text in overrides for problem in _override(document, text)]
+    problems += [*document.problems, *_across(document)]
     data = {"name": name} | document.data
-    problems = [*document.problems, *problems, *_across(document)]
     try:
         scenario = Scenario.model_validate(data, context={"allow_code": allow_code, "base": base})
     except ValidationError as error:
         problems += [_placed(document, found["loc"], found["msg"]) for found in error.errors(include_url=False)]
     if problems:
         raise ScenarioError(sorted(problems, key=_order))
-    scenario._document, scenario._base, scenario._overrides, scenario._allow_code = (
-        document,
-        base,
-        overrides,
-        allow_code,
-    )
+    scenario._document, scenario._base = document, base
+    scenario._overrides, scenario._allow_code = tuple(overrides), allow_code
     seeds = scenario.seeds if scenario.seeds is not None else (scenario.seed or 0,)
     return scenario.model_copy(update={"seed": None, "seeds": seeds})
 
@@ -937,7 +944,7 @@ def _count_of(workers: Any) -> int | None:
     return sum(whole) if whole and len(whole) == len(counts) else None
 
 
-# ---- overrides ---------------------------------------------------------------------------------------------------------
+# ---- overrides
 
 # giving one of these takes the place of the others
 _EXCLUSIVE: dict[Keys, tuple[str, ...]] = {
@@ -1028,7 +1035,7 @@ def _without(data: Any, road: Keys) -> Any:
     return {**data, road[0]: _without(data[road[0]], road[1:])}
 
 
-# ---- schema ------------------------------------------------------------------------------------------------------------
+# ---- schema
 
 
 def schema() -> dict[str, Any]:

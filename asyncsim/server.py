@@ -139,7 +139,8 @@ class Server:
         self._arrivals_since_step = 0
         self._steps_since_receive = 0
         self._check_progress_at = max(10**4, 100 * n)
-        self._state_was_checked = False
+        self._progress_interval = self._check_progress_at
+        self._checked_kinds: dict[str, type] = {}  # of the state that was last looked through
 
     # ---- what a method reads
 
@@ -206,17 +207,19 @@ class Server:
         if type(job) not in JOBS:
             kinds = ", ".join(kind.__name__ for kind in JOBS)
             raise ProtocolError(f"send({worker}, {job!r:.60}): a job is needed, one of {kinds}")
-        version = self._k if job.x is self._x else self._version(job)
         cost = job.cost
-        if cost < 1:
-            raise ProtocolError(f"send({worker}, {type(job).__name__}): a job costs at least one gradient, this one {cost}")
+        if cost < 1 or (type(cost) is not int and not isinstance(cost, np.integer)):
+            raise ProtocolError(
+                f"send({worker}, {type(job).__name__}): a job costs a whole number of gradients, at least one; this one {cost!r}"
+            )
+        if deadline is not None and (not deadline >= 0 or at_deadline not in ("drop", "partial")):
+            raise ProtocolError(
+                f"send({worker}, …, deadline={deadline!r}, at_deadline={at_deadline!r}): "
+                "seconds >= 0 and 'drop' or 'partial' are allowed"
+            )
+        version = self._k if job.x is self._x and type(job) is not GradientDifference else self._version(job)
         assignment = Assignment(worker, job, version, self._given[worker], self._dispatched, self._engine.now())
         if deadline is not None:
-            if not deadline >= 0 or at_deadline not in ("drop", "partial"):
-                raise ProtocolError(
-                    f"send({worker}, …, deadline={deadline!r}, at_deadline={at_deadline!r}): "
-                    "seconds >= 0 and 'drop' or 'partial' are allowed"
-                )
             assignment.deadline = float(deadline)
             assignment.at_deadline = at_deadline
         self._engine.dispatch(assignment)
@@ -270,6 +273,8 @@ class Server:
                 if worker in range(self._n)
                 else f"stop({worker!r}): workers are 0…{self._n - 1}"
             )
+        if keep and assignment.outcome == STOPPED:
+            return  # what it had finished by then is on its way already
         assignment.outcome = STOPPED
         self._engine.halt(assignment, keep)
         if not keep:
@@ -301,24 +306,26 @@ class Server:
         """The descent step x^{k+1} = x^k − γ·direction; returns the new x. `state` survives a resume."""
         if not math.isfinite(stepsize):
             raise ProtocolError(f"step({stepsize!r}, …) at iteration {self._k}: the stepsize must be a finite number")
-        if direction.shape != self._x.shape:
+        if getattr(direction, "shape", None) != self._x.shape:
             raise ProtocolError(
-                f"step(…) at iteration {self._k}: the direction has shape {direction.shape}, x has {self._x.shape}"
+                f"step(…) at iteration {self._k}: the direction has {_kind(direction)}, x has shape {self._x.shape}"
             )
         return self._advance(self._x - float(stepsize) * direction, state)
 
     def update(self, x: np.ndarray, **state: Any) -> np.ndarray:
         """Set the iterate outright: x^{k+1} = x, for methods that do not step; returns it, frozen."""
-        if x.shape != self._x.shape:
-            raise ProtocolError(f"update(x) at iteration {self._k}: x has shape {x.shape}, {self._x.shape} is needed")
+        if getattr(x, "shape", None) != self._x.shape or x.dtype != self._x.dtype:
+            raise ProtocolError(
+                f"update(x) at iteration {self._k}: x has {_kind(x)}, but {_kind(self._x)} is needed, as before"
+            )
         return self._advance(x.copy() if x is self._x or id(x) in self._versions else x, state)
 
     # ---- what stays behind the rules
 
     def _advance(self, x: np.ndarray, state: dict[str, Any]) -> np.ndarray:
-        if state and not self._state_was_checked:
+        if state and (kinds := {key: type(value) for key, value in state.items()}) != self._checked_kinds:
             checkpoint.check(state, self._version_of)
-            self._state_was_checked = True
+            self._checked_kinds = kinds
         self._steps_since_receive += 1
         if self._steps_since_receive >= STEPS_WITHOUT_RECEIVE:
             raise NoProgressError(
@@ -326,6 +333,7 @@ class Server:
                 "the method's loop must call receive()"
             )
         self._arrivals_since_step = 0
+        self._check_progress_at = self._progress_interval
         self._k += 1
         self._x = self._made(frozen(x), self._k)
         self._state = MappingProxyType(state)
@@ -344,10 +352,10 @@ class Server:
         """The answers of the arrivals; those read for the first time become used."""
         now = self._engine.now()
         for arrival in arrivals:
-            if arrival._discarded:
-                raise ProtocolError(f"{arrival!r} was discarded; read it before, or do not discard it")
             if arrival.count == 0 and not isinstance(arrival.job, LocalSteps):
                 raise ProtocolError(f"{arrival!r} holds no gradient: its deadline or stop came first (count is 0)")
+            _refuse_discarded(arrival)
+        for arrival in arrivals:
             self._use(arrival, now)
         answers = self._engine.answers([arrival._assignment for arrival in arrivals])
         for arrival, answer in zip(arrivals, answers, strict=True):
@@ -364,11 +372,13 @@ class Server:
         # in slices: what a batch holds at once stays small, and the order of adding is the order given
         sum_: np.ndarray | None = None
         filled = [arrival for arrival in arrivals if arrival.count > 0]
+        for arrival in filled:
+            _refuse_discarded(arrival)
+            if isinstance(arrival.job, LocalSteps):
+                raise ProtocolError("total and mean add gradients; for LocalSteps add gradient_sum or end_point")
         for start in range(0, len(filled), 64):
             part = filled[start : start + 64]
             for arrival, answer in zip(part, self._read(part), strict=True):
-                if isinstance(arrival.job, LocalSteps):
-                    raise ProtocolError("total and mean add gradients; for LocalSteps add gradient_sum or end_point")
                 added = answer if arrival.count == 1 else arrival.count * answer
                 if sum_ is None:
                     sum_ = added.copy()
@@ -397,7 +407,7 @@ class Server:
         self._log.mark(self._engine.now(), a.worker, a.m, DISCARDED, self._k, arrival.delay, taken_back)
 
     def _look_for_progress(self) -> None:
-        self._check_progress_at = self._arrivals_since_step + max(10**4, 100 * self._n)
+        self._check_progress_at += self._progress_interval
         gone = [a.worker for a in self._in_flight if a is not None and not self._engine.can_return(a)]
         if gone:
             raise EndOfRun(
@@ -411,7 +421,7 @@ class Server:
             return ProtocolError(f"send({worker!r}, …): workers are 0…{self._n - 1}")
         assignment = self._in_flight[worker]
         number = assignment.number if assignment else 0
-        age = f"sent at iteration {assignment.version}" if assignment else ""
+        age = f"at the point of iteration {assignment.version}" if assignment else ""
         return ProtocolError(
             f"send({worker}, …) at iteration {self._k}: worker {worker} still computes assignment #{number} "
             f"({age}); stop({worker}) first, or wait for it with receive()"
@@ -433,24 +443,27 @@ class Server:
         return made.version if made is not None and made() is x else None
 
     def _version(self, job: Job) -> int:
-        if isinstance(job, GradientDifference) and self._version_of(job.y) is None:
-            self._adopt(job, "y")
+        fields = ("x", "y") if isinstance(job, GradientDifference) else ("x",)
+        new = [field for field in fields if self._version_of(getattr(job, field)) is None]
+        for field in new:
+            point = getattr(job, field)
+            if getattr(point, "shape", None) != self._x.shape or point.dtype != self._x.dtype:
+                raise ProtocolError(
+                    f"send(…): the point of this {type(job).__name__} has {_kind(point)}, the iterate has {_kind(self._x)}"
+                )
+        for field in new:
+            self._adopt(job, field)
         version = self._version_of(job.x)
-        return self._adopt(job, "x") if version is None else version
+        assert version is not None  # adopted just now, if it was not known
+        return version
 
-    def _adopt(self, job: Job, field: str) -> int:
+    def _adopt(self, job: Job, field: str) -> None:
         """Freeze a point that is no iterate; it is made now, at k."""
         point = getattr(job, field)
-        if point.shape != self._x.shape or point.dtype != self._x.dtype:
-            raise ProtocolError(
-                f"send(…): the point of this {type(job).__name__} has shape {point.shape} and type {point.dtype}, "
-                f"the iterate has {self._x.shape} and {self._x.dtype}"
-            )
         safe = frozen(point)
         if safe is not point:
             object.__setattr__(job, field, safe)
         self._made(safe, self._k)
-        return self._k
 
     # ---- taking a run up again
 
@@ -496,6 +509,9 @@ class _Made(weakref.ref):  # type: ignore[type-arg]
 
     __slots__ = ("key", "version")
 
+    key: int
+    version: int
+
     def __new__(cls, x: np.ndarray, forget: Callable[[Any], None], key: int, version: int) -> _Made:
         made = super().__new__(cls, x, forget)
         made.key = key
@@ -503,7 +519,7 @@ class _Made(weakref.ref):  # type: ignore[type-arg]
         return made
 
     def __init__(self, x: np.ndarray, forget: Callable[[Any], None], key: int, version: int) -> None:
-        super().__init__(x, forget)
+        super().__init__(x, forget)  # type: ignore[call-arg]
 
 
 class _ByVersion:
@@ -536,6 +552,16 @@ class _ByVersion:
                 break
             found.extend(self._at[made_at].values())
         return found
+
+
+def _refuse_discarded(arrival: Arrival) -> None:
+    if arrival._discarded:
+        raise ProtocolError(f"{arrival!r} was discarded; read it before, or do not discard it")
+
+
+def _kind(x: Any) -> str:
+    """What an array is, in words; what is no array has a type only."""
+    return f"shape {x.shape} and type {x.dtype}" if hasattr(x, "shape") else f"type {type(x).__name__}"
 
 
 def frozen(x: np.ndarray) -> np.ndarray:

@@ -124,7 +124,8 @@ class Simulation:
         self._pending_for_method = 0  # deadlines and timers still to come
         self._deadlines: dict[int, Assignment] = {}
         self._timers: dict[str, tuple[float, float | None]] = {}  # next time, period
-        self._arrivals_at_now = 0
+        self._instant = 0.0  # of the last arrival, and how many came at it
+        self._arrivals_at_instant = 0
         self.gradients = 0
         self._iteration_limit = math.inf if stop.iterations is None else stop.iterations
         self._gradient_limit = math.inf if stop.gradients is None else stop.gradients
@@ -240,21 +241,22 @@ class Simulation:
         raise self._over
 
     def _arrive(self, a: Assignment) -> Assignment:
-        if a.arrives > self.clock.now:
-            self.clock.advance(a.arrives)
-            self._arrivals_at_now = 0
-        self._arrivals_at_now += 1
-        if self._arrivals_at_now >= ARRIVALS_AT_ONE_INSTANT:
-            raise NoProgressError(
-                f"{ARRIVALS_AT_ONE_INSTANT:,} arrivals at the one instant {self.clock.now!r}: time stands still; "
-                "the compute times must not all be 0"
-            )
+        self.clock.advance(a.arrives)
         if a.deadline is not None:
             self._forget_deadline(a)
         self._count(a)
         return a
 
     def _count(self, a: Assignment) -> None:
+        if a.arrives > self._instant:
+            self._instant = a.arrives
+            self._arrivals_at_instant = 0
+        self._arrivals_at_instant += 1
+        if self._arrivals_at_instant >= ARRIVALS_AT_ONE_INSTANT:
+            raise NoProgressError(
+                f"{ARRIVALS_AT_ONE_INSTANT:,} arrivals at the one instant {self._instant!r}: time stands still; "
+                "the compute times, or deadlines, must not all be 0"
+            )
         self.gradients += a.done
         if self.gradients >= self._gradient_limit:
             # this arrival still reaches the method; the next receive or step ends the run
@@ -305,8 +307,9 @@ class Simulation:
         now = self.clock.now
         self._leave_lane(a)
         a.outcome = TIMED_OUT
-        up = a.arrives - a.computing_to if a.arrives < math.inf else 0.0
         if a.at_deadline == "partial":
+            # each finished gradient needs the uplink's time to be there by now
+            up = 0.0 if self._silent else self._uplink.draw(a.worker, a.m, now)
             self._cut_short(a, now - up)
         else:
             a.done = 0
@@ -367,10 +370,17 @@ class Simulation:
         if isinstance(job, LocalSteps):
             return self._local_steps(a, job)
         if isinstance(job, ComponentGradient):
-            return self._problem.component_gradient(job.x, job.j)
+            return self._components(job.x, job.components[: a.done])
         if isinstance(job, GradientDifference):
-            return self._problem.component_gradient(job.x, job.j) - self._problem.component_gradient(job.y, job.j)
+            both_done = job.components[: a.done // 2]
+            return self._components(job.x, both_done) - self._components(job.y, both_done)
         raise TypeError(f"no answer is known for {type(job).__name__}")
+
+    def _components(self, x: np.ndarray, components: Sequence[int]) -> np.ndarray:
+        gradient = self._problem.component_gradient(x, components[0])
+        for j in components[1:]:
+            gradient = gradient + self._problem.component_gradient(x, j)
+        return gradient if len(components) == 1 else gradient / len(components)
 
     def _local_steps(self, a: Assignment, job: LocalSteps) -> tuple[np.ndarray, np.ndarray]:
         z, gradient_sum = job.x, np.zeros_like(job.x)
@@ -391,7 +401,8 @@ class Simulation:
                 "recorder": self._recorder.snapshot(),
                 "engine": {
                     "now": self.clock.now,
-                    "arrivals_at_now": self._arrivals_at_now,
+                    "instant": self._instant,
+                    "arrivals_at_instant": self._arrivals_at_instant,
                     "gradients": self.gradients,
                     "timers": self._timers,
                     "wall": time.monotonic() - self._started,
@@ -408,7 +419,8 @@ class Simulation:
         self._recorder.restore(tree["recorder"])
         engine = tree["engine"]
         self.clock.advance(engine["now"])
-        self._arrivals_at_now = engine["arrivals_at_now"]
+        self._instant = engine["instant"]
+        self._arrivals_at_instant = engine["arrivals_at_instant"]
         self.gradients = engine["gradients"]
         self._started -= engine["wall"]
         for a in tree["server"]["in_flight"]:

@@ -79,6 +79,8 @@ class Durations:
         if self.constant is not None:
             return self.constant[worker]
         if self._times.by_call:
+            if start == math.inf:
+                return math.inf  # what never begins never ends; the callable need not know that
             law: Any = self._times.law(worker)
             return self._check(law(self._stream.at(worker, m), worker, start), worker, m)
         block = m // BLOCK
@@ -100,7 +102,7 @@ class Durations:
             wrong = f"sample(rng, {BLOCK}) gave an array of shape {values.shape}"
             raise ValueError(self._complaint(worker, block * BLOCK, wrong, f"shape ({BLOCK},): one time for each asked"))
         # a memoryview hands out Python floats at once, and holds 8 bytes a draw
-        self._values[worker] = memoryview(values)
+        self._values[worker] = memoryview(values)  # type: ignore[arg-type]
         self._block[worker] = block
 
     def _check(self, seconds: Any, worker: int, m: int) -> float:

@@ -217,12 +217,17 @@ class _ByHand:
         if isinstance(job, Gradient):
             return sum(self._of(job.x, a, a.m + c) for c in range(a.done)) / a.done
         if isinstance(job, ComponentGradient):
-            return np.asarray(self._gradient(job.x, job.j), dtype=np.float64)
+            return self._components(job.x, job.components[: a.done])
         if isinstance(job, GradientDifference):
-            return np.asarray(self._gradient(job.x, job.j) - self._gradient(job.y, job.j), dtype=np.float64)
+            both_done = job.components[: a.done // 2]
+            return self._components(job.x, both_done) - self._components(job.y, both_done)
         if isinstance(job, LocalSteps):
             return self._local_steps(a, job)
         raise TypeError(type(job).__name__)
+
+    def _components(self, x: np.ndarray, components: Sequence[int]) -> np.ndarray:
+        answers = [np.asarray(self._gradient(x, j), dtype=np.float64) for j in components]
+        return sum(answers[1:], answers[0]) / len(answers)
 
     def _local_steps(self, a: Assignment, job: LocalSteps) -> tuple[np.ndarray, np.ndarray]:
         z, gradient_sum = job.x, np.zeros_like(job.x)

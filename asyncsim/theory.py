@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,9 @@ class Knowledge:
 
     n : number of workers;  mean_times : (n,) mean seconds of a gradient's whole trip;
     constant_times : whether these times are exact and never change;  L, sigma2 : of the problem;
-    epsilon : the target for ‖∇f‖²;  estimated : the names among these that are estimates.
+    epsilon : the target for ‖∇f‖²;  Delta : f(x⁰) − f*;  components : m of a finite sum;
+    L_minus, L_plus, L_plus_minus, L_max : L₋, L₊, L± and max_i L_{f_i} of a finite sum or of the workers' f_i;
+    compute_laws : worker → the law of its compute time;  estimated : the names among these that are estimates.
 
     >>> Knowledge(n=4, L=1.0).need("L", "sigma2", "epsilon")
     Traceback (most recent call last):
@@ -33,21 +36,27 @@ class Knowledge:
     L: float | None = None
     sigma2: float | None = None
     epsilon: float | None = None
+    Delta: float | None = None
+    components: int | None = None
+    L_minus: float | None = None
+    L_plus: float | None = None
+    L_plus_minus: float | None = None
+    L_max: float | None = None
+    compute_laws: Callable[[int], Any] | None = None
     estimated: frozenset[str] = frozenset()
 
     def need(self, *names: str) -> tuple[Any, ...]:
         """The values of `names`; a ValueError that lists those that are unknown."""
-        missing = [f"{name} ({_WHENCE[name]})" for name in names if getattr(self, name) is None]
+        missing = [f"{name} ({_WHENCE.get(name, 'the problem does not say it')})" for name in names if getattr(self, name) is None]
         if missing:
             raise ValueError("unknown: " + ", ".join(missing))
         return tuple(getattr(self, name) for name in names)
 
 
 _WHENCE = {
-    "L": "the problem does not say it",
-    "sigma2": "the problem does not say it",
     "epsilon": "give the scenario a target: {squared_gradient_norm: …}",
     "mean_times": "no law of the workers' times is known",
+    "compute_laws": "no law of the workers' times is known",
 }
 
 

@@ -161,15 +161,15 @@ def _refuse(place: str, message: str, key: str = "") -> None:
     raise ScenarioError([Problem(place, key, message)])
 
 
-# ---- the file's bytes -------------------------------------------------------------------------------------------------
+# ---- the file's bytes
 
 
 def _file_text(path: Path, file: str) -> str:
     try:
-        if path.is_dir():
-            _refuse(file, "this is a folder; the path of a scenario file is needed")
         with path.open("rb") as stream:
             content = stream.read(MAX_BYTES + 1)
+    except IsADirectoryError:
+        _refuse(file, "this is a folder; the path of a scenario file is needed")
     except FileNotFoundError:
         beside = [entry.name for entry in _listing(path.parent) if entry.suffix in (".yaml", ".yml")]
         _refuse(file, f"no such file{did_you_mean(path.name, beside)}; `asyncsim init` writes a scenario to start from")
@@ -215,7 +215,7 @@ def _position(text: str, index: int) -> tuple[int, int]:
     return text.count("\n", 0, index) + 1, index - (text.rfind("\n", 0, index) + 1) + 1
 
 
-# ---- events → data ----------------------------------------------------------------------------------------------------
+# ---- events → data
 
 
 def _document(text: str, file: str) -> Document:
@@ -235,11 +235,12 @@ def _events(text: str, file: str) -> Iterator[Any]:
         yield from YAML(typ="safe", pure=True).parse(text)
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        if "quoted scalar" in str(error.context):  # where the quote opens says more than where the file ends
+        if "a quoted scalar" in str(error.context) or "a simple key" in str(error.context):
+            # where it begins says more than where the parser gave up
             mark = error.context_mark
         place = f"{file}:{mark.line + 1}:{mark.column + 1}" if mark else file
         _refuse(place, _in_our_words(error, text, mark))
-    except Exception as error:  # noqa: BLE001 — broken text makes the parser fail in other ways too (a huge \U escape, …)
+    except Exception as error:  # broken text makes the parser fail in other ways too (a huge \U escape, …)
         _refuse(file, f"not readable as YAML ({type(error).__name__}: {shown(str(error), 100)})")
 
 
@@ -257,7 +258,7 @@ def _in_our_words(error: Any, text: str, mark: Any) -> str:
 
 
 _WORDS = [
-    ("mapping values are not allowed", "a ':' where no key can stand; quote the text before it, or check the indentation"),
+    ("mapping values are not", "a ':' where no key can stand; quote the text before it, or check the indentation"),
     ("while scanning a quoted scalar", "the quotes are not closed"),
     ("could not find expected ':'", "a key without ':'; a line here reads `key: value`"),
     ("expected <block end>", "the indentation does not fit the lines above"),

@@ -3,10 +3,13 @@
 
 (() => {
   const { page, shown, onChange, colour, faint, style, number, choice } = asyncsim;
-  const config = { responsive: true, displaylogo: false, displayModeBar: "hover",
-    modeBarButtonsToRemove: ["lasso2d", "select2d", "autoScale2d", "zoomIn2d", "zoomOut2d"] };
+  // The buttons are named one by one: among plotly's own is one that sends the chart to a server of theirs.
+  const config = { responsive: true, displaylogo: false, displayModeBar: "hover", showTips: false, plotlyServerURL: "", doubleClick: "reset",
+    modeBarButtons: [["toImage", "zoom2d", "pan2d", "resetScale2d"]] };
 
-  // Range and ticks of an axis. A logarithmic one has ticks at whole decades, or 1-2-5 where it has less than two.
+  const decades = ([low, high]) => (high - low < 1.6 ? null : Math.ceil((high - low) / 7));
+
+  // Range and ticks of an axis. A logarithmic one has ticks at whole decades, or finer ones where it has less than two.
   const axis = (title, log, values, more = {}) => {
     const look = { title: { text: title, standoff: 6, font: { size: 12.5 } }, type: log ? "log" : "linear", gridcolor: colour("grid"),
       zeroline: false, linecolor: colour("line"), tickcolor: colour("line"), ticks: "outside", ticklen: 4, automargin: true,
@@ -17,7 +20,7 @@
     const low = Math.log10(positive.reduce((a, b) => Math.min(a, b))), high = Math.log10(positive.reduce((a, b) => Math.max(a, b)));
     const room = Math.max(0.05, 0.04 * (high - low)), range = [low - room, high + room];
     // plotly writes powers a quarter larger than it was asked to
-    if (high - low > 1.6) return { range, ...look, tickfont: { size: 9.4 } };
+    if (high - low > 1.6) return { range, ...look, dtick: decades(range), tickfont: { size: 9.4 } };
     const ticks = [];
     for (let power = Math.floor(range[0]); power <= range[1]; power++) {
       for (const factor of high - low > 1 ? [1, 3] : high - low > 0.4 ? [1, 2, 5] : [1, 1.5, 2, 3, 4, 5, 6, 7, 8, 9]) ticks.push(factor * 10 ** power);
@@ -32,6 +35,17 @@
     modebar: { bgcolor: "rgba(0,0,0,0)", color: colour("muted"), activecolor: colour("ink") }, ...more,
   });
 
+  // Who zooms into a single decade gets the ticks that lie inside it.
+  const finer = (place) => {
+    const changes = {};
+    for (const name of ["xaxis", "yaxis"]) {
+      const { type, tickvals, range } = place._fullLayout[name];
+      const wanted = decades(range);
+      if (type === "log" && !tickvals && (wanted === null) !== (place.layout[name].dtick === null || place.layout[name].dtick === undefined)) changes[`${name}.dtick`] = wanted;
+    }
+    if (Object.keys(changes).length) Plotly.relayout(place, changes);
+  };
+
   const draw = (place, traces, look, nothing) => {
     const empty = !traces.some((trace) => trace.x.length);
     place.classList.toggle("empty", empty);
@@ -41,7 +55,9 @@
       return;
     }
     if (!place.classList.contains("js-plotly-plot")) place.textContent = "";
+    const first = !place.classList.contains("js-plotly-plot");
     Plotly.react(place, traces, look, config);
+    if (first) place.on("plotly_relayout", () => finer(place));
   };
 
   // -- curves --

@@ -58,7 +58,7 @@ def blob(result: "Result") -> dict[str, Any]:
         "reached": {row.label: _number(row.time_to_target) for row in summarise(result)},
         "curves": {label: curves(result, label) for label in result.labels},
         "delays": {label: delays(result.of(label)) for label in result.labels},
-        "shares": {label: shares(result.of(label)) for label in result.labels},
+        "shares": {label: shares(result, label) for label in result.labels},
         "timeline": timeline(result),
     }
 
@@ -118,7 +118,8 @@ def _quantile(ordered: Floats, share: float) -> Floats:
     below, above = ordered[math.floor(place)], ordered[math.ceil(place)]
     inside = place - math.floor(place)
     with np.errstate(invalid="ignore", over="ignore"):
-        return below if inside == 0 else np.where(np.isinf(above), above, below + inside * (above - below))
+        between = np.where(np.isinf(above), above, below + inside * (above - below))
+    return np.asarray(between if inside else below, dtype=float)
 
 
 def _cleaned(x: Floats, y: Floats) -> tuple[Floats, Floats]:
@@ -162,15 +163,15 @@ def delays(runs: Iterable["Run"]) -> dict[str, Any]:
     return {"delay": (bars * width).tolist(), "width": width, "used": used.tolist(), "arrived": arrived.tolist()}
 
 
-def shares(runs: Sequence["Run"]) -> dict[str, Any]:
-    """Per worker the mean compute time of its gradients that arrived and its share of the used ones, over all seeds.
+def shares(result: "Result", label: str) -> dict[str, Any]:
+    """Per worker its mean compute time and its share of the gradients this method used, over all seeds.
 
     `silent` counts the workers of whom nothing was used: a logarithmic axis has no place for them.
     """
-    total = _totals(runs)
+    total = _totals(result.of(label))
     if total is None:
         return {"worker": [], "time": [], "share": [], "silent": 0}
-    time = _mean_compute_time(total)
+    time = mean_times(result)[: len(total["used"])]
     share = total["used"] / max(1, total["used"].sum())
     shown = np.flatnonzero((total["used"] > 0) & np.isfinite(time))
     silent = int((total["used"] == 0).sum())
@@ -180,15 +181,29 @@ def shares(runs: Sequence["Run"]) -> dict[str, Any]:
     return {"worker": shown.tolist(), "time": _short(time[shown]), "share": _short(share[shown]), "silent": silent}
 
 
+def mean_times(result: "Result") -> Floats:
+    """Mean compute time of each worker's gradients, one number a worker for all methods; nan where none arrived.
+
+    Where a method stops work, the long ones are stopped and those that arrive are too short on average. So runs that
+    stopped nothing are asked first, and the others only about workers of whom the first know nothing.
+    """
+    times = np.full(max((run.n for run in result.runs), default=0), np.nan)
+    complete = [run for run in result.runs if not (run.stopped or run.timed_out or run.lost)]
+    for runs in (complete, result.runs):
+        total = _totals(runs)
+        if total is None:
+            continue
+        with np.errstate(divide="ignore", invalid="ignore"):
+            found = total["compute_seconds"] / (total["used"] + total["discarded"])
+        known = times[: len(found)]
+        known[np.isnan(known)] = found[np.isnan(known)]
+    return times
+
+
 def _totals(runs: Sequence["Run"]) -> dict[str, Rows] | None:
-    """Counts and seconds per worker over all seeds; a run that was killed before its end has none to add."""
+    """Counts and seconds per worker over all runs; a run that was killed before its end has none to add."""
     whole = [run.workers for run in runs if len(run.workers["sent"]) == run.n]
     return {key: np.sum([workers[key] for workers in whole], axis=0) for key in whole[0]} if whole else None
-
-
-def _mean_compute_time(total: dict[str, Rows]) -> Floats:
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.asarray(total["compute_seconds"] / (total["used"] + total["discarded"]), dtype=float)
 
 
 # -- the timeline ---------------------------------------------------------------------------------
@@ -205,14 +220,16 @@ def timeline(result: "Result") -> dict[str, Any]:
     most = max(INTERVALS // max(1, 3 * len(shown)), 1)
     for run in shown:
         rows = _intervals(run)
-        panels[run.label][str(run.seed)] = [_window(rows[rows["window"] == window], window, most) for window in range(3)]
+        panels[run.label][str(run.seed)] = [
+            _window(rows[rows["window"] == window], window, most) for window in range(3)
+        ]
     workers = {worker for run in shown for worker in _intervals(run)["worker"].tolist()}
     return {
         "seeds": [str(seed) for seed in kept],
         # all panels show the same lanes, so that a worker a method never asks is seen to be idle
         "workers": sorted(workers) if len(workers) <= LANES else [],
         "panels": panels,
-        "speed": {label: _mean_times(result.of(label)) for label in result.labels},
+        "times": _short(mean_times(result)[sorted(workers)]) if len(workers) <= LANES else [],
     }
 
 
@@ -231,16 +248,6 @@ def timeline_seeds(result: "Result") -> list[int]:
             break
         kept.append(seed)
     return kept
-
-
-def _mean_times(runs: Sequence["Run"]) -> dict[str, float | None]:
-    """Mean compute time of the workers that have intervals: the timeline can be ordered by it."""
-    total = _totals(runs)
-    workers = np.unique(np.concatenate([_intervals(run)["worker"] for run in runs]))
-    if total is None or not len(workers):
-        return {}
-    times = _short(_mean_compute_time(total)[workers])
-    return {str(worker): time for worker, time in zip(workers.tolist(), times, strict=True)}
 
 
 def _intervals(run: "Run") -> Rows:
@@ -279,12 +286,18 @@ def _window(rows: Rows, window: int, most: int) -> dict[str, Any] | None:
     workers, counts = np.unique(rows["worker"], return_counts=True)
     gap = ticks[0] - np.where(first, 0, np.append(0, ticks[3][:-1]))
     return {
-        "start": start, "end": end, "tick": tick,
-        "worker": workers.tolist(), "count": counts.tolist(),
-        "gap": _column_of(gap), "down": _column_of(ticks[1] - ticks[0]),
-        "compute": _column_of(ticks[2] - ticks[1]), "up": _column_of(ticks[3] - ticks[2]),
+        "start": start,
+        "end": end,
+        "tick": tick,
+        "worker": workers.tolist(),
+        "count": counts.tolist(),
+        "gap": _column_of(gap),
+        "down": _column_of(ticks[1] - ticks[0]),
+        "compute": _column_of(ticks[2] - ticks[1]),
+        "up": _column_of(ticks[3] - ticks[2]),
         "outcome": "".join(map(str, rows["outcome"].tolist())),
-        "m": _column_of(_steps(rows["m"], first)), "k": _column_of(_steps(rows["k"], first)),
+        "m": _column_of(_steps(rows["m"], first)),
+        "k": _column_of(_steps(rows["k"], first)),
         "delay": _column_of(np.maximum(rows["k"] - rows["version"], 0)),
     }
 
@@ -305,4 +318,5 @@ def _number(value: float | None) -> float | None:
 
 def _short(values: Any) -> list[float | None]:
     """Five significant digits, null for what JSON cannot say."""
-    return [float(f"{value:.5g}") if math.isfinite(value) else None for value in np.asarray(values, dtype=float).tolist()]
+    rounded = [float(f"{value:.5g}") for value in np.asarray(values, dtype=float).tolist()]
+    return [value if math.isfinite(value) else None for value in rounded]

@@ -54,7 +54,7 @@ def page(result: "Result") -> str:
 @cache
 def plotly() -> str:
     """The script of the installed plotly, with nothing in it that would end a script element."""
-    from plotly.offline import get_plotlyjs
+    from plotly.offline import get_plotlyjs  # type: ignore[import-untyped]  # noqa: PLC0415 (5 MB, only for reports)
 
     return str(get_plotlyjs()).replace("\r\n", "\n").replace("</script", "<\\/script").replace("<!--", "<\\!--")
 
@@ -123,8 +123,8 @@ def numbers(result: "Result") -> str:
         words = "Each number is the median over seeds, the largest delay that of all. " + words
     if result.target:
         words += (
-            " The time to the target is that of the first record point that met it; it may have been met since the record point"
-            " before, and that distance is the resolution."
+            " The time to the target is that of the first record point that met it; it may have been met since the"
+            " record point before, and that distance is the resolution."
         )
     return f"""<div class="scroll" tabindex="0" role="region" aria-label="Numbers of each method">
 <table><thead><tr>{head}</tr></thead>
@@ -143,12 +143,19 @@ def _row(cells: list[str], winner: bool) -> str:
 def outcomes(result: "Result") -> str:
     """What became of a gradient, in words; only outcomes that occurred, and those everybody asks about."""
     rows = "".join(
-        f'<li><span class="swatch {css(key)}"></span><span><b>{spoken(key)}</b>: {OUTCOMES[key]}</span></li>' for key in occurred(result)
+        f'<li><span class="swatch {css(key)}"></span><span><b>{spoken(key)}</b>: {OUTCOMES[key]}</span></li>'
+        for key in occurred(result)
     )
     return f"""<ul class="words">{rows}
 <li><span class="swatch idle"></span><span><b>idle</b>: the worker has nothing to do</span></li>
-<li><span class="swatch trip"></span><span><b>thin ends</b>: the point on its way to the worker, the gradient on its way back</span></li>
+<li><span class="swatch trip"></span><span><b>thin ends</b>: the point on its way
+to the worker, the gradient on its way back</span></li>
 </ul>"""
+
+
+def best_first(result: "Result") -> list[str]:
+    """The methods in the order of the table; their colours keep the order of the scenario."""
+    return [method.label for method in summary.ranked(result)]
 
 
 def occurred(result: "Result") -> list[str]:
@@ -159,16 +166,20 @@ def occurred(result: "Result") -> list[str]:
 
 def key(result: "Result") -> str:
     """The same without the words, for those who have scrolled on."""
-    swatches = "".join(f'<span><span class="swatch {css(outcome)}"></span>{spoken(outcome)}</span>' for outcome in [*occurred(result), "idle"])
+    swatches = "".join(
+        f'<span><span class="swatch {css(outcome)}"></span>{spoken(outcome)}</span>'
+        for outcome in [*occurred(result), "idle"]
+    )
     return f'<div class="key">{swatches}</div>'
 
 
 def methods(result: "Result") -> str:
     """One chip a method: the legend of all charts, and the choice of what they show."""
     chips = "".join(
-        f'<label class="chip" style="--c:var(--m{i % 8})"><input type="checkbox" checked data-method>'
+        f'<label class="chip" style="--c:var(--m{i % 8})">'
+        f'<input type="checkbox" checked autocomplete="off" data-method="{escape(label)}">'
         f"{_dash(i)}{escape(label)}</label>"
-        for i, label in enumerate(result.labels)
+        for i, label in sorted(enumerate(result.labels), key=lambda pair: best_first(result).index(pair[1]))
     )
     return f'<div class="bar chips" role="group" aria-label="Methods shown">{chips}</div>'
 
@@ -188,11 +199,13 @@ def curves(result: "Result") -> str:
     if keys[0] in data.OF_THE_CLOCK:
         places = "".join(_curve("time", f"{data.QUANTITIES[key]} against simulated time", key) for key in keys)
         choices = choice("y-axis", "Vertical axis", {"linear": "linear", "log": "log"}, "linear")
-        words = "The problem has no objective: what can be compared is how many iterations and gradients fit into the time."
+        words = (
+            "The problem has no objective: what can be compared is how many iterations and gradients fit into the time."
+        )
         return _curves("How far each method gets", words, choices, places)
     quantity = choice("quantity", "Quantity", {key: data.QUANTITIES[key] for key in keys}, keys[0])
-    places = _curve("time", '<span data-quantity-name></span> against simulated time') + _curve(
-        "iteration", '<span data-quantity-name></span> against iterations'
+    places = _curve("time", "<span data-quantity-name></span> against simulated time") + _curve(
+        "iteration", "<span data-quantity-name></span> against iterations"
     )
     choices = quantity + choice("y-axis", "Vertical axis", {"log": "log y", "linear": "linear y"}, "log")
     return _curves("Who gets there first", _how_drawn(result), choices, places)
@@ -206,15 +219,17 @@ def _curves(title: str, words: str, choices: str, places: str) -> str:
 
 def _curve(axis: str, title: str, quantity: str = "") -> str:
     fixed = f' data-quantity="{quantity}"' if quantity else ""
-    return f'<figure><figcaption><h3>{title}</h3></figcaption><div class="chart" data-curves="{axis}"{fixed}></div></figure>'
+    place = f'<div class="chart" data-curves="{axis}"{fixed}></div>'
+    return f"<figure><figcaption><h3>{title}</h3></figcaption>{place}</figure>"
 
 
 def _how_drawn(result: "Result") -> str:
     words = "The seconds on the left are what you wait; iterations on the right are what theory counts."
     if len(result.seeds) > 1:
         words += (
-            f" Lines are medians over {len(result.seeds)} seeds, bands reach from the lower to the upper quartile. Between record points"
-            " curves are interpolated in the logarithm; a seed that has ended counts with its last value."
+            f" Lines are medians over {len(result.seeds)} seeds, bands reach from the lower to the upper quartile."
+            " Between record points curves are interpolated in the logarithm; a seed that has ended counts with its"
+            " last value."
         )
     return words + (" A diamond marks when the target was reached." if result.target else "")
 
@@ -225,28 +240,37 @@ WINDOWS = ("start of the run", "middle", "end")
 def lanes(result: "Result") -> str:
     """The timeline of the workers, a panel a method."""
     seeds = [str(seed) for seed in data.timeline_seeds(result)]
-    best_first = [method.label for method in summary.ranked(result)]
-    figures = "".join(
-        f'<figure><figcaption><h3>{escape(label)}</h3><span class="note">{escape(_spent(result, label))}</span></figcaption>'
-        f'<canvas data-lanes="{escape(label)}" role="img" aria-label="Timeline of the workers under {escape(label)}. {escape(_spent(result, label))}">'
-        f'</canvas><div class="hair"></div></figure>'
-        for label in best_first
-    )
+    figures = "".join(_panel(label, _spent(result, label)) for label in best_first(result))
     windows = {str(window): words for window, words in enumerate(WINDOWS) if window in data.windows(result)}
     choices = (
         (choice("window", "Window", windows, next(iter(windows))) if len(windows) > 1 else "")
         + (choice("seed", "Seed", {seed: f"seed {seed}" for seed in seeds}, seeds[0]) if len(seeds) > 1 else "")
         + choice("order", "Order of workers", {"worker": "by number", "speed": "fastest on top"}, "worker")
     )
-    keys = '<button type="button" data-zoom="out" aria-label="Zoom out">−</button><button type="button" data-zoom="in" aria-label="Zoom in">+</button>'
-    keys += '<button type="button" data-zoom="whole">whole window</button>'
+    keys = "".join(
+        f'<button type="button" data-zoom="{what}" title="{words}">{sign}</button>'
+        for what, words, sign in (
+            ("out", "Zoom out (−)", "−"),
+            ("in", "Zoom in (+)", "+"),
+            ("whole", "Whole window (0)", "whole window"),
+        )
+    )
     return f"""<section class="timeline"><h2>What the workers did</h2>
-<p class="note">One lane a worker (number on the left{_up_to_40(result)}), all methods on the same scale of seconds. Drag to move; click, then turn the wheel
-to zoom; on the keyboard <kbd>←</kbd> <kbd>→</kbd> <kbd>+</kbd> <kbd>−</kbd>, <kbd>0</kbd> for the whole window. Point at an interval to read it.</p>
+<p class="note">One lane a worker (number on the left{_up_to_40(result)}), all methods on the same scale of seconds.
+Drag to move; click, then turn the wheel to zoom; on the keyboard <kbd>←</kbd> <kbd>→</kbd> <kbd>+</kbd> <kbd>−</kbd>,
+<kbd>0</kbd> for the whole window. Point at an interval to read it.</p>
 <div class="bar">{choices}<span class="keys">{keys}</span></div>
 {key(result)}
-<div class="lanes" tabindex="0" role="group" aria-label="Timelines; arrows move, plus and minus zoom, 0 shows the whole window">{figures}</div>
+<div class="lanes" tabindex="0" role="group"
+aria-label="Timelines; arrows move, plus and minus zoom, 0 shows the whole window">{figures}</div>
 <div class="tip" role="status"></div></section>"""
+
+
+def _panel(label: str, spent: str) -> str:
+    name, words = escape(label), escape(spent)
+    return f"""<figure><figcaption><h3>{name}</h3><span class="note">{words}</span></figcaption>
+<canvas data-lanes="{name}" role="img" aria-label="Timeline of the workers under {name}. {words}"></canvas>
+<div class="hair"></div></figure>"""
 
 
 def _up_to_40(result: "Result") -> str:
@@ -265,12 +289,13 @@ def _spent(result: "Result", label: str) -> str:
 def delays(result: "Result") -> str:
     """The histogram of delays, a small chart a method."""
     figures = "".join(
-        f'<figure><figcaption><h3>{escape(label)}</h3>{escape(_delays_in_words(result, label))}</figcaption>'
+        f"<figure><figcaption><h3>{escape(label)}</h3>{escape(_delays_in_words(result, label))}</figcaption>"
         f'<div class="chart" data-delays="{escape(label)}"></div></figure>'
-        for label in result.labels
+        for label in best_first(result)
     )
     return f"""<section class="small"><h2>How old the gradients were</h2>
-<p class="note">Gradients by delay, the number of iterations made since the point they were computed at; the count is logarithmic, all seeds together.
+<p class="note">Gradients by delay, the number of iterations made since the point they were computed at; the count is
+logarithmic, all seeds together.
 <span class="inline"><span class="swatch used"></span> used,</span>
 <span class="inline"><span class="swatch discarded"></span> arrived and not used.</span></p>
 <div class="charts small">{figures}</div></section>"""
@@ -288,11 +313,14 @@ def _delays_in_words(result: "Result", label: str) -> str:
 def contributors(result: "Result") -> str:
     """Who contributed: each worker's share of the used gradients against its mean compute time."""
     silent = [
-        f"{label} {count} of {runs[0].n}"
-        for label, runs in ((label, result.of(label)) for label in result.labels)
-        if (count := data.shares(runs)["silent"])
+        f"{label} {count} of {result.of(label)[0].n}"
+        for label in best_first(result)
+        if (count := data.shares(result, label)["silent"])
     ]
-    words = "Each mark is a worker: its share of the gradients the method used, against its mean compute time, all seeds together."
+    words = (
+        "Each mark is a worker: its share of the gradients the method used, against the mean compute time of its"
+        " gradients, all seeds together."
+    )
     if silent:
         words += f" Workers of whom nothing was used are not drawn: {'; '.join(silent)}."
     return f"""<section class="dots"><h2>Who contributed</h2><p class="note">{escape(words)}</p>
@@ -301,7 +329,7 @@ def contributors(result: "Result") -> str:
 
 def work(result: "Result") -> str:
     """Where the work went: the outcomes of all gradients sent, a bar a method."""
-    rows = "".join(_work_of(result, label) for label in result.labels)
+    rows = "".join(_work_of(result, label) for label in best_first(result))
     return f"""<section><h2>Where the work went</h2>
 <p class="note">All gradients the workers were asked for, by what became of them, all seeds together.</p>
 <div class="shares">{rows}</div></section>"""
@@ -312,48 +340,47 @@ def _work_of(result: "Result", label: str) -> str:
     total = {key: sum(getattr(run, key) for run in runs) for key in OUTCOMES}
     sent = sum(total.values())
     bars = "".join(
-        f'<span class="{css(key)}" style="flex:{count / sent:.6f} 1 0" title="{spoken(key)}: {count:,}"></span>' for key, count in total.items() if count
+        f'<span class="{css(key)}" style="flex:{count / sent:.6f} 1 0" title="{spoken(key)}: {count:,}"></span>'
+        for key, count in total.items()
+        if count
     )
-    words = " · ".join(f"{spoken(key)} {percent(count, sent)} ({count:,})" for key, count in total.items() if count) or "no gradient was asked for"
-    return f'<div class="share"><h3>{escape(label)}</h3><div class="stack" aria-hidden="true">{bars}</div><p>{words}</p></div>'
+    words = (
+        " · ".join(f"{spoken(key)} {percent(count, sent)} ({count:,})" for key, count in total.items() if count)
+        or "no gradient was asked for"
+    )
+    stack = f'<div class="stack" aria-hidden="true">{bars}</div>'
+    return f'<div class="share"><h3>{escape(label)}</h3>{stack}<p>{words}</p></div>'
 
 
 def provenance(result: "Result") -> str:
     """How to read the page, the scenario, each run, and what it ran with."""
     return f"""<section><h2>Behind the numbers</h2>
-<details><summary>How to read this page</summary>{READING}</details>
+<details><summary>How to read this page</summary>{asset("reading.html")}</details>
 <details><summary>Scenario</summary><pre>{escape(_scenario_text(result))}</pre></details>
 <details><summary>Runs</summary>{_runs(result)}</details>
 <details><summary>Versions and problem</summary>{_facts(result)}</details>
 </section>"""
 
 
-READING = """<p>All times are simulated seconds unless they say wall-clock. Every method met the same luck: the m-th gradient of a worker takes
-the same time and sees the same data whichever method asked for it, so a difference between methods is not a difference of dice.</p>
-<p><b>Curves.</b> The lower the sooner, the better. A method that wins against iterations and loses against seconds waits too long for each
-iteration; one that wins seconds and loses iterations makes many cheap, noisy steps.</p>
-<p><b>Timeline.</b> Look for empty lanes (workers that wait), hatched ones (gradients that were thrown away) and dotted ones (work that was called off).
-Where many intervals share a pixel, the column is divided among their outcomes, from the bottom up, and what stays empty on top was idle.</p>
-<p><b>Delays.</b> A gradient of delay 0 was computed at the current point. Old gradients point somewhere else; methods either damp them, discard them, or
-stop them before they are finished.</p>
-<p><b>Theory</b> bounds the mean of ‖∇f(xᵏ)‖² over iterations, which is why it can be chosen above the curves.</p>"""
-
-
 def _scenario_text(result: "Result") -> str:
+    if not (result.scenario_text or result.scenario):
+        return "There is none: the methods were started from Python."
     return result.scenario_text or json.dumps(result.scenario, indent=2, ensure_ascii=False, default=str)
 
 
 def _runs(result: "Result") -> str:
     heads = ("method", "seed", "ended", "iterations", "simulated s", "wall-clock s", "event hash")
     rows = "".join(
-        f'<tr><th scope="row">{escape(run.label)}</th><td>{run.seed}</td><td class="text">{escape(run.reason or run.status)}</td>'
-        f"<td>{run.iterations:,}</td><td>{run.time:.6g}</td><td>{run.wall_seconds:.3g}</td><td class=mono>{escape(run.event_hash)}</td></tr>"
+        f'<tr><th scope="row">{escape(run.label)}</th><td>{run.seed}</td>'
+        f'<td class="text">{escape(run.reason or run.status)}</td><td>{run.iterations:,}</td><td>{run.time:.6g}</td>'
+        f'<td>{run.wall_seconds:.3g}</td><td class="mono">{escape(run.event_hash)}</td></tr>'
         for run in result.runs
     )
     parameters = "".join(
-        f"<dt>{escape(label)}</dt><dd>{escape(_listed(result.of(label)[0].parameters))}</dd>" for label in result.labels
+        f"<dt>{escape(label)}</dt><dd>{escape(_listed(result.of(label)[0].parameters))}</dd>"
+        for label in best_first(result)
     )
-    head = "".join(f"<th scope=col>{head}</th>" for head in heads)
+    head = "".join(f'<th scope="col"{" class=text" if head == "ended" else ""}>{head}</th>' for head in heads)
     return f"""<dl>{parameters}</dl><div class="scroll" tabindex="0" role="region" aria-label="Runs">
 <table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>"""
 
@@ -366,8 +393,14 @@ def _facts(result: "Result") -> str:
         if key != "estimated" and value is not None
     }
     # the scenario stands above in its own words, and runs have their table
-    facts |= flat({key: value for key, value in result.manifest.items() if key not in ("scenario", "problem", "runs", "target")})
-    return "<dl>" + "".join(f"<dt>{escape(key)}</dt><dd>{escape(_shown(value))}</dd>" for key, value in facts.items()) + "</dl>"
+    facts |= flat(
+        {key: value for key, value in result.manifest.items() if key not in ("scenario", "problem", "runs", "target")}
+    )
+    return (
+        "<dl>"
+        + "".join(f"<dt>{escape(key)}</dt><dd>{escape(_shown(value))}</dd>" for key, value in facts.items())
+        + "</dl>"
+    )
 
 
 SECTIONS = (opening, numbers, outcomes, methods, curves, lanes, delays, contributors, work, provenance)
@@ -379,7 +412,8 @@ SECTIONS = (opening, numbers, outcomes, methods, curves, lanes, delays, contribu
 def choice(name: str, title: str, options: Mapping[str, str], chosen: str) -> str:
     """A group of radio buttons that looks like one switch."""
     buttons = "".join(
-        f'<label><input type="radio" name="{name}" value="{escape(value)}"{" checked" if value == chosen else ""} autocomplete="off">{escape(words)}</label>'
+        f'<label><input type="radio" name="{name}" value="{escape(value)}" autocomplete="off"'
+        f"{' checked' if value == chosen else ''}>{escape(words)}</label>"
         for value, words in options.items()
     )
     return f'<fieldset class="choice"><legend>{title}</legend>{buttons}</fieldset>'
@@ -437,7 +471,7 @@ def _listed(parameters: Mapping[str, Any]) -> str:
 
 def _shown(value: Any) -> str:
     if isinstance(value, bool) or value is None:
-        return {True: "true", False: "false", None: "–"}[value]
+        return {True: "true", False: "false", None: "not known"}[value]
     if isinstance(value, float):
         return f"{value:.6g}"
     if isinstance(value, list | tuple):

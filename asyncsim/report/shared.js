@@ -7,8 +7,8 @@ const asyncsim = (() => {
   const DASHES = ["solid", "dash", "dot", "dashdot", "longdash", "longdashdot"];
   const SYMBOLS = ["circle", "diamond", "square", "triangle-up", "x", "cross", "star", "triangle-down"];
 
-  const boxes = [...document.querySelectorAll("[data-method]")].filter((box) => box.type === "checkbox");
-  const shown = () => page.methods.filter((label, i) => boxes[i] === undefined || boxes[i].checked);
+  const boxes = [...document.querySelectorAll("input[data-method]")];
+  const shown = () => boxes.filter((box) => box.checked).map((box) => box.dataset.method);
   const changed = () => listeners.forEach((listener) => listener());
   boxes.forEach((box) => box.addEventListener("change", changed));
   window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", changed);

@@ -63,9 +63,8 @@
   });
   const visible = () => panels.filter((panel) => !panel.figure.classList.contains("hidden"));
 
-  const ordered = (panel, view) => {
-    const speed = data.speed[panel.label] || {};
-    const time = (lane) => { const value = speed[lane.worker]; return value === null || value === undefined ? Infinity : value; };
+  const ordered = (view) => {
+    const time = (lane) => data.times[data.workers.indexOf(lane.worker)] ?? Infinity;
     return state.order === "speed" ? [...view.lanes].sort((a, b) => time(a) - time(b) || a.worker - b.worker) : view.lanes;
   };
 
@@ -161,7 +160,7 @@
     const view = unpack(panel.label), width = canvas.clientWidth;
     if (!width) return;
     panel.view = view;
-    panel.lanes = view ? ordered(panel, view) : [];
+    panel.lanes = view ? ordered(view) : [];
     const count = Math.max(1, panel.lanes.length);
     panel.pitch = Math.max(5, Math.min(20, Math.floor(230 / count)));
     const tall = view ? count * panel.pitch : 40;
@@ -249,7 +248,7 @@
     const lengths = views().flatMap((view) => view.lanes.filter((lane) => lane.end > lane.first).map((lane) => view.span / (lane.end - lane.first)));
     const middle = lengths.sort((a, b) => a - b)[Math.floor(lengths.length / 2)] || state.whole;
     const kept = Math.min(...views().map((view) => view.span));
-    move(0, Math.max(6 * middle, Math.min(24 * middle, kept)));
+    move(0, Math.max(2 * middle, Math.min(24 * middle, kept)));
   };
 
   root.addEventListener("keydown", (event) => {
@@ -339,7 +338,7 @@
       line(`Worker ${at.lane.worker}, gradient ${view.m[row]}: ${WORDS[outcome]}`, true);
       line(`${moment(view.sent[row])} → ${moment(view.ended[row])} s, ${seconds(view.to[row] - view.from[row])} computing`);
       const down = view.from[row] - view.sent[row], up = view.ended[row] - view.to[row];
-      if (down > 0 || up > 0) line(`downlink ${seconds(down)}, uplink ${seconds(up)}`);
+      if (down > 0 || up > 0) line(`downlink ${number(down, 3)} s, uplink ${number(up, 3)} s`);
       line(outcome === 5 ? `delay so far ${view.delay[row]}` : `at iteration ${view.k[row]}, delay ${view.delay[row]}`);
     }
     tip.style.display = "block";

@@ -6,17 +6,17 @@ import math
 
 import numpy as np
 import pytest
+from factories import make_result, make_run
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from asyncsim.report import data
 from asyncsim.result import INTERVAL, Run
-from tests.factories import make_result, make_run
 
 
 def unpacked(window):
-    """The rows (worker, m, sent, computing from, to, ended, outcome, k, delay) of a packed window, as the script reads them."""
+    """The rows of a packed window as the script reads them: worker, m, four moments, outcome, k, delay."""
 
     def at(column, row):
         return column if isinstance(column, int) else column[row]
@@ -52,12 +52,16 @@ def test_one_seed_is_drawn_as_it_was_recorded_and_has_no_band():
 
 
 def test_between_record_points_a_positive_curve_is_interpolated_in_its_logarithm():
-    line = data.merged([(np.array([0.0, 2.0]), np.array([1.0, 1e-4])), (np.array([0.0, 1.0, 2.0]), np.array([1.0, 1e-2, 1e-4]))])
+    line = data.merged(
+        [(np.array([0.0, 2.0]), np.array([1.0, 1e-4])), (np.array([0.0, 1.0, 2.0]), np.array([1.0, 1e-2, 1e-4]))]
+    )
     assert line["lower"][1] == line["upper"][1] == pytest.approx(1e-2)
 
 
 def test_between_record_points_a_curve_that_is_not_positive_stays_at_the_earlier_value():
-    line = data.merged([(np.array([0.0, 2.0]), np.array([0.0, 8.0])), (np.array([0.0, 1.0, 2.0]), np.array([0.0, 0.0, 8.0]))])
+    line = data.merged(
+        [(np.array([0.0, 2.0]), np.array([0.0, 8.0])), (np.array([0.0, 1.0, 2.0]), np.array([0.0, 0.0, 8.0]))]
+    )
     assert line["median"] == [0, 0, 8]
 
 
@@ -75,7 +79,10 @@ def test_a_curve_that_diverged_leaves_a_gap_and_spoils_no_median():
     assert data.merged([whole, whole, broken])["median"] == [1, 1, 1]
 
 
-@given(st.lists(arrays(float, 5, elements=st.floats(allow_nan=True, allow_infinity=True)), min_size=1, max_size=4), st.data())
+@given(
+    st.lists(arrays(float, 5, elements=st.floats(allow_nan=True, allow_infinity=True)), min_size=1, max_size=4),
+    st.data(),
+)
 def test_any_curves_can_be_merged(columns, draw):
     xs = [np.sort(draw.draw(arrays(float, 5, elements=st.floats(0, 1e9)))) for _ in columns]
     line = data.merged(list(zip(xs, columns, strict=True)), points=7)
@@ -104,17 +111,28 @@ def test_more_than_200_delays_are_drawn_in_bins_that_lose_no_gradient():
 
 
 def test_shares_of_the_used_gradients_add_up_to_one_and_silent_workers_are_counted():
-    run = make_run("hero_sgd", n=8)
-    shares = data.shares([run, run])
+    shares = data.shares(make_result(methods=("hero_sgd",), n=8), "hero_sgd")
     assert shares["worker"] == [0]
     assert sum(shares["share"]) == pytest.approx(1)
     assert shares["silent"] == 7
 
 
 def test_thousands_of_workers_are_thinned_to_a_bounded_number_of_dots():
-    run = make_run(n=2)
-    many = {key: np.resize(column, 5000) for key, column in run.workers.items()}
-    assert len(data.shares([dataclasses.replace(run, n=5000, workers=many)])["worker"]) == data.DOTS
+    result = make_result(methods=("hero_sgd",), seeds=(0,), n=1)
+    many = {key: np.resize(column, 5000) for key, column in result.runs[0].workers.items()}
+    result = dataclasses.replace(result, runs=(dataclasses.replace(result.runs[0], n=5000, workers=many),))
+    assert len(data.shares(result, "hero_sgd")["worker"]) == data.DOTS
+
+
+def test_a_method_that_stops_long_work_does_not_make_its_workers_look_fast():
+    # rennala_sgd stops here: what arrives of worker 7 is shorter than what it computes
+    both = data.mean_times(make_result(methods=("rennala_sgd", "asynchronous_sgd"), n=8))
+    alone = data.mean_times(make_result(methods=("asynchronous_sgd",), n=8))
+    assert both.tolist() == alone.tolist()
+
+
+def test_workers_are_as_fast_as_their_gradients_that_arrived_where_nothing_else_is_known():
+    assert np.isfinite(data.mean_times(make_result(methods=("rennala_sgd",), n=2))).all()
 
 
 @pytest.mark.parametrize("window", [0, 1, 2])
@@ -123,7 +141,18 @@ def test_packed_intervals_come_back_to_a_millionth_of_their_window(window):
     rows = run.intervals[run.intervals["window"] == window]
     packed = data._window(rows, window, 10_000)
     expected = sorted(
-        (r["worker"], r["m"], r["sent"], r["computing_from"], r["computing_to"], r["ended"], r["outcome"], r["k"], r["k"] - r["version"]) for r in rows
+        (
+            r["worker"],
+            r["m"],
+            r["sent"],
+            r["computing_from"],
+            r["computing_to"],
+            r["ended"],
+            r["outcome"],
+            r["k"],
+            r["k"] - r["version"],
+        )
+        for r in rows
     )
     assert len(expected) > 10
     np.testing.assert_allclose(unpacked(packed), expected, rtol=0, atol=packed["tick"])
@@ -166,7 +195,13 @@ def test_the_timeline_holds_one_seed_where_more_do_not_fit(monkeypatch):
     monkeypatch.setattr(data, "INTERVALS", 200)
     timeline = data.timeline(result)
     assert timeline["seeds"] == ["0"]
-    kept = sum(len(window["outcome"]) for seeds in timeline["panels"].values() for panel in seeds.values() for window in panel if window)
+    kept = sum(
+        len(window["outcome"])
+        for seeds in timeline["panels"].values()
+        for panel in seeds.values()
+        for window in panel
+        if window
+    )
     assert kept <= 200
 
 
@@ -178,13 +213,19 @@ def test_the_value_of_f_is_offered_only_where_the_smallest_value_is_unknown():
     result = make_result()
     assert "value" not in data.quantities(result)
     unknown = dataclasses.replace(
-        result, runs=tuple(dataclasses.replace(run, curves=run.curves | {"suboptimality": np.full(41, np.nan)}) for run in result.runs)
+        result,
+        runs=tuple(
+            dataclasses.replace(run, curves=run.curves | {"suboptimality": np.full(41, np.nan)}) for run in result.runs
+        ),
     )
     assert data.quantities(unknown) == ["squared_gradient_norm", "mean_squared_gradient_norm", "value"]
 
 
 def test_a_timing_only_problem_is_drawn_by_its_iterations_and_gradients():
-    assert data.quantities(dataclasses.replace(make_result(), problem={"name": "none", "dimension": 0})) == ["iteration", "gradients_used"]
+    assert data.quantities(dataclasses.replace(make_result(), problem={"name": "none", "dimension": 0})) == [
+        "iteration",
+        "gradients_used",
+    ]
 
 
 def test_a_run_that_was_killed_before_its_first_record_has_empty_parts():

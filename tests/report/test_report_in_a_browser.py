@@ -5,14 +5,18 @@ import shutil
 
 import numpy as np
 import pytest
+from factories import make_result
+from report.odd import HOSTILE, ODD
 
 from asyncsim.report import write_report
 from asyncsim.result import INTERVAL, OUTCOMES
-from tests.factories import make_result
-from tests.report.test_page import HOSTILE, ODD
 
-playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: the page is not tried in a browser")
-CHROMIUM = next((path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None)
+playwright = pytest.importorskip(
+    "playwright.sync_api", reason="playwright is not installed: the page is not tried in a browser"
+)
+CHROMIUM = next(
+    (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None
+)
 
 pytestmark = [
     pytest.mark.browser,
@@ -40,7 +44,9 @@ def opened(browser, tmp_path):
     def open_page(result, width=1400, **options):
         path = write_report(result, tmp_path / "report.html")
         page = browser.new_page(viewport={"width": width, "height": 900}, **options)
-        page.on("console", lambda message: complaints.append(message.text) if message.type in ("error", "warning") else None)
+        page.on(
+            "console", lambda message: complaints.append(message.text) if message.type in ("error", "warning") else None
+        )
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.on("dialog", lambda dialog: (complaints.append(dialog.message), dialog.dismiss()))
         page.on("request", lambda request: requests.append(request.url))
@@ -174,7 +180,8 @@ def test_dragging_moves_all_methods_together(opened):
 
 def test_a_chip_hides_its_method_everywhere(opened):
     page = opened(make_result())
-    lines = "() => document.querySelector('[data-curves=time]').data.filter((trace) => trace.mode === 'lines' && trace.name).map((trace) => trace.name)"
+    lines = """() => document.querySelector('[data-curves=time]').data
+        .filter((trace) => trace.mode === 'lines' && trace.name).map((trace) => trace.name)"""
     assert page.evaluate(lines) == ["ringmaster_asgd", "rennala_sgd", "asynchronous_sgd"]
     page.get_by_text("rennala_sgd", exact=True).locator("visible=true").and_(page.locator(".chip")).click()
     settled(page)
@@ -193,11 +200,20 @@ def test_quantity_and_axes_can_be_chosen_by_keyboard(opened):
     assert page.evaluate("() => document.querySelector('[data-curves=time]').layout.yaxis.type") == "linear"
 
 
+def test_no_button_of_a_chart_leads_to_a_server(opened):
+    page = opened(make_result())
+    titles = page.evaluate(
+        "() => [...document.querySelectorAll('.modebar-btn')].map((button) => button.getAttribute('data-title'))"
+    )
+    assert set(titles) == {"Download plot as a PNG", "Zoom", "Pan", "Reset axes"}
+
+
 def test_the_target_is_drawn_and_marked_where_it_was_reached(opened):
     page = opened(make_result())
     drawn = page.evaluate(
         """() => { const { data, layout } = document.querySelector("[data-curves=time]");
-        return [layout.shapes[0].y0, data.filter((trace) => trace.marker && trace.marker.symbol === "diamond").map((trace) => trace.x[0])]; }"""
+        const diamonds = data.filter((trace) => trace.marker && trace.marker.symbol === "diamond");
+        return [layout.shapes[0].y0, diamonds.map((trace) => trace.x[0])]; }"""
     )
     assert drawn[0] == 1e-3
     assert len(drawn[1]) == 3
@@ -212,7 +228,18 @@ def test_the_windows_and_seeds_of_the_timeline_can_be_chosen(opened):
     assert start(page) == 0
 
 
-@pytest.mark.parametrize("name", ODD)
+@pytest.mark.parametrize(
+    "name",
+    [
+        "one record point",
+        "curves of nan",
+        "diverged",
+        "no intervals",
+        "no time passed",
+        "timing only",
+        "killed at once",
+    ],
+)
 def test_odd_results_are_drawn_without_complaint(opened, name):
     page = opened(ODD[name], width=700)
     assert page.locator("h1").is_visible()
@@ -220,16 +247,31 @@ def test_odd_results_are_drawn_without_complaint(opened, name):
 
 def test_a_hostile_name_is_shown_as_text(opened):
     plain = make_result(methods=("rennala_sgd",), n=2, seeds=(0,))
-    page = opened(dataclasses.replace(plain, name=HOSTILE, runs=tuple(dataclasses.replace(run, label=HOSTILE) for run in plain.runs)))
+    page = opened(
+        dataclasses.replace(
+            plain, name=HOSTILE, runs=tuple(dataclasses.replace(run, label=HOSTILE) for run in plain.runs)
+        )
+    )
     assert "<script>alert(1)</script>" in page.locator("h1").inner_text()
     assert page.locator("[data-lanes]").count() == 1
 
 
-@pytest.mark.parametrize("width", [360, 800, 1400])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_nothing_sticks_out_sideways(opened, width, scheme):
-    page = opened(make_result(name="a name " * 12), width=width, color_scheme=scheme)
-    assert page.evaluate("() => document.documentElement.scrollWidth") <= width
+def test_nothing_sticks_out_sideways_at_any_width(opened):
+    page = opened(make_result(name="a name " * 12))
+    for width in (1400, 800, 380, 360):
+        page.set_viewport_size({"width": width, "height": 900})
+        settled(page)
+        assert page.evaluate("() => document.documentElement.scrollWidth") <= width
+
+
+def test_charts_and_timeline_follow_the_colour_scheme(opened):
+    page = opened(make_result(), color_scheme="light")
+    seen = """() => [document.querySelector('[data-curves=time]').data.at(-1).marker.color,
+        getComputedStyle(document.body).backgroundColor]"""
+    light = page.evaluate(seen)
+    page.emulate_media(color_scheme="dark")
+    settled(page)
+    assert all(a != b for a, b in zip(light, page.evaluate(seen), strict=True))
 
 
 def test_the_numbers_can_be_read_without_scripts(browser, tmp_path):
@@ -246,7 +288,11 @@ def test_forty_workers_with_a_thousand_intervals_each_are_painted_within_a_few_f
     rows = np.zeros(40_000, INTERVAL)
     rows["worker"], rows["m"] = np.repeat(np.arange(40), 1000), np.tile(np.arange(1000), 40)
     rows["sent"] = rows["m"] * 1.0
-    rows["computing_from"], rows["computing_to"], rows["ended"] = rows["sent"] + 0.1, rows["sent"] + 0.8, rows["sent"] + 0.9
+    rows["computing_from"], rows["computing_to"], rows["ended"] = (
+        rows["sent"] + 0.1,
+        rows["sent"] + 0.8,
+        rows["sent"] + 0.9,
+    )
     rows["outcome"] = rows["m"] % 3
     result = make_result(methods=("ringmaster_asgd",), seeds=(0,), n=40)
     page = opened(dataclasses.replace(result, runs=(dataclasses.replace(result.runs[0], intervals=rows),)))
@@ -255,11 +301,13 @@ def test_forty_workers_with_a_thousand_intervals_each_are_painted_within_a_few_f
     settled(page)
     milliseconds = page.evaluate(
         """async () => {
-          const lanes = document.querySelector(".lanes"), frame = () => new Promise((done) => requestAnimationFrame(done));
-          lanes.dispatchEvent(new KeyboardEvent("keydown", { key: "+", bubbles: true }));
+          const lanes = document.querySelector(".lanes");
+          const frame = () => new Promise((done) => requestAnimationFrame(done));
+          const press = (key) => lanes.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true }));
+          press("+");
           const begun = performance.now();
           for (let i = 0; i < 10; i++) {
-            lanes.dispatchEvent(new KeyboardEvent("keydown", { key: i % 2 ? "ArrowLeft" : "ArrowRight", bubbles: true }));
+            press(i % 2 ? "ArrowLeft" : "ArrowRight");
             await frame();
           }
           return (performance.now() - begun) / 10;

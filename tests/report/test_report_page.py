@@ -6,58 +6,14 @@ import re
 from html import escape, unescape
 from html.parser import HTMLParser
 
-import numpy as np
 import pytest
+from factories import METHODS, make_result
+from report.odd import HOSTILE, ODD
 
 from asyncsim import summary
 from asyncsim.report import page as page_module
 from asyncsim.report import write_report
 from asyncsim.report.page import asset, embedded, page, policy
-from asyncsim.result import Run, no_intervals
-from tests.factories import METHODS, make_result
-
-HOSTILE = "</script><script>alert(1)</script><!-- ]]> \"'&\u2028\u2029 <img src=x onerror=alert(2)>"
-
-
-def curves_of(run, change):
-    return dataclasses.replace(run, curves={key: change(key, column) for key, column in run.curves.items()})
-
-
-def every_run(result, change):
-    return dataclasses.replace(result, runs=tuple(change(run) for run in result.runs))
-
-
-def odd_results():
-    plain = make_result(n=3)
-    unknown = ("value", "suboptimality", "squared_gradient_norm", "mean_squared_gradient_norm")
-    timing = make_result(target=None, n=3)
-    return {
-        "one seed": make_result(seeds=(7,)),
-        "one worker": make_result(n=1),
-        "one method": make_result(methods=("rennala_sgd",)),
-        "one record point": every_run(plain, lambda run: curves_of(run, lambda key, column: column[:1])),
-        "nobody reached the target": make_result(reached=False),
-        "no target": make_result(target=None),
-        "no iteration": every_run(
-            plain, lambda run: curves_of(dataclasses.replace(run, iterations=0), lambda key, column: 0 * column if key == "iteration" else column)
-        ),
-        "no time passed": every_run(
-            plain, lambda run: curves_of(dataclasses.replace(run, time=0.0), lambda key, column: column[:1])
-        ),
-        "curves of nan": every_run(plain, lambda run: curves_of(run, lambda key, column: column * (np.nan if key in unknown else 1))),
-        "diverged": make_result(status={"asynchronous_sgd": "diverged"}),
-        "no intervals": every_run(plain, lambda run: dataclasses.replace(run, intervals=no_intervals())),
-        "timing only": dataclasses.replace(
-            every_run(timing, lambda run: curves_of(run, lambda key, column: column * (np.nan if key in unknown else 1))),
-            problem={"name": "none", "dimension": 0},
-        ),
-        "killed at once": dataclasses.replace(plain, runs=(Run(label="hero_sgd", method="hero_sgd", parameters={}, seed=0, n=3),)),
-        "one run killed": dataclasses.replace(plain, runs=(*plain.runs, Run(label=METHODS[0], method=METHODS[0], parameters={}, seed=9, n=3))),
-        "nothing known of the problem": dataclasses.replace(plain, problem={}, manifest={}, scenario={}),
-    }
-
-
-ODD = odd_results()
 
 
 class Outline(HTMLParser):
@@ -120,12 +76,19 @@ def test_a_hostile_name_stays_text_everywhere():
         scenario={"name": HOSTILE},
         manifest={HOSTILE: {HOSTILE: HOSTILE}},
         problem={"name": HOSTILE, "dimension": 3},
-        runs=tuple(dataclasses.replace(run, label=HOSTILE, method=HOSTILE, reason=HOSTILE, parameters={HOSTILE: HOSTILE}, event_hash=HOSTILE) for run in plain.runs),
+        runs=tuple(
+            dataclasses.replace(
+                run, label=HOSTILE, method=HOSTILE, reason=HOSTILE, parameters={HOSTILE: HOSTILE}, event_hash=HOSTILE
+            )
+            for run in plain.runs
+        ),
     )
     text = page(result)
     harmless = page(plain)
     count = lambda of, tag: sum(element == tag for element, _ in Outline(of).elements)  # noqa: E731
-    assert [count(text, tag) for tag in ("script", "img", "style")] == [count(harmless, tag) for tag in ("script", "img", "style")]
+    assert [count(text, tag) for tag in ("script", "img", "style")] == [
+        count(harmless, tag) for tag in ("script", "img", "style")
+    ]
     assert not any(name.startswith("on") for _, attributes in Outline(text).elements for name in attributes)
     assert not {"\u2028", "\u2029"} & set(re.search(r'id="data">(.*?)</script>', text, re.DOTALL)[1])
     assert json.loads(re.search(r'id="data">(.*?)</script>', text, re.DOTALL)[1])["methods"] == [HOSTILE]
@@ -142,7 +105,9 @@ def test_embedded_json_says_the_same_as_the_value():
 
 def test_the_policy_allows_the_pages_own_scripts_and_no_network():
     text = page(make_result(n=1, seeds=(0,)))
-    allowed = unescape(next(a["content"] for _, a in Outline(text).elements if a.get("http-equiv") == "Content-Security-Policy"))
+    allowed = unescape(
+        next(a["content"] for _, a in Outline(text).elements if a.get("http-equiv") == "Content-Security-Policy")
+    )
     scripts = re.findall(r"<script>(.*?)</script>", text, re.DOTALL)
     assert allowed == policy(scripts)
     assert allowed.startswith("default-src 'none'")
@@ -176,7 +141,9 @@ def test_a_timing_only_page_shows_no_curve_of_f():
 
 def test_the_scenario_is_shown_as_it_was_written(tmp_path):
     (tmp_path / "scenario.yaml").write_text("name: mine  # <with> a comment\n", encoding="utf-8")
-    assert "name: mine  # &lt;with&gt; a comment" in page(dataclasses.replace(make_result(n=1, seeds=(0,)), folder=tmp_path))
+    assert "name: mine  # &lt;with&gt; a comment" in page(
+        dataclasses.replace(make_result(n=1, seeds=(0,)), folder=tmp_path)
+    )
 
 
 def test_every_run_is_listed_with_its_seed_end_and_hash():

@@ -1,0 +1,41 @@
+# make demo                run the quickstart scenario, leave a report
+# make test                the tests that the light install can run
+# make test EXTRAS=all     all tests and static checks, with everything they need
+# make check               static checks: ruff, mypy
+# make clean               remove the environment and what was built
+#
+# Each makes its own environment in .venv when it has to (uv where it is, else venv and pip).
+
+EXTRAS ?=
+BIN := .venv/bin
+ALL := test,sklearn,browser,notebook,check
+
+.PHONY: demo test check clean help
+
+help:
+	@sed -n 's/^# \{0,1\}//p' Makefile | head -7
+
+demo:
+	@.ci/environment
+	@$(BIN)/asyncsim demo
+
+ifeq ($(EXTRAS),all)
+test:
+	@.ci/environment $(ALL)
+	@.ci/browser
+	@$(MAKE) --no-print-directory check
+	@$(BIN)/python -m pytest -q
+else
+test:
+	@.ci/environment test$(if $(EXTRAS),$(comma)$(EXTRAS))
+	@$(BIN)/python -m pytest -q
+endif
+
+check:
+	@.ci/environment $(ALL)
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+
+clean:
+	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+comma := ,
