@@ -74,6 +74,7 @@ def demo(output: Output = None, force: Force = False, quiet: Quiet = False) -> N
 def run(
     file: File,
     changes: Changes = None,
+    *,
     output: Output = None,
     force: Force = False,
     allow_code: AllowCode = False,

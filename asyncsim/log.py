@@ -229,7 +229,8 @@ class Log:
         size = max(len(self._delays_used), len(self._delays_arrived))
         used, arrived = _padded(self._delays_used, size), _padded(self._delays_arrived, size)
         rows = np.stack([np.arange(size), used, arrived], axis=1)
-        return rows[(used != 0) | (arrived != 0)]
+        counted: np.ndarray = rows[(used != 0) | (arrived != 0)]
+        return counted
 
     def windows(self, now: float) -> list[Window]:
         """The first, the middle and the last window; fewer when the run was short. The last ends now."""

@@ -131,6 +131,8 @@ def execute(
     `on_error` says of it; without, it passes through.
     """
     check(method, problem, workers, target)
+    if stop.target:
+        _check_reachable(problem, target)
     method = resolved(method, knowledge(problem, workers, target))
     events = _Events(sink) if record.events == "all" else None
     log = Log(workers.n, events)
@@ -162,6 +164,8 @@ def execute(
 
 def evaluation_of(problem: Any, asked: str) -> str:
     """How gradients are evaluated: "batched" where the problem's `gradients` gives the bits of `gradient`, else "single"."""
+    if asked == "batched" and not hasattr(problem, "gradients"):
+        raise ValueError(f"evaluation: batched needs a problem with gradients(X, rngs, workers); {type(problem).__name__} has none")
     if asked != "auto":
         return asked
     return "batched" if hasattr(problem, "gradients") and batch_matches_single(problem) else "single"
@@ -183,6 +187,19 @@ def check(method: Any, problem: Any, workers: Any, target: Target | None) -> Non
             raise ValueError(f"target: {name} = {limit!r}, but a number > 0 is needed")
     if target and "suboptimality" in target and getattr(problem, "f_star", None) is None:
         raise ValueError("target: suboptimality needs a problem with a known f*; use squared_gradient_norm")
+
+
+def _check_reachable(problem: Any, target: Target | None) -> None:
+    """Refuse to wait for what no record can ever meet."""
+    if not target:
+        raise ValueError("stop: target=True ends at the target, but no target is given; add target={'squared_gradient_norm': …}")
+    needed = {"squared_gradient_norm": ("full_gradient",), "suboptimality": ("value",)}
+    for name in target:
+        if not any(hasattr(problem, offered) for offered in (*needed[name], "value_and_gradient")):
+            raise ValueError(
+                f"stop: target=True would never end the run: the problem has neither {needed[name][0]} nor "
+                f"value_and_gradient, so {name} is never known"
+            )
 
 
 def name_of(method: Any) -> str:

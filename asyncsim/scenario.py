@@ -39,6 +39,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    PlainSerializer,
     PlainValidator,
     PrivateAttr,
     ValidationError,
@@ -191,7 +192,7 @@ def _seeds(value: Any) -> Sequence[int]:
     words = "a whole number >= 0, a list of them, or a range like 0..29 (both ends in it)"
     if isinstance(value, str) and (ends := re.fullmatch(r"\s*(\d{1,19})\s*\.\.\s*(\d{1,19})\s*", value)):
         first, last = int(ends[1]), int(ends[2])
-        if last - first < MAX_SEEDS and last <= MAX_SEED:
+        if first <= last < min(first + MAX_SEEDS, MAX_SEED + 1):
             value = range(first, last + 1)
     found = value if isinstance(value, range | list | tuple) else (value,)
     if len(found) > MAX_SEEDS:
@@ -503,12 +504,16 @@ def _time_for_the_schema() -> Any:
             )
             fields[parameter] = (float | list[float] | str, field)
         models.append(create_model(name, __config__=ConfigDict(extra="forbid"), __doc__=_first_line(law), **fields))
-    by_name = Annotated[functools.reduce(operator.or_, models), Field(discriminator="distribution")]
+    by_name: Any = Annotated[functools.reduce(operator.or_, models), Field(discriminator="distribution")]
     number: Any = Annotated[float, Field(ge=0)]
     return number | str | list[float] | by_name
 
 
-GivenTimes = Annotated[GivenTime, PlainValidator(_time, json_schema_input_type=_time_for_the_schema())]
+GivenTimes = Annotated[
+    GivenTime,
+    PlainValidator(_time, json_schema_input_type=_time_for_the_schema()),
+    PlainSerializer(lambda time: _plain(time.data)),
+]
 WorkerCount = Annotated[int, at.Ge(1), at.Le(MAX_WORKERS)]
 _COMPUTE = "seconds a gradient: a number, an expression in i = 1…n and n, a list, or a law {distribution: …}"
 
@@ -898,7 +903,8 @@ def _scenario(document: Document, base: Path, name: str, allow_code: bool, overr
 
 
 def _placed(document: Document, road: Keys, message: str) -> Problem:
-    return Problem(document.place(road, key=message.startswith("unknown key")), dotted(road), message)
+    about_the_key = message.startswith(("unknown key", "stands beside"))
+    return Problem(document.place(road, key=about_the_key), dotted(road), message)
 
 
 def _order(problem: Problem) -> tuple[int, int]:

@@ -377,7 +377,7 @@ class Simulation:
         raise TypeError(f"no answer is known for {type(job).__name__}")
 
     def _components(self, x: np.ndarray, components: Sequence[int]) -> np.ndarray:
-        gradient = self._problem.component_gradient(x, components[0])
+        gradient: np.ndarray = self._problem.component_gradient(x, components[0])
         for j in components[1:]:
             gradient = gradient + self._problem.component_gradient(x, j)
         return gradient if len(components) == 1 else gradient / len(components)

@@ -34,6 +34,7 @@ from asyncsim.result import Result, Run
 from asyncsim.scenario import Scenario, from_data, load
 from asyncsim.server import EndOfRun
 from asyncsim.simulation import Simulation, Stop
+from asyncsim.theory import resolved
 
 RECORDED_VERSIONS = ("numpy", "simpy", "pydantic", "ruamel.yaml", "plotly", "scipy", "scikit-learn")
 
@@ -125,7 +126,7 @@ def _checked_methods(scenario: Scenario, problem: Any) -> list[tuple[str, Any]]:
     for place, (label, method) in enumerate(scenario.build_methods()):
         try:
             running.check(method, problem, workers, _target(scenario))
-            methods.append((label, running.resolved(method, knowledge)))
+            methods.append((label, resolved(method, knowledge)))
         except ValueError as error:
             raise scenario.error(("methods", place), str(error)) from error
     return methods

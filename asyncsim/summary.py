@@ -124,6 +124,8 @@ def verdict(result: Result) -> Verdict:
     if len(order) < 2:
         return Verdict(order[0] if order else None, None, False, 0, 0, "there is nothing to compare with")
     best, runner_up = order[:2]
+    if _measure(result) == "iterations":
+        return Verdict(best, runner_up, False, 0, 0, "this problem has no function")
     if result.target and not any(summary.reached for summary in summaries):
         return Verdict(best, runner_up, False, 0, 0, _nobody(result, summaries[0]))
     compare = _sooner if result.target else _smaller
@@ -276,7 +278,8 @@ def _why_not(
     wins, losses, silent = outcomes[1], outcomes[-1], outcomes[None]
     if losses:
         word = "sooner" if result.target else "better"
-        return f"{best} was {word} than {other} with {_of_seeds(wins, len(pairs))}, {other} with {losses}"
+        ties = f", and {outcomes[0]} too close to tell" if outcomes[0] else ""
+        return f"{best} was {word} than {other} with {_of_seeds(wins, len(pairs))}, {other} with {losses}{ties}"
     if not result.target:
         name = SYMBOLS[_measure(result)]
         return f"the last {name} of {best} and {other} differ by 5 % or less with {_of_seeds(outcomes[0], len(pairs))}"

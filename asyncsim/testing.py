@@ -21,9 +21,9 @@ from typing import Any
 import numpy as np
 
 from asyncsim.jobs import Assignment, ComponentGradient, Gradient, GradientDifference, LocalSteps, TimerFired
-from asyncsim.log import KINDS, STOPPED, TIMED_OUT, Log
+from asyncsim.log import STOPPED, TIMED_OUT, Log
 from asyncsim.record import Record
-from asyncsim.result import Run
+from asyncsim.result import KINDS, Run
 from asyncsim.server import EndOfRun, Server
 from asyncsim.simulation import Stop
 from asyncsim.streams import sequential

@@ -61,10 +61,16 @@ _WHENCE = {
 
 
 def resolved(method: Any, knowledge: Knowledge) -> Any:
-    """`method` with every parameter that says "theory" replaced by what its `theory` gives."""
+    """`method` with every parameter that says "theory" replaced by what its `theory` gives.
+
+    Parameters that are descriptions themselves (an allocation) are resolved likewise, before it.
+    """
     if not dataclasses.is_dataclass(method) or isinstance(method, type):
         return method
-    asked = [field.name for field in dataclasses.fields(method) if _says_theory(getattr(method, field.name))]
+    values = {field.name: getattr(method, field.name) for field in dataclasses.fields(method)}
+    inner = {name: resolved(value, knowledge) for name, value in values.items()}
+    method = dataclasses.replace(method, **{name: value for name, value in inner.items() if value is not values[name]})
+    asked = [name for name, value in inner.items() if _says_theory(value)]
     if not asked:
         return method
     if not hasattr(method, "theory"):
@@ -120,6 +126,8 @@ def largest_delay(times: np.ndarray) -> int:
     >>> largest_delay(np.array([1.0, 1.0, 4.0]))
     10
     """
+    if not (np.isfinite(times).all() and (times > 0).all()):
+        raise ValueError("the delays have no bound where a worker never returns, or takes no time at all")
     slowest = int(np.argmax(times))
     others = np.delete(times, slowest)
     return int((np.floor(times[slowest] / others) + 1).sum())

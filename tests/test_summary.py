@@ -134,6 +134,14 @@ def test_seeds_that_disagree_are_no_win() -> None:
     )
 
 
+def test_seeds_too_close_to_tell_are_counted_apart() -> None:
+    times = {"ringmaster_asgd": (20, 20, 20), "rennala_sgd": (30, 20, 10)}
+    result = make_result(methods=METHODS[:2], reached=lambda label, seed: float(times[label][seed]))
+    judged = verdict(result)
+    assert (judged.clear, judged.wins) == (False, 1)
+    assert judged.why.endswith("with 1 of 3 seeds, rennala_sgd with 1, and 1 too close to tell")
+
+
 @pytest.mark.parametrize(
     ("seeds", "lost", "clear"), [(FIVE, 0, True), (FIVE, 1, False), (TEN, 2, True), (TEN, 3, False)]
 )
@@ -250,6 +258,8 @@ def test_timing_only_runs_have_no_winner() -> None:
             "This problem has no function, so there is no winner to name: "
             "a made 1,200 iterations in 2 s and b made 30 iterations in 2 s (1 seed)."
         )
+        assert verdict(Result("x", runs, target)).why == "this problem has no function"
+        assert cause(Result("x", runs, target)).startswith("a made 600 against b's 15 iterations")
 
 
 def test_nothing_run_is_said() -> None:

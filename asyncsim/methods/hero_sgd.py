@@ -1,11 +1,9 @@
 """Hero SGD: one worker does it all."""
 
-from typing import Literal
-
 import numpy as np
 
 from asyncsim.jobs import Gradient
-from asyncsim.parameters import Stepsize, Whole, parameters
+from asyncsim.parameters import Stepsize, WholeOrTheory, parameters
 from asyncsim.server import Server
 from asyncsim.theory import Knowledge, batch_stepsize
 
@@ -33,7 +31,7 @@ class HeroSGD:
     """
 
     stepsize: Stepsize
-    worker: Whole | Literal["theory"] = "theory"
+    worker: WholeOrTheory = "theory"
 
     def run(self, server: Server) -> None:
         while True:

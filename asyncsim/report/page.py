@@ -198,7 +198,7 @@ def curves(result: "Result") -> str:
     keys = data.quantities(result)
     if keys[0] in data.OF_THE_CLOCK:
         places = "".join(_curve("time", f"{data.QUANTITIES[key]} against simulated time", key) for key in keys)
-        choices = choice("y-axis", "Vertical axis", {"linear": "linear", "log": "log"}, "linear")
+        choices = choice("y-axis", "Vertical axis", {"linear": "linear y", "log": "log y"}, "linear")
         words = (
             "The problem has no objective: what can be compared is how many iterations and gradients fit into the time."
         )

@@ -1,0 +1,39 @@
+"""Fixed optimal: the best allocation for known mean times."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+
+from asyncsim.allocation.collect import Quotas
+from asyncsim.allocation.ras import recursive_allocation_selection
+from asyncsim.parameters import parameters
+from asyncsim.theory import Knowledge
+
+
+@parameters
+class FixedOptimal:
+    """Optimal fixed task allocation (OFTA): argmin over a of max_i a_i μ_i, for the true means μ.
+
+    What Maranjyan et al. 2025 (arXiv:2502.00775) measure ATA against; on real workers nobody knows μ.
+
+    Parameters:
+        means: μ, mean seconds of a task on each worker. "theory" takes them from the laws.
+
+    >>> run = FixedOptimal(means=(1.0, 2.0, 9.0)).start(n=3, rng=np.random.default_rng(0), state=None)
+    >>> run.begin(3); [run.next(worker) for worker in range(3)]
+    [2, 1, 0]
+    """
+
+    means: tuple[float, ...] | list[float] | Literal["theory"] = "theory"
+
+    def start(self, n: int, rng: np.random.Generator, state: Any) -> Quotas:
+        means = np.asarray(self.means, dtype=np.float64)
+        if means.shape != (n,):
+            raise ValueError(f"FixedOptimal: means has shape {means.shape}, but one mean for each of {n} workers is needed")
+        return Quotas(lambda B: recursive_allocation_selection(means, B, rng))
+
+    def theory(self, knowledge: Knowledge) -> dict[str, Any]:
+        (times,) = knowledge.need("mean_times")
+        return {"means": tuple(times.tolist())}
