@@ -24,7 +24,7 @@ _WHERE = {
     "AsynchronousSGD": "methods", "HeroSGD": "methods", "METHODS": "methods", "MinibatchSGD": "methods",
     "RennalaSGD": "methods", "RingmasterASGD": "methods",
     "LogisticRegression": "problems", "NoProblem": "problems", "PROBLEMS": "problems", "Quadratic": "problems",
-    "SoftmaxRegression": "problems",
+    "DriftSensitive": "problems", "QuadraticSum": "problems", "SeparateQuadratics": "problems", "SoftmaxRegression": "problems",
     "Constant": "times", "Exponential": "times", "Gamma": "times", "HalfNormal": "times", "LAWS": "times",
     "LogNormal": "times", "Normal": "times", "Pareto": "times", "ShiftedExponential": "times",
     "ShiftedHalfNormal": "times", "Uniform": "times", "Workers": "times",

@@ -1,4 +1,4 @@
-"""What can be named in a scenario: methods, laws, problems, starter files. `asyncsim list` and `asyncsim describe`.
+"""What can be named in a scenario: methods, allocations, laws, problems, starters. `asyncsim list`, `asyncsim describe`.
 
 Everything shown is read from the classes: the first line and the body of the docstring, the parameters with what is
 allowed (their annotations), their defaults, and what the docstring says of each. So there is nothing here to keep up.
@@ -12,9 +12,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from asyncsim.parameters import described
+from asyncsim.parameters import Parameter, described, hints
 
-KINDS = ("methods", "laws", "problems", "starters")
+KINDS = ("methods", "allocations", "laws", "problems", "starters")
 
 
 def registry(kind: str) -> Mapping[str, Any]:
@@ -23,6 +23,10 @@ def registry(kind: str) -> Mapping[str, Any]:
         from asyncsim.methods import METHODS
 
         return METHODS
+    if kind == "allocations":
+        from asyncsim.allocation import ALLOCATIONS
+
+        return ALLOCATIONS
     if kind == "laws":
         from asyncsim.times.laws import LAWS
 
@@ -69,16 +73,16 @@ class Description:
 
 
 def describe(name: str) -> Description:
-    """The description of a method, law or problem; ValueError with near names when there is none.
+    """The description of what is called `name`; ValueError with near names when there is nothing.
 
     >>> about = describe("uniform")
     >>> about.kind, about.example, [parameter[0] for parameter in about.parameters]
     ('law', '{distribution: uniform, low: …, high: …}', ['low', 'high'])
     """
-    for kind in ("methods", "laws", "problems"):
+    for kind in KINDS[:-1]:
         if name in registry(kind):
             return _description(name, kind.removesuffix("s"), registry(kind)[name])
-    names = [known for kind in ("methods", "laws", "problems") for known in registry(kind)]
+    names = [known for kind in KINDS[:-1] for known in registry(kind)]
     near = difflib.get_close_matches(name[:100], names, n=1)
     hint = f"; did you mean {near[0]!r}?" if near else ""
     raise ValueError(f"nothing is called {name[:100]!r}{hint} `asyncsim list` shows what there is")
@@ -88,7 +92,7 @@ def _description(name: str, kind: str, cls: type) -> Description:
     parameters = [
         (
             parameter.name,
-            parameter.allowed,
+            allowed_words(cls, parameter),
             "" if parameter.default is dataclasses.MISSING else _yaml(parameter.default),
             parameter.meaning,
         )
@@ -108,5 +112,19 @@ def _body(cls: type) -> str:
     return "\n\n".join(paragraph.strip("\n") for paragraph in paragraphs if paragraph.strip())
 
 
+def allowed_words(cls: type, parameter: Parameter) -> str:
+    """What `parameter` of `cls` admits in a scenario; an allocation is named there, as methods are."""
+    from asyncsim.allocation import ALLOCATIONS, Allocation
+
+    if hints(cls)[parameter.name] is Allocation:
+        return f"one of {', '.join(ALLOCATIONS)}, or {{name: …, …}}"
+    return parameter.allowed
+
+
 def _yaml(value: Any) -> str:
-    return {True: "true", False: "false"}[value] if isinstance(value, bool) else "null" if value is None else str(value)
+    if isinstance(value, bool):
+        return str(value).lower()
+    for name, cls in registry("allocations").items():
+        if type(value) is cls:
+            return name
+    return "null" if value is None else str(value)

@@ -182,7 +182,9 @@ def init(
 
 @app.command("list")
 def list_(
-    kind: Annotated[str | None, typer.Argument(metavar="[methods|laws|problems|starters]", show_default=False)] = None,
+    kind: Annotated[
+        str | None, typer.Argument(metavar="[methods|allocations|laws|problems|starters]", show_default=False)
+    ] = None,
 ) -> None:
     """List what a scenario can name."""
     from asyncsim.catalogue import KINDS, listed

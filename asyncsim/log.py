@@ -18,12 +18,15 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from asyncsim.jobs import Assignment
 from asyncsim.result import KINDS
+
+if TYPE_CHECKING:
+    from asyncsim.allocation.regret import Regret
 
 ARRIVED, USED, DISCARDED, STOPPED, TIMED_OUT, LOST, STEP, TIMER = range(len(KINDS))
 
@@ -100,10 +103,14 @@ _NO_ENDS = np.empty((0, len(ENDS)))
 class Log:
     """Events of one run, for `n` workers.
 
-    `keep(ends, marks)` receives every row when all events are to be kept.
+    `keep(ends, marks)` receives every row when all events are to be kept; `regret` counts that of an
+    allocation, where the method takes one.
     """
 
-    def __init__(self, n: int, keep: Callable[[Rows, Rows], None] | None = None) -> None:
+    def __init__(
+        self, n: int, keep: Callable[[Rows, Rows], None] | None = None, regret: Regret | None = None
+    ) -> None:
+        self.regret = regret
         self.n = n
         self.in_flight: Callable[[int], Assignment | None] = lambda worker: None  # set by the server
         self._keep = keep
@@ -176,7 +183,11 @@ class Log:
         # added one by one: sums of sums would depend, in their last bits, on when the log was flushed
         np.add.at(self.busy_seconds, workers, computing)
         np.add.at(self.compute_seconds, workers, computing * (done == cost))
-        self._delays_arrived = _add_counts(self._delays_arrived, ends[:, K] - ends[:, VERSION], done)
+        delays = ends[:, K] - ends[:, VERSION]
+        self._delays_arrived = _add_counts(self._delays_arrived, delays, done)
+        if self.regret is not None:
+            for_this_round = (delays == 0) & (done > 0)
+            self.regret.add(ends[for_this_round, K], workers[for_this_round], done[for_this_round])
 
     def _count_marks(self, marks: Rows) -> None:
         read = marks[(marks[:, KIND] == USED) | (marks[:, KIND] == DISCARDED)]
@@ -261,6 +272,7 @@ class Log:
         return {
             "counts": {name: getattr(self, name) for name in self._COUNTS},
             "chains": {name: [chain.digest.hex(), chain.rest] for name, chain in self._chains.items()},
+            "regret": None if self.regret is None else self.regret.state(),
             "windows": [[w.opened_at, w.ends, w.marks, w.flying] for w in (self._first, self._last, *self._middles)],
         }
 
@@ -271,6 +283,8 @@ class Log:
         for name, (digest, rest) in snapshot["chains"].items():
             self._chains[name].digest = bytes.fromhex(digest)
             self._chains[name].rest = rest
+        if self.regret is not None:
+            self.regret.restore(snapshot["regret"])
         windows = []
         for opened_at, ends, marks, flying in snapshot["windows"]:
             window = Window(opened_at)

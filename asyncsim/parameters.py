@@ -91,6 +91,8 @@ def allows(annotation: Any, value: Any) -> bool:
         return any(allows(option, value) for option in typing.get_args(annotation))
     if origin is Literal:
         return any(value is option or (type(value) is type(option) and value == option) for option in typing.get_args(annotation))
+    if origin is tuple:  # tuple[X, ...]
+        return isinstance(value, list | tuple | range) and all(allows(typing.get_args(annotation)[0], item) for item in value)
     if annotation is float:
         return _is_number(value) and math.isfinite(value)
     if annotation is int:
@@ -133,6 +135,8 @@ def allowed(annotation: Any) -> str:
         return " or ".join(allowed(option) for option in typing.get_args(annotation))
     if origin is Literal:
         return " or ".join(repr(option) for option in typing.get_args(annotation))
+    if origin is tuple:
+        return f"a list, each {allowed(typing.get_args(annotation)[0])},"
     words = {float: "a number", int: "a whole number", bool: "true or false", str: "a text", type(None): "nothing (null)"}
     return words.get(annotation, str(annotation))
 

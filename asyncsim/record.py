@@ -119,6 +119,8 @@ class Recorder:
         row["gradients_used"] = float(totals["used"])
         row["gradients_discarded"] = float(totals["arrived"] - totals["used"])
         row["gradients_stopped"] = float(totals["stopped"])
+        row["worker_seconds"] = float(log.busy_seconds.sum())
+        row["regret"] = math.nan if log.regret is None else log.regret.before(k)
         self.rows.append(row)
         if self._write is not None:
             self._write(row)

@@ -24,7 +24,9 @@ STATUSES = ("finished", "interrupted", "running", "stalled", "diverged", "failed
 OUTCOMES = ("used", "discarded", "stopped", "timed_out", "lost", "in_flight")
 KINDS = ("arrived", "used", "discarded", "stopped", "timed_out", "lost", "step", "timer")
 
-# the columns of a record point; suboptimality is nan where f* is unknown
+# The columns of a record point; suboptimality is nan where f* is unknown. worker_seconds is the computing time of
+# the assignments that have ended, over all workers; regret (asyncsim.allocation.regret) is nan but for methods that
+# take an allocation.
 CURVES = (
     "time",
     "iteration",
@@ -35,6 +37,8 @@ CURVES = (
     "gradients_used",
     "gradients_discarded",
     "gradients_stopped",
+    "worker_seconds",
+    "regret",
 )
 
 # one entry a worker; the first seven count gradients and satisfy sent = the sum of the other six

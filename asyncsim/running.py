@@ -16,6 +16,8 @@ from typing import Any, Literal, Protocol
 import numpy as np
 
 from asyncsim import log as log_
+from asyncsim.allocation import ALLOCATIONS
+from asyncsim.allocation.regret import Regret
 from asyncsim.log import Log, Rows
 from asyncsim.methods import METHODS
 from asyncsim.problems import PROBLEMS, batch_matches_single, check_problem
@@ -135,7 +137,7 @@ def execute(
         _check_reachable(problem, target)
     method = resolved(method, knowledge(problem, workers, target))
     events = _Events(sink) if record.events == "all" else None
-    log = Log(workers.n, events)
+    log = Log(workers.n, events, Regret(workers.mean_times()) if hasattr(method, "allocation") else None)
     recorder = Recorder(problem, record, stop.time, target, sink.curve if sink is not None else None)
     batched = evaluation_of(problem, evaluation) == "batched"
     engine = Simulation(problem, workers, seed, stop, log, recorder, batched, keeper, look)
@@ -204,7 +206,7 @@ def _check_reachable(problem: Any, target: Target | None) -> None:
 
 def name_of(method: Any) -> str:
     """What a method is called: its name in the registry, its own `name`, or its class."""
-    for name, cls in METHODS.items():
+    for name, cls in (*METHODS.items(), *ALLOCATIONS.items()):
         if type(method) is cls:
             return name
     return str(getattr(method, "name", type(method).__name__))
@@ -214,7 +216,14 @@ def parameters_of(method: Any) -> dict[str, Any]:
     """The parameters of a method that is a dataclass; a method of another kind has none to show."""
     if not dataclasses.is_dataclass(method):
         return {}
-    return {field.name: getattr(method, field.name) for field in dataclasses.fields(method)}
+    return {field.name: _shown(getattr(method, field.name)) for field in dataclasses.fields(method)}
+
+
+def _shown(value: Any) -> Any:
+    """A parameter as it is written in a scenario; one that is a description itself as a mapping."""
+    if not dataclasses.is_dataclass(value) or isinstance(value, type):
+        return value
+    return {"name": name_of(value), **parameters_of(value)}
 
 
 def knowledge(problem: Any, workers: Workers, target: Target | None) -> Knowledge:

@@ -51,6 +51,7 @@ from pydantic import (
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from asyncsim import yaml_file
+from asyncsim.allocation import ALLOCATIONS, Allocation
 from asyncsim.methods import METHODS
 from asyncsim.parameters import Count, NonNegative, Positive, Whole, allowed, allows, described, hints
 from asyncsim.problems import PROBLEMS
@@ -116,7 +117,14 @@ def _readings(value: Any) -> Iterator[Any]:
 class _Strict(BaseModel):
     """A mapping with known keys, whose errors are in our words."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False, protected_namespaces=())
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        strict=True,
+        allow_inf_nan=False,
+        protected_namespaces=(),
+        arbitrary_types_allowed=True,  # third parties annotate as they like; what YAML cannot write, it cannot give
+    )
 
     @model_validator(mode="wrap")
     @classmethod
@@ -213,7 +221,7 @@ Seeds = Annotated[Any, PlainValidator(_seeds, json_schema_input_type=Whole | lis
 
 
 class Chosen(_Strict):
-    """A method or a problem with its parameters, as the scenario has it."""
+    """A method, problem or allocation with its parameters, as the scenario has it."""
 
     name: str
     made_by: ClassVar[Any]
@@ -226,7 +234,7 @@ class Chosen(_Strict):
 
     def build(self) -> Any:
         """The object itself."""
-        return _built(type(self).made_by, self.parameters)
+        return _built(type(self).made_by, {key: _object(value) for key, value in self.parameters.items()})
 
     @model_validator(mode="after")
     def _can_be_built(self) -> Self:
@@ -247,6 +255,12 @@ class ChosenMethod(Chosen):
     label: Annotated[Name | None, Field(description="what tables and curves call it; its name unless given")] = None
 
 
+class ChosenAllocation(Chosen):
+    """A parameter of methods that is itself chosen by name."""
+
+    needed: ClassVar[tuple[str, ...]] = ("start",)
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class Kind:
     """What can be chosen by name: where the names are looked up, and the model an entry becomes."""
@@ -260,9 +274,20 @@ class Kind:
         return f"asyncsim.{self.word}s"
 
 
+ALLOCATION = Kind("allocation", ALLOCATIONS, ChosenAllocation)
 METHOD = Kind("method", METHODS, ChosenMethod)
 PROBLEM = Kind("problem", PROBLEMS, Chosen)
 LAW = Kind("law", LAWS, Chosen)
+
+# parameters with these annotations are chosen by name in their turn: `allocation: ata` or {name: ata, alpha: 2}
+BY_NAME: dict[Any, Kind] = {Allocation: ALLOCATION}
+
+
+def words_for(annotation: Any) -> str:
+    """What `annotation` admits in a scenario, in words."""
+    if annotation in BY_NAME:
+        return f"one of {_listed(BY_NAME[annotation].registry)}, or {{name: …, …}}"
+    return allowed(annotation)
 
 
 def _found(kind: Kind, name: Any, info: ValidationInfo) -> Any:
@@ -310,6 +335,10 @@ def _built(made_by: Any, given: Mapping[str, Any]) -> Any:
     return made_by(**given) if callable(made_by) else made_by
 
 
+def _object(value: Any) -> Any:
+    return value.build() if isinstance(value, Chosen) else value
+
+
 @functools.cache
 def _registered_model(kind: Kind, name: str) -> type[Chosen]:
     return _model_of(kind, kind.registry[name], name)
@@ -319,13 +348,31 @@ def _model_of(kind: Kind, made_by: Any, name: str) -> type[Chosen]:
     """The model of an entry that `made_by` is built from."""
     fields: dict[str, Any] = {}
     for parameter, annotation, default, meaning in _parameters_of(made_by):
-        words = " · ".join(part for part in (meaning, f"allowed: {allowed(annotation)}") if part)
+        words = " · ".join(part for part in (meaning, f"allowed: {words_for(annotation)}") if part)
+        if annotation in BY_NAME:
+            default = _default_by_name(BY_NAME[annotation], default)
         field = Field(description=words) if default is inspect.Parameter.empty else Field(default, description=words)
-        fields[parameter] = (Annotated[annotation, said(annotation)], field)
+        fields[parameter] = (_type_of(annotation), field)
     fields["name"] = (Literal[name], Field(description=f"the {kind.word}"))
     model = create_model(re.sub(r"\W", "_", name), __base__=kind.base, __doc__=_first_line(made_by), **fields)
     model.made_by = made_by
     return model
+
+
+def _type_of(annotation: Any) -> Any:
+    if annotation in BY_NAME:
+        kind = BY_NAME[annotation]
+        return Annotated[Any, PlainValidator(_chosen(kind), json_schema_input_type=_registered(kind) | str)]
+    return Annotated[annotation, said(annotation)]
+
+
+def _default_by_name(kind: Kind, default: Any) -> Any:
+    """A default that is an object, as a scenario would write it."""
+    name = next((name for name, made_by in kind.registry.items() if type(default) is made_by), None)
+    if name is None:
+        return default
+    given = {field.name: getattr(default, field.name) for field in dataclasses.fields(default)}
+    return _registered_model(kind, name).model_validate({"name": name, **given})
 
 
 def _first_line(thing: Any) -> str:
@@ -807,12 +854,9 @@ class Scenario(_Strict):
             "name": self.name,
             **_plain_seeds(self.seeds),
             "workers": times[0] if self.workers.groups is None else {"groups": times},
-            "problem": _plain({"name": self.problem.name, **self.problem.parameters}),
+            "problem": _plain(self.problem),
             **({"target": _plain_section(self.target)} if self.target else {}),
-            "methods": [
-                _plain({"name": entry.name, **({"label": entry.label} if entry.label else {}), **entry.parameters})
-                for entry in self.methods
-            ],
+            "methods": [_plain(entry) | ({"label": entry.label} if entry.label else {}) for entry in self.methods],
             "stop": _plain_section(self.stop),
             "record": _plain_section(self.record),
             "engine": self.engine,
@@ -843,6 +887,8 @@ def _plain_seeds(seeds: Sequence[int]) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
+    if isinstance(value, Chosen):
+        return {"name": value.name, **_plain(value.parameters)}
     if isinstance(value, Mapping):
         return {key: _plain(entry) for key, entry in value.items()}
     if isinstance(value, list | tuple):

@@ -19,8 +19,9 @@ who computes what, and what came of every gradient; the engine behind it knows t
     the worker sends what it has finished. A job for a busy worker, a `receive` with nobody at work
     and no timer pending, and other misuse is a `ProtocolError`, and nothing has changed.
 8.  +inf never returns. The run ends as stalled when nothing can come any more, or when no step comes
-    over max(10⁴, 100·n) arrivals while a worker can never return. 10⁶ steps without a receive, or
-    10⁶ arrivals at one instant, end it with a `NoProgressError`.
+    over max(10⁴, 100·n) arrivals while a worker can never return (a method that needs many arrivals
+    for one step says so by `expect`). 10⁶ steps without a receive, or 10⁶ arrivals at one instant,
+    end it with a `NoProgressError`.
 9.  *Used* is a gradient that was read, at its first reading; never read is *discarded*; read and
     rejected is discarded by `Arrival.discard`. Counted in gradients,
     sent = used + discarded + stopped + timed out + lost + in flight, in timing-only runs too.
@@ -259,6 +260,13 @@ class Server:
         self._release(came)
         self._log.ended(came, self._engine.now(), self._k)
         return Arrival(self, came, self._k - came.version)
+
+    def expect(self, arrivals: int) -> None:
+        """Say that the next step needs at least so many arrivals: rule 8 then waits for ten times as many.
+
+        Until the next step. For methods that collect thousands of gradients for one step.
+        """
+        self._check_progress_at = max(self._check_progress_at, 10 * arrivals)
 
     def stop(self, worker: int, keep: bool = False) -> None:
         """Stop what `worker` computes; its answer is never delivered.

@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable
+from heapq import heapreplace
 from typing import Any
 
 import numpy as np
@@ -54,6 +55,7 @@ class Knowledge:
 
 
 _WHENCE = {
+    "components": "the problem is no finite sum; name one that is, or give the method its components",
     "epsilon": "give the scenario a target: {squared_gradient_norm: …}",
     "mean_times": "no law of the workers' times is known",
     "compute_laws": "no law of the workers' times is known",
@@ -131,3 +133,73 @@ def largest_delay(times: np.ndarray) -> int:
     slowest = int(np.argmax(times))
     others = np.delete(times, slowest)
     return int((np.floor(times[slowest] / others) + 1).sum())
+
+
+def page_batch_size(m: int) -> int:
+    """S = ⌈√m⌉, the differences of a cheap estimate of PAGE for a sum of m functions (arXiv:2405.15545).
+
+    >>> page_batch_size(1), page_batch_size(100), page_batch_size(101)
+    (1, 10, 11)
+    """
+    return math.isqrt(m - 1) + 1
+
+
+def page_probability(S: int, m: int) -> float:
+    """p = S/(S + m), at which PAGE spends about as much on exact gradients as on differences (arXiv:2008.10898).
+
+    >>> page_probability(S=10, m=90)
+    0.1
+    """
+    return S / (S + m)
+
+
+def page_stepsize(L_minus: float, L_plus_minus: float, S: int, p: float) -> float:
+    """γ = 1/(L₋ + L±·√((1 − p)/(pS))) of PAGE with S differences drawn with replacement (arXiv:2405.15545).
+
+    With f + γ/(2p)‖g − ∇f‖² as Lyapunov function and E‖g⁺ − ∇f(x⁺)‖² ≤ (1 − p)(‖g − ∇f(x)‖² + L±²/S‖x⁺ − x‖²),
+    every γ with γL₋ + γ²L±²(1 − p)/(pS) ≤ 1 will do. The stepsize of the first PAGE paper has L₊ for both.
+
+    >>> page_stepsize(L_minus=1.0, L_plus_minus=3.0, S=9, p=0.5), page_stepsize(1.0, 3.0, S=9, p=1.0)
+    (0.5, 1.0)
+    """
+    return 1.0 / (L_minus + L_plus_minus * math.sqrt((1 - p) / (p * S)))
+
+
+def page_iterations(Delta: float, epsilon: float, stepsize: float) -> int:
+    """K = ⌈2Δ/(γε)⌉: E‖∇f‖² at a random one of PAGE's first K iterates is then at most ε (arXiv:2008.10898).
+
+    >>> page_iterations(Delta=5.0, epsilon=0.1, stepsize=0.5)
+    200
+    """
+    return math.ceil(2 * Delta / (stepsize * epsilon))
+
+
+def equilibrium_time(times: np.ndarray, S: int) -> float:
+    """t*(S) = min over j of (S + j)/Σ_{i≤j} 1/τ_(i), seconds, τ sorted (arXiv:2405.15545).
+
+    Between once and twice what workers with constant times (n,) need to collect S gradients, see
+    `collection_time`. Workers slower than t* play no part; a worker that never returns has τ = inf.
+
+    >>> equilibrium_time(np.array([2.0, 2.0, 2.0]), S=6), equilibrium_time(np.array([1.0, 100.0]), S=6)
+    (6.0, 7.0)
+    """
+    ordered = np.sort(np.asarray(times, dtype=np.float64))
+    with np.errstate(divide="ignore"):
+        rates = np.cumsum(1.0 / ordered)
+        return float(np.min((S + np.arange(1, len(ordered) + 1)) / rates))
+
+
+def collection_time(times: np.ndarray, S: int) -> float:
+    """e(S) = min{t : Σ_i ⌊t/τ_i⌋ ≥ S}, seconds until workers with constant times (n,) have sent S gradients.
+
+    It is the S-th smallest of all {j·τ_i : j ≥ 1}, and t*(S)/2 ≤ e(S) < t*(S). All workers start together
+    and go on at once. S differences of PAGE take e(S) of the times 2τ.
+
+    >>> collection_time(np.array([1.0, 3.0]), S=4), collection_time(np.array([2.0, 2.0]), S=3)
+    (3.0, 4.0)
+    """
+    heap = [(float(τ), 1, float(τ)) for τ in np.sort(np.asarray(times, dtype=np.float64))[:S]]  # sorted: a heap
+    for _ in range(S - 1):
+        _, j, τ = heap[0]
+        heapreplace(heap, ((j + 1) * τ, j + 1, τ))
+    return heap[0][0]

@@ -133,6 +133,8 @@ def _curves(life: dict[str, Any], reach: float | None, points: int, time: float,
             f"gradients_{kind}": np.searchsorted(ends[kind], t, side="right").astype(float)
             for kind in ("used", "discarded", "stopped")
         },
+        "worker_seconds": t / 2,
+        "regret": np.zeros(points),
     }
 
 

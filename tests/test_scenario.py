@@ -213,9 +213,7 @@ def test_a_target_that_needs_what_is_not_known_is_told(scenario):
 NAMES = "asynchronous_sgd, minibatch_sgd, hero_sgd, rennala_sgd, ringmaster_asgd"
 SECTIONS = "name, seed, seeds, workers, problem, target, methods, stop, record, engine, evaluation"
 FOLDER_NAME = "a text of up to 100 bytes without '/', '\\', '..', a leading '.' or control characters"
-ARITHMETIC = (
-    "allowed is arithmetic in i (the worker, 1…n) and n: + - * / // % ** ( ), sqrt log exp abs floor ceil, min max, pi e"
-)
+ARITHMETIC = "allowed is arithmetic in i (the worker, 1…n) and n: + - * / // % ** ( ), sqrt log exp abs floor ceil, min max, pi e"
 
 # what: (text of GOOD, text instead, the lines expected after the file's name)
 WRONG = {
@@ -273,7 +271,11 @@ WRONG = {
         "4:52: methods.0.batch_size: 2.5 is not allowed; allowed: a whole number >= 1 or 'theory'",
     ),
     "an infinite stop": ("time: 10", "time: .inf", "6:14: stop.time: inf is not allowed; allowed: a number >= 0"),
-    "a time that is no number": ("time: 10", "time: .nan", "6:14: stop.time: nan is not allowed; allowed: a number >= 0"),
+    "a time that is no number": (
+        "time: 10",
+        "time: .nan",
+        "6:14: stop.time: nan is not allowed; allowed: a number >= 0",
+    ),
     "a date": ("time: 10", "time: 2026-11-22", "6:14: stop.time: '2026-11-22' is not allowed; allowed: a number >= 0"),
     "no end": (
         "{time: 10}",
@@ -355,7 +357,11 @@ WRONG = {
         "1:11: workers.count: stands beside `groups`; it belongs into each group",
         "1:60: workers.compute_time: stands beside `groups`; it belongs into each group",
     ),
-    "no workers": ("count: 3", "count: 0", "1:18: workers.count: 0 is not allowed; allowed: a whole number >= 1 and <= 10000000"),
+    "no workers": (
+        "count: 3",
+        "count: 0",
+        "1:18: workers.count: 0 is not allowed; allowed: a whole number >= 1 and <= 10000000",
+    ),
     "workers that are not told": (
         "{count: 3, compute_time: i}",
         "{count: 3}",
@@ -382,8 +388,16 @@ WRONG = {
         "batch_size: 2, label: a}\n  - {name: hero_sgd, stepsize: 1, label: a}",
         "5:42: methods.1.label: two methods are called 'a'; labels differ",
     ),
-    "two kinds of seeds": ("stop:", "seed: 1\nseeds: 0..3\nstop:", "7:8: seeds: stands beside `seed`; give one of them"),
-    "a seed twice": ("stop:", "seeds: [1, 2, 1]\nstop:", "6:8: seeds: seed 1 stands twice; the same seed is the same run"),
+    "two kinds of seeds": (
+        "stop:",
+        "seed: 1\nseeds: 0..3\nstop:",
+        "7:1: seeds: stands beside `seed`; give one of them",
+    ),
+    "a seed twice": (
+        "stop:",
+        "seeds: [1, 2, 1]\nstop:",
+        "6:8: seeds: seed 1 stands twice; the same seed is the same run",
+    ),
     "a range of seeds that ends early": (
         "stop:",
         "seeds: 3..1\nstop:",
@@ -406,17 +420,25 @@ WRONG = {
         "name: ../up\nstop:",
         f"6:7: name: '../up' is not allowed; allowed: {FOLDER_NAME}",
     ),
-    "a long name": ("stop:", f"name: {'é' * 51}\nstop:", f"6:7: name: '{'é' * 51}' is not allowed; allowed: {FOLDER_NAME}"),
-    "another engine": ("stop:", "engine: {name: ray}\nstop:", "6:9: engine: 'ray' is not allowed; allowed: 'simulation'"),
+    "a long name": (
+        "stop:",
+        f"name: {'é' * 51}\nstop:",
+        f"6:7: name: '{'é' * 51}' is not allowed; allowed: {FOLDER_NAME}",
+    ),
+    "another engine": (
+        "stop:",
+        "engine: {name: ray}\nstop:",
+        "6:9: engine: 'ray' is not allowed; allowed: 'simulation'",
+    ),
     "records of two kinds": (
         "stop:",
         "record: {points: 10, every: 1}\nstop:",
-        "6:29: record.every: stands beside `points`; give one of points, every, iterations",
+        "6:22: record.every: stands beside `points`; give one of points, every, iterations",
     ),
     "two targets": (
         "stop:",
         "target: {squared_gradient_norm: 1, suboptimality: 1}\nstop:",
-        "6:51: target.suboptimality: stands beside `squared_gradient_norm`; one target can be given",
+        "6:36: target.suboptimality: stands beside `squared_gradient_norm`; one target can be given",
     ),
     "an empty target": (
         "stop:",
@@ -516,9 +538,18 @@ def test_loading_leaves_the_data_as_they_are():
 
 @given(
     st.recursive(
-        st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | st.sampled_from(["none", "i", "0..3"]),
-        lambda inner: st.lists(inner, max_size=3)
-        | st.dictionaries(st.sampled_from(["name", "count", "compute_time", "groups", "distribution", "x"]), inner, max_size=3),
+        st.none()
+        | st.booleans()
+        | st.integers()
+        | st.floats()
+        | st.text(max_size=5)
+        | st.sampled_from(["none", "i", "0..3"]),
+        lambda inner: (
+            st.lists(inner, max_size=3)
+            | st.dictionaries(
+                st.sampled_from(["name", "count", "compute_time", "groups", "distribution", "x"]), inner, max_size=3
+            )
+        ),
         max_leaves=8,
     ),
     st.sampled_from([*SECTIONS.split(", "), "other"]),

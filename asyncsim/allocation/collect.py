@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from asyncsim.jobs import Arrival, Job
-from asyncsim.server import Server
+if TYPE_CHECKING:
+    from asyncsim.jobs import Arrival, Job
+    from asyncsim.server import Server
 
 
 class AllocationRun(Protocol):

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from asyncsim.parameters import parameters
+from asyncsim.parameters import Count, parameters
 from asyncsim.problems.problem import Vector
 
 
@@ -18,10 +18,15 @@ from asyncsim.problems.problem import Vector
 class NoProblem:
     """Timing only: dimension 0, gradients are empty arrays, f = 0.
 
+    Parameters:
+        components: m, the number of functions in the sum, for the methods of finite sums; others don't need it.
+
     >>> problem = NoProblem()
     >>> problem.dimension, problem.gradient(problem.x0, np.random.default_rng(1), worker=0).shape, problem.value(problem.x0)
     (0, (0,), 0.0)
     """
+
+    components: Count | None = None
 
     dimension: ClassVar[int] = 0
     x0: ClassVar[Vector] = np.empty(0)
@@ -31,7 +36,7 @@ class NoProblem:
     x_star: ClassVar[None] = None
     estimated: ClassVar[frozenset[str]] = frozenset()
 
-    def build(self, seed: int = 0, base: Path = Path()) -> Self:
+    def build(self, seed: int = 0, base: Path = Path(), n: int = 1) -> Self:
         return self
 
     def gradient(self, x: Vector, rng: Any, worker: int) -> Vector:
@@ -39,6 +44,12 @@ class NoProblem:
 
     def gradients(self, X: Sequence[Vector], rngs: Iterable[Any], workers: Sequence[int]) -> Vector:
         return np.empty((len(X), 0))
+
+    def component_gradient(self, x: Vector, j: int) -> Vector:
+        return np.empty(0)
+
+    def component_mean(self, x: Vector, indices: Sequence[int]) -> Vector:
+        return np.empty(0)
 
     def value(self, x: Vector) -> float:
         return 0.0

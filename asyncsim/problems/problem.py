@@ -22,6 +22,9 @@ class Problem(Protocol):
       object S times. Item j of `rngs` is valid until the next item is taken. Row j must be bit-equal to
       `gradient(X[j], rngs[j], workers[j])` whatever its companions; `batch_matches_single` tries that.
     - `L`, the smoothness constant; `sigma2` ≥ E‖gradient − ∇f‖²; `f_star`; `x_star` (d,).
+    - `components`, m of a finite sum f = (1/m) Σ f_j, with `component_gradient(x, j) -> (d,)` and perhaps
+      `component_mean(x, indices) -> (d,)`; `L_minus`, `L_plus`, `L_plus_minus`, `L_max`.
+    - `workers`, the number of workers it was made for, where they have different f_i; `worker_gradient(x, worker)`.
     - `estimated`: the names among these that are estimates.
     """
 
@@ -36,7 +39,15 @@ class Problem(Protocol):
 
 P = TypeVar("P")
 
-_FUNCTIONS = ("value", "full_gradient", "value_and_gradient", "gradients", "component_gradient")
+_FUNCTIONS = (
+    "value",
+    "full_gradient",
+    "value_and_gradient",
+    "gradients",
+    "component_gradient",
+    "component_mean",
+    "worker_gradient",
+)
 _SIGNATURE = "gradient(x, rng, worker) that returns an array (d,)"
 
 
@@ -75,7 +86,7 @@ def check_problem(problem: P) -> P:
         function = getattr(problem, name, None)
         if function is not None and not callable(function):
             raise ValueError(f"{what}: {name} = {function!r} can't be called; a method is needed, or none")
-    for name in ("L", "sigma2", "f_star"):
+    for name in ("L", "sigma2", "f_star", "L_minus", "L_plus", "L_plus_minus", "L_max"):
         _check_number(name, getattr(problem, name, None), what)
     if (x_star := getattr(problem, "x_star", None)) is not None:
         _check_point("x_star", x_star, int(dimension), what)
@@ -156,6 +167,7 @@ def batch_matches_single(problem: Any, seed: int = 0, counts: Iterable[int] = (1
     """
     counts = tuple(counts)
     luck = np.random.default_rng(seed)
+    n = getattr(problem, "workers", None) or max(counts)
     points = [frozen(problem.x0 + luck.standard_normal(problem.dimension)) for _ in range(max(counts))]
 
     def generator(j: int) -> np.random.Generator:
@@ -163,8 +175,9 @@ def batch_matches_single(problem: Any, seed: int = 0, counts: Iterable[int] = (1
 
     def matches(order: Sequence[int], at: Sequence[int]) -> bool:
         X = [points[j] for j in at]
-        rows = problem.gradients(X, map(generator, order), list(order))
-        singles = (problem.gradient(x, generator(j), j) for x, j in zip(X, order, strict=True))
+        workers = [j % n for j in order]
+        rows = problem.gradients(X, map(generator, order), workers)
+        singles = (problem.gradient(x, generator(j), i) for x, j, i in zip(X, order, workers, strict=True))
         return all(np.array_equal(row, single, equal_nan=True) for row, single in zip(rows, singles, strict=True))
 
     return all(

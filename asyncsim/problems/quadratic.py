@@ -43,7 +43,7 @@ class Quadratic:
 
     estimated: ClassVar[frozenset[str]] = frozenset()
 
-    def build(self, seed: int = 0, base: Path = Path()) -> Self:
+    def build(self, seed: int = 0, base: Path = Path(), n: int = 1) -> Self:
         return self
 
     @cached_property

@@ -21,6 +21,9 @@ NAMED = {
     "quadratic": {"dimension": 20},
     "logistic_regression": {"data": "digits", "positive_label": 3},
     "softmax_regression": {"data": "digits"},
+    "quadratic_sum": {"components": 12, "dimension": 5, "heterogeneous": True},
+    "separate_quadratics": {"noise": 0.1},
+    "drift_sensitive": {},
     "none": {},
 }
 
@@ -44,7 +47,7 @@ def own(**changed):
 
 @pytest.mark.parametrize("name", PROBLEMS)
 def test_every_registered_problem_builds_passes_the_check_and_steps_from_its_start(name):
-    problem = PROBLEMS[name](**NAMED[name]).build(seed=1, base=Path())
+    problem = PROBLEMS[name](**NAMED[name]).build(seed=1, base=Path(), n=4)
     assert isinstance(problem, Problem)
     assert check_problem(problem) is problem
     gradient = problem.gradient(problem.x0, np.random.default_rng(1), worker=0)

@@ -1,0 +1,63 @@
+"""Freya SGD: SGD for finite sums whose batches are collected from whoever is fast."""
+
+from typing import Any
+
+from asyncsim.allocation import Greedy, collect
+from asyncsim.jobs import ComponentGradient, mean
+from asyncsim.parameters import CountOrTheory, Stepsize, parameters
+from asyncsim.server import Server
+from asyncsim.theory import Knowledge, batch_stepsize, collected_gradients
+
+
+@parameters
+class FreyaSGD:
+    """Freya SGD, for finite sums f = (1/m)Σf_j whose components every worker can compute.
+
+    The method without variance reduction of Tyurin, Gruntkowska & Richtárik 2024 (arXiv:2405.15545):
+    Rennala SGD for finite sums, with stops.
+
+    All workers compute ∇f_j(x^k), each with a fresh j, uniform on all m components. The server steps with
+    the mean of the first S of them, whoever sends them, and stops everybody.
+
+    Parameters:
+        stepsize: γ of the mean of S gradients. "theory": min{1/L, εS/(2Lσ²)}.
+        batch_size: S, gradients in a step. "theory": max{1, ⌈σ²/ε⌉}. Here σ² bounds the spread of the
+            components, (1/m)Σ‖∇f_j − ∇f‖².
+        components: m, the functions of the sum. "theory": as the problem says.
+
+    When not to use it: for high accuracy, where S grows as 1/ε and the noise of sampling j stays (Freya PAGE).
+
+    >>> from asyncsim import Constant, NoProblem, Stop, Workers, simulate
+    >>> workers = Workers(2, [Constant(1.0), Constant(3.0)])
+    >>> method = FreyaSGD(stepsize=1.0, components=6, batch_size=2)
+    >>> run = simulate(method, NoProblem(), workers, stop=Stop(iterations=3))
+    >>> run.time, run.used, run.stopped
+    (6.0, 6, 3)
+    """
+
+    stepsize: Stepsize
+    batch_size: CountOrTheory = "theory"
+    components: CountOrTheory = "theory"
+
+    def run(self, server: Server) -> None:
+        γ, S, m = self.stepsize, self.batch_size, self.components
+        while True:
+            x, rng = server.x, server.rng
+
+            def gradients(count: int) -> ComponentGradient:
+                return ComponentGradient(x, rng.integers(m, size=count).tolist())  # noqa: B023 (used in this iteration)
+
+            batch = collect(server, gradients, S, Greedy().start(server.n, rng, None))
+            server.stop_all()
+            server.step(γ, mean(batch))
+
+    def theory(self, knowledge: Knowledge) -> dict[str, Any]:
+        asked = {"components": ["components"], "batch_size": ["sigma2", "epsilon"], "stepsize": ["L", "sigma2", "epsilon"]}
+        needed = dict.fromkeys(name for field, names in asked.items() if getattr(self, field) == "theory" for name in names)
+        knowledge.need(*needed)
+        L, sigma2, epsilon = knowledge.L, knowledge.sigma2, knowledge.epsilon
+        found: dict[str, Any] = {"components": knowledge.components}
+        S = found["batch_size"] = collected_gradients(sigma2, epsilon) if self.batch_size == "theory" else self.batch_size
+        if self.stepsize == "theory":
+            found["stepsize"] = batch_stepsize(L, sigma2, epsilon, S)
+        return found

@@ -1,0 +1,60 @@
+"""The regret of an allocation, measured from what arrived."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from asyncsim import Constant, NoProblem, RennalaSGD, ShiftedExponential, Stop, Workers, simulate
+from asyncsim.allocation import ATAEmpirical, FixedOptimal, Uniform
+from asyncsim.allocation.regret import Regret
+from asyncsim.testing import resumed
+
+
+def test_the_fixed_optimum_has_no_regret():
+    workers = Workers(5, lambda worker: ShiftedExponential(worker + 1.0, 1.0))
+    run = simulate(RennalaSGD(0.1, 6, allocation=FixedOptimal()), NoProblem(), workers, stop=Stop(iterations=50))
+    assert run.curves["regret"].tolist() == [0.0] * len(run.curves["regret"])
+
+
+def test_the_regret_of_uniform_by_hand():
+    """Times 1 and 3, B = 2: uniform is (1, 1) with 3 s, the optimum (2, 0) with 2 s; one second a round."""
+    workers = Workers(2, [Constant(1.0), Constant(3.0)])
+    run = simulate(RennalaSGD(0.1, 2, allocation=Uniform()), NoProblem(), workers, stop=Stop(iterations=10))
+    assert run.curves["regret"][-1] == 10.0
+
+
+def test_atas_regret_grows_slower_than_uniforms():
+    workers = Workers(8, lambda worker: ShiftedExponential(worker + 1.0, 0.5))
+    stop = Stop(iterations=400)
+    ata, uniform = (
+        simulate(RennalaSGD(0.1, 6, allocation=allocation), NoProblem(), workers, stop=stop).curves["regret"]
+        for allocation in (ATAEmpirical(eta=0.5), Uniform())
+    )
+    assert ata[-1] < 0.5 * uniform[-1]
+
+
+def test_methods_without_an_allocation_have_none():
+    from asyncsim import HeroSGD
+
+    run = simulate(HeroSGD(0.1), NoProblem(), Workers(2, Constant(1.0)), stop=Stop(iterations=3))
+    assert np.isnan(run.curves["regret"]).all()
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 2), st.integers(1, 3)), max_size=30), st.integers(1, 5))
+def test_it_does_not_matter_in_which_parts_the_events_come(events, size):
+    rows = np.array(sorted(events), dtype=np.int64).reshape(-1, 3)
+    whole, parts = Regret(np.array([1.0, 2.0, 4.0])), Regret(np.array([1.0, 2.0, 4.0]))
+    whole.add(*rows.T)
+    for start in range(0, len(rows), size):
+        parts.add(*rows[start : start + size].T)
+    assert whole.before(4) == pytest.approx(parts.before(4))
+    assert whole.before(4) >= 0
+
+
+def test_it_survives_being_killed():
+    workers = Workers(4, lambda worker: ShiftedExponential(worker + 1.0, 0.5))
+    method = RennalaSGD(0.1, 5, allocation=ATAEmpirical())
+    whole = simulate(method, NoProblem(), workers, stop=Stop(iterations=60))
+    again = resumed(method, NoProblem(), workers, stop=Stop(iterations=60), at=[7, 30])
+    assert (whole.curves["regret"] == again.curves["regret"]).all()

@@ -1,0 +1,221 @@
+"""The contract of every registered method: one row in `CASES` for each of its forms.
+
+A method without a row fails here. What is special to one method stands in its own file.
+"""
+
+import dataclasses
+import functools
+import inspect
+import re
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from toys import Noisy, Slope, bits, differences
+
+from asyncsim import METHODS, Constant, Exponential, Quadratic, Record, Stop, Workers, simulate
+from asyncsim.parameters import described
+from asyncsim.streams import Stream
+from asyncsim.testing import adversarial, resumed
+
+CASES = {
+    "asynchronous_sgd": ("asynchronous_sgd", {"stepsize": 0.1}),
+    "asynchronous_sgd, delay-adaptive": ("asynchronous_sgd", {"stepsize": 0.1, "delay_adaptive": True}),
+    "minibatch_sgd": ("minibatch_sgd", {"stepsize": 0.5}),
+    "minibatch_sgd, 3 each": ("minibatch_sgd", {"stepsize": 0.5, "batch_size": 3}),
+    "hero_sgd": ("hero_sgd", {"stepsize": 0.3, "worker": 0}),
+    "rennala_sgd": ("rennala_sgd", {"stepsize": 0.5, "batch_size": 3}),
+    "rennala_sgd, stops": ("rennala_sgd", {"stepsize": 0.5, "batch_size": 3, "stops": True}),
+    "ringmaster_asgd": ("ringmaster_asgd", {"stepsize": 0.1, "threshold": 3}),
+    "ringmaster_asgd, stops": ("ringmaster_asgd", {"stepsize": 0.1, "threshold": 3, "stops": True}),
+}
+
+# those that wait for every worker they have given work: one that never returns ends them
+WAITS_FOR_ALL = {"minibatch_sgd"}
+# those that wait for the one worker of theirs
+WAITS_FOR_ITS_OWN = {"hero_sgd"}
+
+STEPS = Stop(iterations=40)
+FEW_RECORDS = Record(iterations=10)
+
+
+def make(case: str):
+    name, parameters = CASES[case]
+    return METHODS[name](**parameters)
+
+
+def every_case(test):
+    return pytest.mark.parametrize("case", CASES)(test)
+
+
+def unequal(n: int = 5) -> Workers:
+    return Workers(n, lambda worker: Exponential(1.0 + worker), uplink=0.1)
+
+
+def test_every_registered_method_has_a_row():
+    assert {name for name, _ in CASES.values()} == set(METHODS)
+
+
+@every_case
+def test_it_converges_on_a_quadratic(case):
+    problem = Quadratic(10, noise=0.001)
+    run = simulate(make(case), problem, unequal(), stop=Stop(iterations=1500), record=Record(iterations=500))
+    norms = run.curves["squared_gradient_norm"]
+    assert run.status == "finished"
+    assert norms[-1] < 1e-3 * norms[0]
+
+
+@every_case
+def test_the_same_seed_gives_the_same_bits_and_another_does_not(case):
+    def run(seed: int):
+        return simulate(make(case), Noisy(), unequal(), stop=STEPS, seed=seed, record=FEW_RECORDS)
+
+    assert differences(run(7), run(7)) == []
+    assert run(7).event_hash != run(8).event_hash
+    assert run(7).curves["value"][-1] != run(8).curves["value"][-1]
+
+
+@every_case
+@given(choices=st.lists(st.integers(0, 100), max_size=120), n=st.integers(1, 6))
+@settings(max_examples=30)
+def test_it_survives_every_fair_order_of_arrivals(case, choices, n):
+    trace = adversarial(make(case), choices, n=n, x0=[1.0, -1.0])
+    assert trace.reason == "the adversary has no more choices"
+    assert trace.workers("arrived") != [] or not choices
+    assert all(np.isfinite(x).all() for x in trace.iterates)
+
+
+@every_case
+def test_a_fair_order_brings_it_on(case):
+    """Round robin, 300 arrivals: nobody can be stuck."""
+    assert len(adversarial(make(case), [0] * 300, n=4).iterates) > 20
+
+
+@every_case
+def test_with_one_worker_it_is_sgd_bit_by_bit(case):
+    """x ← x − γ·(mean of the batch), the m-th gradient with the luck of (seed, "data", 0, m)."""
+    method = make(case)
+    problem, seed = Noisy(), 11
+    batch = getattr(method, "batch_size", 1)
+    data, x = Stream(seed, "data"), problem.x0
+    by_hand = [problem.value(x)]
+    for k in range(20):
+        gradients = [problem.gradient(x, data.at(0, m), 0) for m in range(k * batch, (k + 1) * batch)]
+        added = functools.reduce(np.add, gradients)
+        direction = added if batch == 1 else added / batch
+        if CASES[case][0] == "minibatch_sgd" and batch > 1:
+            # the worker sends its own mean, of which the server makes the sum and the mean again
+            direction = batch * direction / batch
+        x = x - method.stepsize * direction
+        by_hand.append(problem.value(x))
+    run = simulate(method, problem, Workers(1, 1.0), stop=Stop(iterations=20), seed=seed, record=Record(iterations=1))
+    assert bits(run.curves["value"]) == bits(np.array(by_hand))
+    assert run.largest_delay == 0
+
+
+@every_case
+@given(at=st.sets(st.integers(1, 39), min_size=1, max_size=3))
+@settings(max_examples=8)
+def test_killed_and_taken_up_again_it_ends_with_the_same_bits(case, at):
+    options = {"stop": STEPS, "seed": 3, "record": FEW_RECORDS}
+    alone = simulate(make(case), Noisy(), unequal(), **options)
+    assert differences(alone, resumed(make(case), Noisy(), unequal(), at=at, **options)) == []
+
+
+@every_case
+def test_taken_up_at_every_single_step_it_ends_with_the_same_bits(case):
+    """Entering `run` anew at each iteration: nothing may live in a local variable."""
+    options = {"stop": Stop(iterations=15), "seed": 4, "record": FEW_RECORDS}
+    alone = simulate(make(case), Noisy(), unequal(), **options)
+    assert differences(alone, resumed(make(case), Noisy(), unequal(), at=range(1, 15), **options)) == []
+
+
+@every_case
+def test_every_gradient_sent_is_accounted_for(case):
+    run = simulate(make(case), Noisy(), unequal(), stop=Stop(time=60.0), record=FEW_RECORDS)
+    counts = run.workers
+    ways = sum(counts[name] for name in ("used", "discarded", "stopped", "timed_out", "lost", "in_flight"))
+    assert counts["sent"].tolist() == ways.tolist()
+    assert run.used > 0
+
+
+@every_case
+def test_on_timing_only_runs_the_events_are_the_same_as_with_a_problem(case):
+    from asyncsim import NoProblem
+
+    runs = [simulate(make(case), p, unequal(), stop=Stop(time=60.0), record=FEW_RECORDS) for p in (Noisy(), NoProblem())]
+    assert runs[0].event_hash == runs[1].event_hash
+    assert runs[0].used == runs[1].used
+
+
+@every_case
+def test_what_is_discarded_or_stopped_is_never_computed(case):
+    problem = Slope()
+    run = simulate(make(case), problem, unequal(), stop=Stop(time=60.0), record=FEW_RECORDS)
+    assert len(problem.evaluated) == run.used
+
+
+@every_case
+def test_a_worker_that_never_returns_stalls_only_those_that_wait_for_it(case):
+    name = CASES[case][0]
+    for dead in (0, 2):
+        times = [1.0, 1.5, 2.0]
+        times[dead] = np.inf
+        run = simulate(make(case), Slope(), Workers(3, times), stop=Stop(time=200.0), record=FEW_RECORDS)
+        waits = name in WAITS_FOR_ALL or (name in WAITS_FOR_ITS_OWN and dead == make(case).worker)
+        assert run.status == ("stalled" if waits else "finished")
+        if waits:
+            assert run.reason == f"stalled: waiting for workers {{{dead}}}, who never return"
+        else:
+            assert run.iterations > 10
+
+
+@every_case
+def test_its_gradients_are_evaluated_together_with_the_same_bits(case):
+    from asyncsim.running import execute
+
+    problem = Quadratic(12)
+    one, many = (
+        execute(
+            make(case), problem, unequal(), STEPS, 5, None, FEW_RECORDS, case, evaluation=evaluation
+        )
+        for evaluation in ("single", "batched")
+    )
+    assert differences(one, many) == []
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_its_docstring_tells_parameters_source_and_when_not_to_use_it(name):
+    text = inspect.getdoc(METHODS[name])
+    assert [p.name for p in described(METHODS[name]) if not p.meaning] == []
+    assert re.search(r"arXiv:\d{4}\.\d{5}", text)
+    assert "When not to use it: " in text
+    assert ">>> " in text
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_it_is_a_frozen_description_and_its_file_is_called_as_it_is(name):
+    cls = METHODS[name]
+    assert cls.__module__ == f"asyncsim.methods.{name}"
+    method = make(next(case for case, (of, _) in CASES.items() if of == name))
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        method.stepsize = 1.0
+
+
+@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("stepsize", [0.0, -1.0, np.nan, np.inf, "big", None, True])
+def test_an_impossible_stepsize_is_refused(name, stepsize):
+    parameters = next(p for of, p in CASES.values() if of == name) | {"stepsize": stepsize}
+    with pytest.raises(ValueError, match="stepsize = .*, but a number > 0 or 'theory' is needed"):
+        METHODS[name](**parameters)
+
+
+def test_equal_constant_times_and_equal_seeds_give_all_methods_the_same_first_gradient():
+    """Worker 0's first gradient is the same for each method: same luck, same x⁰."""
+    first = set()
+    for case in CASES:
+        problem = Noisy()
+        simulate(make(case), problem, Workers(3, Constant(1.0)), stop=Stop(iterations=1), seed=9, record=FEW_RECORDS)
+        first.add(problem.drawn[0])
+    assert len(first) == 1

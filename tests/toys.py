@@ -1,0 +1,127 @@
+"""Small real parts for the tests of the core: a method from a function, problems to compute by hand, traces as lists."""
+
+import struct
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pytest
+
+from asyncsim import ProtocolError, Record, Server, Stop, Workers, simulate
+from asyncsim.result import KINDS, Run
+
+ALL_EVENTS = Record(iterations=1, events="all")
+
+
+@dataclass(frozen=True)
+class Method:
+    """A method from a function of the server."""
+
+    do: Callable[[Server], None]
+
+    def run(self, server: Server) -> None:
+        self.do(server)
+
+
+class Slope:
+    """f(x) = x²/2 on one number; `evaluated` lists the workers whose gradients were computed."""
+
+    dimension = 1
+    L = 1.0
+    sigma2 = 0.0
+    f_star = 0.0
+
+    def __init__(self, x0: float = 8.0) -> None:
+        self.x0 = np.array([x0])
+        self.evaluated: list[int] = []
+
+    def gradient(self, x: np.ndarray, rng: np.random.Generator, worker: int) -> np.ndarray:
+        self.evaluated.append(worker)
+        return x.copy()
+
+    def value(self, x: np.ndarray) -> float:
+        return float(x @ x / 2)
+
+    def full_gradient(self, x: np.ndarray) -> np.ndarray:
+        return x.copy()
+
+
+class Noisy:
+    """f(x) = ‖x‖²/2 on three numbers, with normal noise; `drawn` lists (worker, first random number)."""
+
+    dimension = 3
+    L = 1.0
+    sigma2 = 0.03
+    f_star = 0.0
+
+    def __init__(self) -> None:
+        self.x0 = np.array([1.0, -2.0, 3.0])
+        self.drawn: list[tuple[int, float]] = []
+
+    def gradient(self, x: np.ndarray, rng: np.random.Generator, worker: int) -> np.ndarray:
+        noise = rng.standard_normal(3)
+        self.drawn.append((worker, float(noise[0])))
+        return x + 0.1 * noise
+
+    def value(self, x: np.ndarray) -> float:
+        return float(x @ x / 2)
+
+    def full_gradient(self, x: np.ndarray) -> np.ndarray:
+        return x.copy()
+
+
+def play(
+    method: Any,
+    compute_time: Any,
+    *,
+    n: int | None = None,
+    uplink: Any = 0.0,
+    downlink: Any = 0.0,
+    problem: Any = None,
+    stop: Stop | None = None,
+    record: Record = ALL_EVENTS,
+    **options: Any,
+) -> Run:
+    """Simulate a method, or a function of the server, until time 10, and keep every event."""
+    method = method if hasattr(method, "run") else Method(method)
+    workers = Workers(n or len(compute_time), compute_time, uplink, downlink)
+    return simulate(method, problem or Slope(), workers, stop=stop or Stop(time=10.0), record=record, **options)
+
+
+def trace(run: Run, *kinds: str) -> list[tuple[float, int, str]]:
+    """(time, worker, kind) of every event of a run that kept them, or of those of some kinds."""
+    found = [(float(e["time"]), int(e["worker"]), KINDS[e["kind"]]) for e in run.events]
+    return [event for event in found if not kinds or event[2] in kinds]
+
+
+def bits(x: Any) -> bytes:
+    """The bits of an array or a float, to compare exactly."""
+    return struct.pack("d", x) if isinstance(x, float) else np.asarray(x).tobytes()
+
+
+def differences(one: Run, other: Run) -> list[str]:
+    """What two runs differ in, bit by bit; wall-clock seconds may."""
+    found = [
+        f"{name}: {getattr(one, name)!r} and {getattr(other, name)!r}"
+        for name in ("label", "parameters", "seed", "n", "status", "reason", "iterations", "time", "event_hash")
+        if getattr(one, name) != getattr(other, name)
+    ]
+    for what, a, b in (("curve", one.curves, other.curves), ("workers'", one.workers, other.workers)):
+        found += [f"{what} {name}" for name in a if bits(a[name]) != bits(b[name])]
+    found += [name for name in ("delays", "intervals") if bits(getattr(one, name)) != bits(getattr(other, name))]
+    return found
+
+
+@contextmanager
+def refused(server: Server, words: str) -> Iterator[None]:
+    """A ProtocolError with these words comes, and nothing has changed."""
+    before = _all_of(server)
+    with pytest.raises(ProtocolError, match=words):
+        yield
+    assert _all_of(server) == before
+
+
+def _all_of(server: Server) -> tuple[bytes, str, list[int]]:
+    return server.encode(server.snapshot()), server._log.event_hash(), server.idle
