@@ -1,4 +1,4 @@
-"""What can be named in a scenario: methods, allocations, laws, problems, starters. `asyncsim list`, `asyncsim describe`.
+"""What can be named in a scenario: methods, allocations, laws, problems, starters. `asyncsim list` and `describe`.
 
 Everything shown is read from the classes: the first line and the body of the docstring, the parameters with what is
 allowed (their annotations), their defaults, and what the docstring says of each. So there is nothing here to keep up.
@@ -72,20 +72,22 @@ class Description:
     where: str
 
 
-def describe(name: str) -> Description:
-    """The description of what is called `name`; ValueError with near names when there is nothing.
+def describe(name: str) -> list[Description]:
+    """All that is called `name` (a law and an allocation may share a name); ValueError, with near names, if nothing is.
 
-    >>> about = describe("uniform")
+    >>> about = describe("exponential")[0]
     >>> about.kind, about.example, [parameter[0] for parameter in about.parameters]
-    ('law', '{distribution: uniform, low: …, high: …}', ['low', 'high'])
+    ('law', '{distribution: exponential, mean: …}', ['mean'])
     """
-    for kind in KINDS[:-1]:
-        if name in registry(kind):
-            return _description(name, kind.removesuffix("s"), registry(kind)[name])
-    names = [known for kind in KINDS[:-1] for known in registry(kind)]
-    near = difflib.get_close_matches(name[:100], names, n=1)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
-    raise ValueError(f"nothing is called {name[:100]!r}{hint} `asyncsim list` shows what there is")
+    kinds = KINDS[:-1]  # starters describe themselves
+    found = [
+        _description(name, kind.removesuffix("s"), registry(kind)[name]) for kind in kinds if name in registry(kind)
+    ]
+    if not found:
+        near = difflib.get_close_matches(name[:100], [known for kind in kinds for known in registry(kind)], n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise ValueError(f"nothing is called {name[:100]!r}{hint} `asyncsim list` shows what there is")
+    return found
 
 
 def _description(name: str, kind: str, cls: type) -> Description:

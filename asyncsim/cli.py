@@ -7,7 +7,6 @@ Results go to stdout, everything about them (progress, problems) to stderr, so t
 are drawn with rich on a terminal and are aligned text in a pipe or with NO_COLOR.
 """
 
-import contextlib
 import os
 import sys
 from collections.abc import Iterator, Sequence
@@ -206,16 +205,17 @@ def describe(name: Annotated[str, typer.Argument(metavar="NAME", show_default=Fa
     """Show a method, law or problem: what it is, its parameters, its source."""
     from asyncsim.catalogue import describe
 
-    about = describe(name)
-    typer.echo(f"{about.name} (a {about.kind})\n\n{about.text}\n")
-    if about.parameters:
-        typer.echo("Parameters:")
-    for parameter, allowed, default, meaning in about.parameters:
-        given = f"default {default}" if default else "must be given"
-        typer.echo(f"  {parameter}: {allowed}; {given}")
-        if meaning:
-            typer.echo(f"      {meaning}")
-    typer.echo(f"\nIn a scenario: {about.example}\nIn Python: {about.where}")
+    for number, about in enumerate(describe(name)):
+        article = "an" if about.kind[0] in "aeiou" else "a"
+        typer.echo(f"{chr(10) * min(number, 1)}{about.name} ({article} {about.kind})\n\n{about.text}\n")
+        if about.parameters:
+            typer.echo("Parameters:")
+        for parameter, allowed, default, meaning in about.parameters:
+            given = f"default {default}" if default else "must be given"
+            typer.echo(f"  {parameter}: {allowed}; {given}")
+            if meaning:
+                typer.echo(f"      {meaning}")
+        typer.echo(f"\nIn a scenario: {about.example}\nIn Python: {about.where}")
 
 
 @app.command()
@@ -331,15 +331,9 @@ def _code(arguments: Sequence[str] | None) -> int:
         return app(args=None if arguments is None else list(arguments), standalone_mode=False) or 0
     except typer.Exit as error:
         return error.exit_code
-    except typer.Abort:
-        return 130
-    except KeyboardInterrupt:
+    except (typer.Abort, KeyboardInterrupt):
         _say("interrupted")
         return 130
-    except BrokenPipeError:  # the reader of our output has left, which is its right
-        with contextlib.suppress(OSError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
     except Exception as error:
         code = _code_of(error)
         if code is None:

@@ -36,10 +36,12 @@ if typing.TYPE_CHECKING:
     # who constructs a method may say "theory", but when it runs the parameter is a number: no one type says both
     Stepsize = Any
     CountOrTheory = Any
+    ProbabilityOrTheory = Any
     WholeOrTheory = Any
 else:
     Stepsize = Positive | Literal["theory"]
     CountOrTheory = Count | Literal["theory"]
+    ProbabilityOrTheory = Probability | Literal["theory"]
     WholeOrTheory = Whole | Literal["theory"]
 
 T = TypeVar("T")
@@ -92,7 +94,8 @@ def allows(annotation: Any, value: Any) -> bool:
     if origin is Literal:
         return any(value is option or (type(value) is type(option) and value == option) for option in typing.get_args(annotation))
     if origin is tuple:  # tuple[X, ...]
-        return isinstance(value, list | tuple | range) and all(allows(typing.get_args(annotation)[0], item) for item in value)
+        item = typing.get_args(annotation)[0]
+        return isinstance(value, list | tuple | range) and all(allows(item, each) for each in value)
     if annotation is float:
         return _is_number(value) and math.isfinite(value)
     if annotation is int:

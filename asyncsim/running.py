@@ -26,7 +26,7 @@ from asyncsim.result import EVENT, INTERVAL, OUTCOMES, Result, Run, events_in_or
 from asyncsim.server import EndOfRun, Server
 from asyncsim.simulation import Keeper, Simulation, Stop
 from asyncsim.streams import sequential
-from asyncsim.theory import Knowledge, resolved
+from asyncsim.theory import Knowledge, asks_theory, resolved
 from asyncsim.times import Workers
 
 Target = Mapping[str, float]
@@ -135,7 +135,8 @@ def execute(
     check(method, problem, workers, target)
     if stop.target:
         _check_reachable(problem, target)
-    method = resolved(method, knowledge(problem, workers, target))
+    if asks_theory(method):  # knowledge may be dear: laws without a mean are sampled for it
+        method = resolved(method, knowledge(problem, workers, target))
     events = _Events(sink) if record.events == "all" else None
     log = Log(workers.n, events, Regret(workers.mean_times()) if hasattr(method, "allocation") else None)
     recorder = Recorder(problem, record, stop.time, target, sink.curve if sink is not None else None)
@@ -182,6 +183,9 @@ def check(method: Any, problem: Any, workers: Any, target: Target | None) -> Non
     check_problem(problem)
     if not isinstance(workers, Workers):
         raise ValueError(f"workers: Workers(count, compute_time) is needed, not {workers!r:.60}")
+    made_for = getattr(problem, "workers", None)
+    if isinstance(made_for, int) and made_for != workers.n:
+        raise ValueError(f"the problem was made for {made_for} workers, but there are {workers.n}; build it with n={workers.n}")
     for name, limit in (target or {}).items():
         if name not in TARGETS:
             raise ValueError(f"target: {name!r} is unknown; allowed: {', '.join(TARGETS)}")

@@ -9,7 +9,7 @@ that names *everything* that is wrong, each with its place. A scenario knows wha
 2. Nothing is guessed: a text is no number, true is not 1, an unknown key is an error. Two readings are admitted, as
    YAML has no other way to write them: 1e6 where a whole number is needed, and a list where a tuple is.
 3. Errors come worded from where they arise. Every model reports in our own words (`_Strict`), every value through one
-   message that says what is allowed (`checked`); pydantic carries them, with the road to the value, which
+   message that says what is allowed (`said`); pydantic carries them, with the road to the value, which
    `Document.place` turns into file:line:column. Which alternative of a union failed is never part of that road.
 4. A scenario holds no code. Names are looked up in the registries, then in the entry points of installed packages.
    ``module:attribute`` is refused unless `allow_code` is said; then `module` is looked for beside the file first.
@@ -349,12 +349,9 @@ def _model_of(kind: Kind, made_by: Any, name: str) -> type[Chosen]:
     fields: dict[str, Any] = {}
     for parameter, annotation, default, meaning in _parameters_of(made_by):
         words = " · ".join(part for part in (meaning, f"allowed: {words_for(annotation)}") if part)
-        if annotation in BY_NAME:
-            default = _default_by_name(BY_NAME[annotation], default)
-        field = Field(description=words) if default is inspect.Parameter.empty else Field(default, description=words)
-        fields[parameter] = (_type_of(annotation), field)
+        fields[parameter] = (_type_of(annotation), _field(words, _as_written(annotation, default)))
     fields["name"] = (Literal[name], Field(description=f"the {kind.word}"))
-    model = create_model(re.sub(r"\W", "_", name), __base__=kind.base, __doc__=_first_line(made_by), **fields)
+    model = create_model(f"{kind.word}_{name}", __base__=kind.base, __doc__=_first_line(made_by), **fields)
     model.made_by = made_by
     return model
 
@@ -366,8 +363,15 @@ def _type_of(annotation: Any) -> Any:
     return Annotated[annotation, said(annotation)]
 
 
-def _default_by_name(kind: Kind, default: Any) -> Any:
+def _field(words: str, default: Any) -> Any:
+    return Field(description=words) if default is inspect.Parameter.empty else Field(default, description=words)
+
+
+def _as_written(annotation: Any, default: Any) -> Any:
     """A default that is an object, as a scenario would write it."""
+    if annotation not in BY_NAME:
+        return default
+    kind = BY_NAME[annotation]
     name = next((name for name, made_by in kind.registry.items() if type(default) is made_by), None)
     if name is None:
         return default
@@ -457,7 +461,8 @@ class GivenTime:
         if self.made_by is None:
             return self.data
         given = {key: value for key, value in self.data.items() if key != "distribution"}
-        texts = {key for key, annotation, _, _ in _parameters_of(self.made_by) if allows(annotation, "text")}
+        # a text is an expression unless the law says that it wants a text
+        texts = {key for key, hint, _, _ in _parameters_of(self.made_by) if hint is not Any and allows(hint, "text")}
         own = {key: _per_worker(value, n) for key, value in given.items() if _varies(value) and key not in texts}
         shared = {key: value for key, value in given.items() if key not in own}
         return _LawOfWorker(self.made_by, shared, own, start) if own else _built(self.made_by, shared)
@@ -546,11 +551,10 @@ def _time_for_the_schema() -> Any:
         fields: dict[str, Any] = {"distribution": (Literal[name], Field(description="the law"))}
         for parameter, annotation, default, meaning in _parameters_of(law):
             words = f"{meaning} · allowed: {allowed(annotation)}; a list (one a worker) or an expression in i and n"
-            field = (
-                Field(description=words) if default is inspect.Parameter.empty else Field(default, description=words)
-            )
-            fields[parameter] = (float | list[float] | str, field)
-        models.append(create_model(name, __config__=ConfigDict(extra="forbid"), __doc__=_first_line(law), **fields))
+            fields[parameter] = (float | list[float] | str, _field(words, default))
+        models.append(
+            create_model(f"law_{name}", __config__=ConfigDict(extra="forbid"), __doc__=_first_line(law), **fields)
+        )
     by_name: Any = Annotated[functools.reduce(operator.or_, models), Field(discriminator="distribution")]
     number: Any = Annotated[float, Field(ge=0)]
     return number | str | list[float] | by_name

@@ -34,7 +34,7 @@ from asyncsim.result import Result, Run
 from asyncsim.scenario import Scenario, from_data, load
 from asyncsim.server import EndOfRun
 from asyncsim.simulation import Simulation, Stop
-from asyncsim.theory import resolved
+from asyncsim.theory import Knowledge, asks_theory, resolved
 
 RECORDED_VERSIONS = ("numpy", "simpy", "pydantic", "ruamel.yaml", "plotly", "scipy", "scikit-learn")
 
@@ -121,9 +121,11 @@ def starters() -> Path:
 def _checked_methods(scenario: Scenario, problem: Any) -> list[tuple[str, Any]]:
     """The methods with what theory gives them; ScenarioError, at its line, for one that cannot run."""
     workers = scenario.build_workers()
-    knowledge = running.knowledge(problem, workers, _target(scenario))
+    built = scenario.build_methods()
+    asked = any(asks_theory(method) for _, method in built)
+    knowledge = running.knowledge(problem, workers, _target(scenario)) if asked else Knowledge(n=workers.n)
     methods = []
-    for place, (label, method) in enumerate(scenario.build_methods()):
+    for place, (label, method) in enumerate(built):
         try:
             running.check(method, problem, workers, _target(scenario))
             methods.append((label, resolved(method, knowledge)))

@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable
+from fractions import Fraction
 from heapq import heapreplace
 from typing import Any
 
@@ -82,6 +83,13 @@ def resolved(method: Any, knowledge: Knowledge) -> Any:
     except ValueError as error:
         raise ValueError(f"{type(method).__name__}: {', '.join(asked)} = theory is not possible here: {error}") from None
     return dataclasses.replace(method, **{name: given[name] for name in asked})
+
+
+def asks_theory(method: Any) -> bool:
+    """Whether a parameter of `method`, or of a description in it, says "theory"."""
+    if not dataclasses.is_dataclass(method) or isinstance(method, type):
+        return _says_theory(method)
+    return any(asks_theory(getattr(method, field.name)) for field in dataclasses.fields(method))
 
 
 def _says_theory(value: Any) -> bool:
@@ -203,3 +211,157 @@ def collection_time(times: np.ndarray, S: int) -> float:
         _, j, τ = heap[0]
         heapreplace(heap, ((j + 1) * τ, j + 1, τ))
     return heap[0][0]
+
+
+def harmonic_mean_reaches(counts: np.ndarray, bound: float | Fraction) -> bool:
+    """Whether the harmonic mean n/Σ(1/b_i) of whole numbers b (n,) is at least `bound` > 0, exactly.
+
+    It is 0 as long as some b_i is 0.
+
+    Rounding at equality would change which arrival ends Malenia's step or Ringleader's phase 1.
+
+    >>> harmonic_mean_reaches(np.array([3, 6, 2]), 3), harmonic_mean_reaches(np.array([9, 9, 0]), 1)
+    (True, False)
+    """
+    if not counts.all():
+        return False
+    inverses, largest = float((1.0 / counts).sum()), len(counts) / float(bound)
+    if abs(inverses - largest) > 1e-9 * largest:
+        return inverses < largest
+    distinct, times = np.unique(counts, return_counts=True)
+    exact = sum((Fraction(c, b) for c, b in zip(times.tolist(), distinct.tolist(), strict=True)), Fraction(0))
+    return Fraction(bound) * exact <= len(counts)
+
+
+def ringleader_harmonic_mean(sigma2: float, epsilon: float, n: int) -> float:
+    """max{1, 5σ²/(4nε)}: rows so full that `ringleader_stepsize` is 1/(8nL), whatever the speeds do.
+
+    εB/(10Lσ²) ≥ 1/(8nL) if and only if B ≥ 5σ²/(4nε).
+
+    >>> ringleader_harmonic_mean(sigma2=8.0, epsilon=0.1, n=10)
+    10.0
+    """
+    return max(1.0, 1.25 * sigma2 / (n * epsilon))
+
+
+def ringleader_stepsize(L: float, sigma2: float, epsilon: float, n: int, B: float) -> float:
+    """γ = min{1/(8nL), εB/(10Lσ²)} of Ringleader ASGD (arXiv:2509.22860).
+
+    B is a lower bound of the harmonic mean of every table's counts. L fulfils ‖∇f(x) − (1/n)Σ∇f_i(y_i)‖² ≤ (L²/n)Σ‖x − y_i‖² for all x and y_i; max L_{f_i} will do.
+
+    >>> ringleader_stepsize(L=1.0, sigma2=1.0, epsilon=0.1, n=5, B=1.0), ringleader_stepsize(1.0, 1.0, 0.1, 5, B=2.5)
+    (0.01, 0.025)
+    """
+    return min(1.0 / (8 * n * L), epsilon * B / (10 * L * sigma2)) if sigma2 > 0 else 1.0 / (8 * n * L)
+
+
+def fastest_workers(times: np.ndarray, sigma2: float, epsilon: float) -> tuple[int, ...]:
+    """The m fastest workers, m = argmin_m (1/m Σ_{i≤m} 1/τ_i)⁻¹(1 + σ²/(mε)), of which Naive Optimal ASGD makes use.
+
+    It minimises the lower bound of Tyurin & Richtárik 2023 (arXiv:2305.12387) on the time with m workers, which
+    is this times LΔ/ε; at equal bounds the fewest.
+
+    >>> fastest_workers(np.array([50.0, 1.0, 1.0, 2.0]), sigma2=1.0, epsilon=0.1)
+    (1, 2, 3)
+    """
+    fastest = np.argsort(times, kind="stable")
+    with np.errstate(divide="ignore"):
+        rates = np.cumsum(1.0 / np.asarray(times, dtype=np.float64)[fastest])
+    m = int(np.argmin((np.arange(1, len(times) + 1) + sigma2 / epsilon) / rates)) + 1
+    return tuple(sorted(fastest[:m].tolist()))
+
+
+def birch_stepsize(L: float, sigma2: float, epsilon: float, R: int) -> float:
+    """γ = min{1/(2L), 1/(2RL), ε/(4σ²L)} of one gradient, where gradients are summed (arXiv:2505.09218, Theorem 2.4).
+
+    R bounds the distance in the tree of points between the one a gradient is computed at and the one it is applied
+    to; R = 0 is plain SGD. E‖∇f‖² averages to at most ε after 4(R + 1)LΔ/ε + 8σ²LΔ/ε² gradients.
+
+    >>> birch_stepsize(L=1.0, sigma2=1.0, epsilon=0.4, R=10), birch_stepsize(L=1.0, sigma2=0.0, epsilon=0.4, R=0)
+    (0.05, 0.5)
+    """
+    return min(1 / (2 * L), 1 / (2 * R * L) if R else math.inf, epsilon / (4 * sigma2 * L) if sigma2 > 0 else math.inf)
+
+
+def local_steps(sigma2: float, epsilon: float, n: int) -> int:
+    """K = max{1, ⌈σ²/(nε)⌉} local steps of each of n workers, so that a round has about σ²/ε gradients.
+
+    >>> local_steps(sigma2=10.0, epsilon=0.05, n=16), local_steps(sigma2=0.0, epsilon=0.05, n=16)
+    (13, 1)
+    """
+    return max(1, math.ceil(sigma2 / (n * epsilon)))
+
+
+def local_stepsize(L: float, sigma2: float, epsilon: float, n: int, K: int) -> float:
+    """η_ℓ = min{1/(KL), √(ε/(Kσ²))/L, nε/(σ²L)} of canonical Local SGD with K local steps, up to constants.
+
+    Third term: the noise of the mean of n workers; second: the drift of K local steps. The shape is that of the upper
+    bounds for Local SGD (as discussed in arXiv:2509.23207); its constants are not the paper's.
+
+    >>> local_stepsize(L=1.0, sigma2=10.0, epsilon=0.1, n=16, K=4)
+    0.05
+    """
+    if sigma2 == 0:
+        return 1 / (K * L)
+    return min(1 / (K * L), math.sqrt(epsilon / (K * sigma2)) / L, n * epsilon / (sigma2 * L))
+
+
+def decaying_stepsizes(stepsize: float, n: int, K: int, log_of: str = "K") -> list[float]:
+    """η_{ℓ,j} = η_g·√(nK/((j + 1)(ln K + 1))) for j = 0…K−1, of Decaying Local SGD (arXiv:2509.23207, section 4).
+
+    They spend the same drift as K steps of Dual Local SGD's √n·η_g: Ση_{ℓ,j}² ≤ nK·η_g², since Σ1/j ≤ ln K + 1. With
+    `log_of` = "b" the logarithm is that of b = nK, the gradients of a round.
+
+    >>> [round(η, 3) for η in decaying_stepsizes(0.1, n=4, K=3)]
+    [0.239, 0.169, 0.138]
+    """
+    b = n * K
+    scale = b / (math.log(K if log_of == "K" else b) + 1)
+    return [stepsize * math.sqrt(scale / (j + 1)) for j in range(K)]
+
+
+def threshold_distance(M: int, B: int) -> int:
+    """R = ⌊(B − 1)/M⌋·M + M − 1: the tree distance where chains of M gradients with delay < B gradients are applied.
+
+    The server is ahead of a chain's beginning by a multiple of M gradients below B, the last gradient of a chain by
+    M − 1 more. For M = 1 it is B − 1, that of Ringmaster ASGD.
+
+    >>> threshold_distance(1, 8), threshold_distance(4, 20), threshold_distance(10, 50)
+    (7, 19, 49)
+    """
+    return (B - 1) // M * M + M - 1
+
+
+def mindflayer_trials(allotted_times: np.ndarray, p: np.ndarray, S: float) -> np.ndarray:
+    """B_i, trials of each worker (n,) in a step of MindFlayer SGD, for at least S expected gradients.
+
+    A trial of worker i lasts at most `allotted_times[i]` seconds T_i = τ_i + t_i and succeeds with probability p_i.
+    With T = min over m of (S + Σ_{i≤m} p_i)/(Σ_{i≤m} p_i/T_i), workers sorted by T_i, those up to the best m
+    make B_i = ⌈T/T_i − 1⌉ trials, the others none: then Σp_iB_i ≥ S and B_iT_i ≤ T, and T is the time of a step in the
+    paper's time complexity (arXiv:2410.04285).
+
+    >>> mindflayer_trials(np.array([1.0, 2.0, 50.0]), np.array([0.5, 0.5, 0.5]), S=5)
+    array([7, 3, 0])
+    """
+    order = np.argsort(allotted_times, kind="stable")
+    with np.errstate(divide="ignore", invalid="ignore"):
+        T = (S + np.cumsum(p[order])) / np.cumsum(p[order] / allotted_times[order])
+    best = int(np.argmin(T))
+    if not np.isfinite(T[best]):
+        raise ValueError("no worker's trial can succeed within a finite allotted time")
+    chosen = order[: best + 1][p[order[: best + 1]] > 0]
+    B = np.zeros(len(p), np.int64)
+    # the ceiling of what is a whole number but for rounding is that number
+    B[chosen] = np.ceil(T[best] / allotted_times[chosen] * (1 - 1e-12) - 1)
+    return B
+
+
+def mindflayer_stepsize(L: float, sigma2: float, epsilon: float, B: float) -> float:
+    """γ = min{1, εB/σ²}/(2L), where B = Σp_iB_i ≥ 1 gradients are expected in a step (arXiv:2410.04285).
+
+    The estimate has E‖g‖² ≤ 2‖∇f‖² + σ²/B; E‖∇f‖² averages to at most ε after max{1, σ²/(εB)}·8LΔ/ε steps.
+
+    >>> mindflayer_stepsize(L=1.0, sigma2=4.0, epsilon=0.5, B=2.0)
+    0.125
+    """
+    return min(1.0, epsilon * B / sigma2 if sigma2 > 0 else 1.0) / (2 * L)

@@ -1,5 +1,6 @@
 """Scenarios: what they mean, what they build, and what is said about those that are wrong."""
 
+import contextlib
 import copy
 import json
 import math
@@ -13,10 +14,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from asyncsim.allocation import ALLOCATIONS, ATA, Greedy
 from asyncsim.methods import METHODS
 from asyncsim.parameters import described
 from asyncsim.problems import PROBLEMS
 from asyncsim.scenario import ScenarioError, from_data, load, schema
+from asyncsim.times.expressions import ALLOWED
 from asyncsim.times.laws import LAWS, Exponential
 
 GOOD = """\
@@ -162,6 +165,20 @@ def test_a_label_names_a_method(scenario):
     assert [label for label, _ in found.build_methods()] == ["rennala_sgd", "R = 2"]
 
 
+@pytest.mark.parametrize("written", ["greedy", "{name: greedy}", None])
+def test_an_allocation_is_chosen_by_name(scenario, written):
+    found = scenario(GOOD, *([f"methods.0.allocation={written}"] if written else []))
+    assert found.build_methods()[0][1].allocation == Greedy()
+    assert found.canonical()["methods"][0]["allocation"] == {"name": "greedy"}
+
+
+def test_an_allocation_has_parameters_of_its_own(scenario):
+    found = scenario(GOOD, "methods.0.allocation={name: ata, alpha: 2}")
+    assert found.build_methods()[0][1].allocation == ATA(alpha=2)
+    again = from_data(json.loads(json.dumps(found.canonical())))
+    assert again.build_methods()[0][1].allocation == ATA(alpha=2)
+
+
 def test_a_problem_without_parameters_may_be_named_alone(scenario):
     assert scenario(GOOD.replace("{name: quadratic, dimension: 5}", "none")).build_problem(0).dimension == 0
 
@@ -210,10 +227,10 @@ def test_a_target_that_needs_what_is_not_known_is_told(scenario):
 
 # ---- what is wrong
 
-NAMES = "asynchronous_sgd, minibatch_sgd, hero_sgd, rennala_sgd, ringmaster_asgd"
+NAMES = ", ".join(METHODS)
 SECTIONS = "name, seed, seeds, workers, problem, target, methods, stop, record, engine, evaluation"
 FOLDER_NAME = "a text of up to 100 bytes without '/', '\\', '..', a leading '.' or control characters"
-ARITHMETIC = "allowed is arithmetic in i (the worker, 1…n) and n: + - * / // % ** ( ), sqrt log exp abs floor ceil, min max, pi e"
+ARITHMETIC = f"allowed is {ALLOWED}"
 
 # what: (text of GOOD, text instead, the lines expected after the file's name)
 WRONG = {
@@ -226,7 +243,8 @@ WRONG = {
     "an unknown key of workers": (
         "count: 3",
         "cuont: 3, count: 3",
-        "1:11: workers.cuont: unknown key; allowed: count, compute_time, communication_time, groups; did you mean 'count'?",
+        "1:11: workers.cuont: unknown key; allowed: count, compute_time, communication_time, groups; "
+        "did you mean 'count'?",
     ),
     "an unknown method": (
         "rennala_sgd",
@@ -285,12 +303,25 @@ WRONG = {
     "an end that is a number": (
         "{time: 10}",
         "10",
-        "6:7: stop: 10 is not allowed; allowed: a mapping with the keys time, iterations, gradients, target, wall_clock",
+        "6:7: stop: 10 is not allowed; "
+        "allowed: a mapping with the keys time, iterations, gradients, target, wall_clock",
     ),
     "a target to stop at that is not there": (
         "{time: 10}",
         "{target: true}",
         "6:16: stop.target: there is no `target` to reach; add one, or give another end",
+    ),
+    "an unknown allocation": (
+        "batch_size: 2",
+        "batch_size: 2, allocation: {name: atta}",
+        f"4:74: methods.0.allocation.name: no allocation is called 'atta'; allowed: one of {', '.join(ALLOCATIONS)}; "
+        "did you mean 'ata'?",
+    ),
+    "an allocation without what it needs": (
+        "batch_size: 2",
+        "batch_size: 2, allocation: ata",
+        "4:67: methods.0.allocation.alpha: missing; needed: α ≥ max_i ‖X_i − μ_i‖_ψ1, seconds; 1.53 times the mean "
+        "covers an exponential time. · allowed: a number > 0",
     ),
     "an unknown problem": (
         "name: quadratic, dimension: 5",
@@ -502,7 +533,8 @@ def test_each_time_of_each_group_that_does_not_fit_is_told(problems):
 def test_parameters_of_a_law_that_do_not_agree_are_told_with_the_worker(problems):
     lines = problems(GOOD.replace("compute_time: i", "compute_time: {distribution: uniform, low: i, high: 2}"))
     assert lines == [
-        "s.yaml:1:64: workers.compute_time.low: uniform: low = 3, high = 2 for worker 2 (i = 3), but low <= high is needed"
+        "s.yaml:1:64: workers.compute_time.low: uniform: low = 3, high = 2 for worker 2 (i = 3), "
+        "but low <= high is needed"
     ]
 
 
@@ -555,10 +587,8 @@ def test_loading_leaves_the_data_as_they_are():
     st.sampled_from([*SECTIONS.split(", "), "other"]),
 )
 def test_no_data_raise_anything_but_a_scenario_error(value, section):
-    try:
+    with contextlib.suppress(ScenarioError):
         from_data(data(**{section: value}))
-    except ScenarioError as error:
-        assert str(error)
 
 
 # ---- changes by the command line
@@ -626,10 +656,16 @@ def test_a_change_leaves_other_users_of_an_alias_alone(scenario):
             "ringmaster_asgd; did you mean 'ringmaster_asgd'?",
         ),
         ("stop.time.unit=s", "stop.time.unit: stop.time is 10, which has no 'unit' in it"),
-        ("stop.time=!!python/name:os.system", "tag '!!python/name:os.system' is not allowed; a scenario holds plain data only"),
-        ("workers.compute_time=sqrt(j)", f"workers.compute_time: expression 'sqrt(j)': unknown name 'j' (did you mean 'i'?); {ARITHMETIC}"),
+        (
+            "stop.time=!!python/name:os.system",
+            "tag '!!python/name:os.system' is not allowed; a scenario holds plain data only",
+        ),
+        (
+            "workers.compute_time=sqrt(j)",
+            f"workers.compute_time: expression 'sqrt(j)': unknown name 'j' (did you mean 'i'?); {ARITHMETIC}",
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_change_that_is_wrong_is_told_as_written(problems, change, told):
     assert problems(GOOD, change) == [f"command line: '{change}': {told}"]
 
@@ -743,11 +779,11 @@ def test_a_plugin_of_an_installed_package_is_found_by_its_name(tmp_path):
 
 def test_the_schema_knows_every_name_and_parameter_with_its_meaning():
     definitions = schema()["$defs"]
-    for registry in (METHODS, PROBLEMS, LAWS):
+    for kind, registry in {"method": METHODS, "allocation": ALLOCATIONS, "problem": PROBLEMS, "law": LAWS}.items():
         for name, cls in registry.items():
-            properties = definitions[name]["properties"]
+            properties = definitions[f"{kind}_{name}"]["properties"]
             for parameter in described(cls):
-                assert parameter.meaning in properties[parameter.name].get("description", "")
+                assert parameter.meaning in properties[parameter.name]["description"]
 
 
 def test_the_schema_is_plain_json_and_forbids_unknown_keys():

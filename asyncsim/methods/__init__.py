@@ -9,10 +9,21 @@ loop; what the head needs from before is in x, k or the `**state` of the step. S
 """
 
 from asyncsim.methods.asynchronous_sgd import AsynchronousSGD
+from asyncsim.methods.freya_page import FreyaPAGE
+from asyncsim.methods.freya_sgd import FreyaSGD
+from asyncsim.methods.hero_page import HeroPAGE
 from asyncsim.methods.hero_sgd import HeroSGD
+from asyncsim.methods.ia2_sgd import IA2SGD
+from asyncsim.methods.malenia_sgd import MaleniaSGD
 from asyncsim.methods.minibatch_sgd import MinibatchSGD
+from asyncsim.methods.naive_optimal_asgd import NaiveOptimalASGD
+from asyncsim.methods.page import PAGE
+from asyncsim.methods.random_assignment_asgd import RandomAssignmentASGD
 from asyncsim.methods.rennala_sgd import RennalaSGD
+from asyncsim.methods.rescaled_asgd import RescaledASGD
+from asyncsim.methods.ringleader_asgd import RingleaderASGD
 from asyncsim.methods.ringmaster_asgd import RingmasterASGD
+from asyncsim.methods.soviet_page import SovietPAGE
 
 METHODS: dict[str, type] = {
     "asynchronous_sgd": AsynchronousSGD,
@@ -20,6 +31,35 @@ METHODS: dict[str, type] = {
     "hero_sgd": HeroSGD,
     "rennala_sgd": RennalaSGD,
     "ringmaster_asgd": RingmasterASGD,
+    "naive_optimal_asgd": NaiveOptimalASGD,
+    "malenia_sgd": MaleniaSGD,
+    "ringleader_asgd": RingleaderASGD,
+    "ia2_sgd": IA2SGD,
+    "rescaled_asgd": RescaledASGD,
+    "random_assignment_asgd": RandomAssignmentASGD,
+    "freya_page": FreyaPAGE,
+    "freya_sgd": FreyaSGD,
+    "soviet_page": SovietPAGE,
+    "hero_page": HeroPAGE,
+    "page": PAGE,
 }
 
-__all__ = ["METHODS", "AsynchronousSGD", "HeroSGD", "MinibatchSGD", "RennalaSGD", "RingmasterASGD"]
+__all__ = [
+    "IA2SGD",
+    "METHODS",
+    "PAGE",
+    "AsynchronousSGD",
+    "FreyaPAGE",
+    "FreyaSGD",
+    "HeroPAGE",
+    "HeroSGD",
+    "MaleniaSGD",
+    "MinibatchSGD",
+    "NaiveOptimalASGD",
+    "RandomAssignmentASGD",
+    "RennalaSGD",
+    "RescaledASGD",
+    "RingleaderASGD",
+    "RingmasterASGD",
+    "SovietPAGE",
+]

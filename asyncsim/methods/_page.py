@@ -31,14 +31,25 @@ def dealt_out(
     return mean([server.receive() for _ in shares])
 
 
+def drawn(rng: np.random.Generator, m: int, count: int) -> list[int]:
+    """`count` indices, uniform on 0…m−1 and independent: with replacement.
+
+    >>> len(drawn(np.random.default_rng(1), m=3, count=5))
+    5
+    """
+    indices: list[int] = rng.integers(m, size=count).tolist()  # jobs take int, not numpy's
+    return indices
+
+
 def page_theory(method: Any, knowledge: Knowledge) -> dict[str, Any]:
-    """`components`, `batch_size`, `probability` and, where it is asked for, `stepsize` of Freya, Soviet and Hero PAGE."""
+    """The parameters of Freya, Soviet and Hero PAGE from theory; the stepsize where it is asked for."""
     asked = {"components": ["components"], "stepsize": ["L_minus", "L_plus_minus"]}
     knowledge.need(*(name for field, names in asked.items() if getattr(method, field) == "theory" for name in names))
-    m = knowledge.components if method.components == "theory" else method.components
+    m: Any = knowledge.components if method.components == "theory" else method.components
     S = page_batch_size(m) if method.batch_size == "theory" else method.batch_size
     p = page_probability(S, m) if method.probability == "theory" else method.probability
     found = {"components": m, "batch_size": S, "probability": p}
     if method.stepsize == "theory":
-        found["stepsize"] = page_stepsize(*knowledge.need("L_minus", "L_plus_minus"), S, p)
+        L_minus, L_plus_minus = knowledge.need("L_minus", "L_plus_minus")
+        found["stepsize"] = page_stepsize(L_minus, L_plus_minus, S, p)
     return found

@@ -1,13 +1,13 @@
 """Freya PAGE: variance reduction whose sums are collected from whoever is fast."""
 
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
-from asyncsim.allocation import Greedy, collect
+from asyncsim.allocation import Allocation, AllocationRun, Greedy, collect
 from asyncsim.jobs import ComponentGradient, GradientDifference, Point, mean
-from asyncsim.methods._page import page_theory
-from asyncsim.parameters import CountOrTheory, Probability, Stepsize, parameters
+from asyncsim.methods._page import drawn, page_theory
+from asyncsim.parameters import CountOrTheory, ProbabilityOrTheory, Stepsize, parameters
 from asyncsim.server import Server
 from asyncsim.theory import Knowledge
 
@@ -30,6 +30,8 @@ class FreyaPAGE:
         batch_size: S, differences in a cheap estimate. "theory": ⌈√m⌉.
         probability: p of the exact gradient. "theory": S/(S + m).
         components: m, the functions of the sum. "theory": as the problem says.
+        allocation: who computes the S differences: greedy (everybody, the paper's), uniform, fixed_optimal, ata or
+            ata_empirical, which spend less of the workers' time.
 
     When not to use it: where moderate accuracy will do (the first full pass over m components costs time
     that Rennala SGD or Freya SGD already makes progress in), without a finite sum, or with more than √m
@@ -45,18 +47,20 @@ class FreyaPAGE:
 
     stepsize: Stepsize
     batch_size: CountOrTheory = "theory"
-    probability: Probability | Literal["theory"] = "theory"
+    probability: ProbabilityOrTheory = "theory"
     components: CountOrTheory = "theory"
+    allocation: Allocation = Greedy()
 
     def run(self, server: Server) -> None:
         γ, S, p, m = self.stepsize, self.batch_size, self.probability, self.components
+        allocation = self.allocation.start(server.n, server.rng, server.state.get("allocation"))
         while True:
-            x_prev, g = server.state.get("x_prev"), server.state.get("g")
+            g = server.state.get("g")
             if g is None or server.rng.random() < p:
                 g = compute_gradient(server, m)
             else:
-                g = g + compute_batch_difference(server, S, m, x_prev)
-            server.step(γ, g, x_prev=server.x, g=g)
+                g = g + compute_batch_difference(server, S, m, server.state["x_prev"], allocation)
+            server.step(γ, g, x_prev=server.x, g=g, allocation=allocation.state())
 
     def theory(self, knowledge: Knowledge) -> dict[str, Any]:
         return page_theory(self, knowledge)
@@ -80,14 +84,14 @@ def compute_gradient(server: Server, m: int) -> np.ndarray:
     return mean(received)
 
 
-def compute_batch_difference(server: Server, S: int, m: int, x_prev: Point) -> np.ndarray:
+def compute_batch_difference(server: Server, S: int, m: int, x_prev: Point, allocation: AllocationRun) -> np.ndarray:
     """ComputeBatchDifference: the mean of the first S differences ∇f_j(x) − ∇f_j(x_prev), j uniform."""
     x, rng = server.x, server.rng
 
     def differences(count: int) -> GradientDifference:
-        return GradientDifference(x, x_prev, rng.integers(m, size=count).tolist())
+        return GradientDifference(x, x_prev, drawn(rng, m, count))
 
-    received = collect(server, differences, S, Greedy().start(server.n, rng, None))
+    received = collect(server, differences, S, allocation)
     server.stop_all()
     return mean(received)
 

@@ -2,8 +2,9 @@
 
 from typing import Any
 
-from asyncsim.allocation import Greedy, collect
+from asyncsim.allocation import Allocation, Greedy, collect
 from asyncsim.jobs import ComponentGradient, mean
+from asyncsim.methods._page import drawn
 from asyncsim.parameters import CountOrTheory, Stepsize, parameters
 from asyncsim.server import Server
 from asyncsim.theory import Knowledge, batch_stepsize, collected_gradients
@@ -24,6 +25,8 @@ class FreyaSGD:
         batch_size: S, gradients in a step. "theory": max{1, ⌈σ²/ε⌉}. Here σ² bounds the spread of the
             components, (1/m)Σ‖∇f_j − ∇f‖².
         components: m, the functions of the sum. "theory": as the problem says.
+        allocation: who computes the S gradients: greedy (everybody, the paper's), uniform, fixed_optimal, ata or
+            ata_empirical, which spend less of the workers' time.
 
     When not to use it: for high accuracy, where S grows as 1/ε and the noise of sampling j stays (Freya PAGE).
 
@@ -38,26 +41,27 @@ class FreyaSGD:
     stepsize: Stepsize
     batch_size: CountOrTheory = "theory"
     components: CountOrTheory = "theory"
+    allocation: Allocation = Greedy()
 
     def run(self, server: Server) -> None:
-        γ, S, m = self.stepsize, self.batch_size, self.components
+        γ, S, m, rng = self.stepsize, self.batch_size, self.components, server.rng
+        allocation = self.allocation.start(server.n, rng, server.state.get("allocation"))
+
+        def gradients(count: int) -> ComponentGradient:
+            return ComponentGradient(server.x, drawn(rng, m, count))
+
         while True:
-            x, rng = server.x, server.rng
-
-            def gradients(count: int) -> ComponentGradient:
-                return ComponentGradient(x, rng.integers(m, size=count).tolist())  # noqa: B023 (used in this iteration)
-
-            batch = collect(server, gradients, S, Greedy().start(server.n, rng, None))
+            batch = collect(server, gradients, S, allocation)
             server.stop_all()
-            server.step(γ, mean(batch))
+            server.step(γ, mean(batch), allocation=allocation.state())
 
     def theory(self, knowledge: Knowledge) -> dict[str, Any]:
-        asked = {"components": ["components"], "batch_size": ["sigma2", "epsilon"], "stepsize": ["L", "sigma2", "epsilon"]}
-        needed = dict.fromkeys(name for field, names in asked.items() if getattr(self, field) == "theory" for name in names)
-        knowledge.need(*needed)
-        L, sigma2, epsilon = knowledge.L, knowledge.sigma2, knowledge.epsilon
-        found: dict[str, Any] = {"components": knowledge.components}
-        S = found["batch_size"] = collected_gradients(sigma2, epsilon) if self.batch_size == "theory" else self.batch_size
-        if self.stepsize == "theory":
-            found["stepsize"] = batch_stepsize(L, sigma2, epsilon, S)
-        return found
+        wanted = [name for name in ("components", "batch_size", "stepsize") if getattr(self, name) == "theory"]
+        knowledge.need(*dict.fromkeys(needed for name in wanted for needed in _NEEDED[name]))
+        L, sigma2, epsilon = (getattr(knowledge, name) for name in _NEEDED["stepsize"])
+        S = collected_gradients(sigma2, epsilon) if self.batch_size == "theory" else self.batch_size
+        found = {"components": knowledge.components, "batch_size": S}
+        return found | ({"stepsize": batch_stepsize(L, sigma2, epsilon, S)} if self.stepsize == "theory" else {})
+
+
+_NEEDED = {"components": ["components"], "batch_size": ["sigma2", "epsilon"], "stepsize": ["L", "sigma2", "epsilon"]}

@@ -1,11 +1,11 @@
 """Hero PAGE: variance reduction on one worker."""
 
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
-from asyncsim.methods._page import dealt_out, page_theory
-from asyncsim.parameters import CountOrTheory, Probability, Stepsize, Whole, parameters
+from asyncsim.methods._page import dealt_out, drawn, page_theory
+from asyncsim.parameters import CountOrTheory, ProbabilityOrTheory, Stepsize, WholeOrTheory, parameters
 from asyncsim.server import Server
 from asyncsim.theory import Knowledge
 
@@ -41,20 +41,19 @@ class HeroPAGE:
 
     stepsize: Stepsize
     batch_size: CountOrTheory = "theory"
-    probability: Probability | Literal["theory"] = "theory"
+    probability: ProbabilityOrTheory = "theory"
     components: CountOrTheory = "theory"
-    worker: Whole | Literal["theory"] = "theory"
+    worker: WholeOrTheory = "theory"
 
     def run(self, server: Server) -> None:
         γ, S, p, m = self.stepsize, self.batch_size, self.probability, self.components
-        hero = [self.worker]
+        hero, rng = [self.worker], server.rng
         while True:
             x, x_prev, g = server.x, server.state.get("x_prev"), server.state.get("g")
-            if g is None or server.rng.random() < p:
+            if g is None or rng.random() < p:
                 g = dealt_out(server, hero, range(m), x)
             else:
-                indices = server.rng.integers(m, size=S).tolist()  # with replacement
-                g = g + dealt_out(server, hero, indices, x, x_prev)
+                g = g + dealt_out(server, hero, drawn(rng, m, S), x, x_prev)
             server.step(γ, g, x_prev=x, g=g)
 
     def theory(self, knowledge: Knowledge) -> dict[str, Any]:

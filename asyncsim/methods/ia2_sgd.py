@@ -29,24 +29,25 @@ class IA2SGD:
     >>> workers = Workers(2, [Constant(1.0), Constant(3.5)])
     >>> run = simulate(IA2SGD(stepsize=0.1), Quadratic(10), workers, stop=Stop(time=7.0))
     >>> run.iterations, run.used  # the first step at 3.5, when the table is full
-    (5, 8)
+    (6, 9)
     """
 
     stepsize: Positive
 
     def run(self, server: Server) -> None:
         n = server.n
-        g: list[Any] = server.state.get("g", [None] * n)
+        g: list[Any] = server.state.get("g", [0.0] * n)
         ḡ: Any = server.state.get("mean", 0.0)
         while True:
             server.broadcast(Gradient(server.x))
-            full = False
-            while not full:
+            missing = set(server.workers) if server.k == 0 else set()  # rows that the first step waits for
+            while True:
                 arrival = server.receive()
                 i = arrival.worker
-                ḡ = ḡ + (arrival.gradient - (0.0 if g[i] is None else g[i])) / n
+                ḡ = ḡ + (arrival.gradient - g[i]) / n
                 g[i] = arrival.gradient
-                full = server.k > 0 or all(row is not None for row in g)
-                if not full:
-                    server.send(i, Gradient(server.x))
+                missing.discard(i)
+                if not missing:
+                    break
+                server.send(i, Gradient(server.x))
             server.step(self.stepsize, ḡ, g=g, mean=ḡ)

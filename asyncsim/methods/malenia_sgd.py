@@ -1,7 +1,7 @@
 """Malenia SGD: batches that weigh all workers alike."""
 
 from fractions import Fraction
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -46,7 +46,7 @@ class MaleniaSGD:
 
     def run(self, server: Server) -> None:
         n = server.n
-        S = n if self.batch_size == "every" else self.batch_size
+        S = n if self.batch_size == "every" else int(self.batch_size)
         while True:
             x = server.x
             if self.stops:
@@ -63,12 +63,13 @@ class MaleniaSGD:
                     enough = harmonic_mean_reaches(B, Fraction(S, n))
                 if not enough:
                     server.send(arrival.worker, Gradient(x))
-            server.step(self.stepsize, sum(mean(batch) for batch in batches) / n)
+            rows: Any = sum(mean(batch) for batch in batches)
+            server.step(self.stepsize, rows / n)
 
     def theory(self, knowledge: Knowledge) -> dict[str, float]:
         L, sigma2, epsilon = knowledge.need("L", "sigma2", "epsilon")
-        S = self.batch_size
-        if isinstance(S, str):
-            S = knowledge.n if S == "every" else max(collected_gradients(sigma2, epsilon), knowledge.n)
-        # one gradient of each worker is the least there is, however small S
-        return {"batch_size": S, "stepsize": batch_stepsize(L, sigma2, epsilon, max(S, knowledge.n))}
+        asked: Any = {"theory": collected_gradients(sigma2, epsilon), "every": 1}.get(
+            str(self.batch_size), self.batch_size
+        )
+        S = max(asked, knowledge.n)  # less than one gradient of each worker is never collected
+        return {"batch_size": S, "stepsize": batch_stepsize(L, sigma2, epsilon, S)}

@@ -1,6 +1,6 @@
 """Naive Optimal ASGD: Asynchronous SGD on the fastest workers only."""
 
-from typing import Literal
+from typing import Any, Literal
 
 from asyncsim.jobs import Gradient
 from asyncsim.parameters import Stepsize, Whole, parameters
@@ -42,14 +42,24 @@ class NaiveOptimalASGD:
             raise ValueError(f"NaiveOptimalASGD: workers = {self.workers!r}, but at least one is needed, and each once")
 
     def run(self, server: Server) -> None:
-        at_work = len(server.in_flight()) > 0
-        last: list[int] = server.state.get("last", self.workers)
+        free = server.state.get("free", self.workers)
         while True:
-            for worker in last:
+            for worker in free:
                 server.send(worker, Gradient(server.x))
             arrival = server.receive()
-            last = [arrival.worker]
-            server.step(self.stepsize, arrival.gradient, last=last)
+            free = [arrival.worker]
+            server.step(self.stepsize, arrival.gradient, free=free)
 
-    def theory(self, knowledge: Knowledge) -> dict[str, object]:
-        return {}
+    def theory(self, knowledge: Knowledge) -> dict[str, Any]:
+        chosen = self.workers
+        found: dict[str, Any] = {}
+        if chosen == "theory":
+            sigma2, epsilon, times = knowledge.need("sigma2", "epsilon", "mean_times")
+            chosen = found["workers"] = fastest_workers(times, sigma2, epsilon)
+        if self.stepsize == "theory":
+            L, sigma2, epsilon, times = knowledge.need("L", "sigma2", "epsilon", "mean_times")
+            if not knowledge.constant_times:
+                raise ValueError("delays are bounded only for constant compute times; tune the stepsize instead")
+            R = largest_delay(times[list(chosen)]) + 1
+            found["stepsize"] = ringmaster_stepsize(L, sigma2, epsilon, R)
+        return found

@@ -1,10 +1,10 @@
 """PAGE: variance reduction by a recursive estimate, in step."""
 
 from math import isqrt
-from typing import Any, Literal
+from typing import Any
 
-from asyncsim.methods._page import dealt_out
-from asyncsim.parameters import CountOrTheory, Probability, Stepsize, parameters
+from asyncsim.methods._page import dealt_out, drawn
+from asyncsim.parameters import CountOrTheory, ProbabilityOrTheory, Stepsize, parameters
 from asyncsim.server import Server
 from asyncsim.theory import Knowledge, page_probability, page_stepsize
 
@@ -17,14 +17,14 @@ class PAGE:
     minibatch is dealt out round-robin to the workers 0…n−1, and the server waits for all of it.
 
     The server steps with its estimate g. With probability p the next g is the mean of b gradients
-    ∇f_j(x⁺), which is exact with b = m; else it is g plus the mean of b′ differences ∇f_j(x⁺) − ∇f_j(x).
+    ∇f_j(x⁺), which is exact with b = m; else it is g plus the mean of b' differences ∇f_j(x⁺) − ∇f_j(x).
     Indices are drawn with replacement.
 
     Parameters:
-        stepsize: γ. "theory": 1/(L₊(1 + √((1 − p)/(pb′)))), proved for b = m.
+        stepsize: γ. "theory": 1/(L₊(1 + √((1 − p)/(pb')))), proved for b = m.
         batch_size: b, gradients in a fresh estimate; m or more is the exact gradient. "theory": m.
-        difference_batch_size: b′, differences in a cheap estimate. "theory": ⌊√b⌋.
-        probability: p of a fresh estimate. "theory": b′/(b + b′).
+        difference_batch_size: b', differences in a cheap estimate. "theory": ⌊√b⌋.
+        probability: p of a fresh estimate. "theory": b'/(b + b').
         components: m, the functions of the sum. "theory": as the problem says.
 
     When not to use it: on unequal workers each minibatch waits for the slowest, and one that never returns
@@ -41,32 +41,29 @@ class PAGE:
     stepsize: Stepsize
     batch_size: CountOrTheory = "theory"
     difference_batch_size: CountOrTheory = "theory"
-    probability: Probability | Literal["theory"] = "theory"
+    probability: ProbabilityOrTheory = "theory"
     components: CountOrTheory = "theory"
 
     def run(self, server: Server) -> None:
-        γ, b, b_prime, p, m = (
-            self.stepsize, self.batch_size, self.difference_batch_size, self.probability, self.components
-        )  # fmt: skip
-        rng = server.rng
+        γ, p, m, rng = self.stepsize, self.probability, self.components, server.rng
+        b, b_prime = self.batch_size, self.difference_batch_size
         while True:
             x, x_prev, g = server.x, server.state.get("x_prev"), server.state.get("g")
             if g is None or rng.random() < p:
-                indices = range(m) if b >= m else rng.integers(m, size=b).tolist()
-                g = dealt_out(server, server.workers, indices, x)
+                g = dealt_out(server, server.workers, range(m) if b >= m else drawn(rng, m, b), x)
             else:
-                indices = rng.integers(m, size=b_prime).tolist()
-                g = g + dealt_out(server, server.workers, indices, x, x_prev)
+                g = g + dealt_out(server, server.workers, drawn(rng, m, b_prime), x, x_prev)
             server.step(γ, g, x_prev=x, g=g)
 
     def theory(self, knowledge: Knowledge) -> dict[str, Any]:
         asked = {"components": "components", "stepsize": "L_plus"}
         knowledge.need(*(name for field, name in asked.items() if getattr(self, field) == "theory"))
-        m = knowledge.components if self.components == "theory" else self.components
+        m: Any = knowledge.components if self.components == "theory" else self.components
         b = m if self.batch_size == "theory" else self.batch_size
         b_prime = isqrt(b) if self.difference_batch_size == "theory" else self.difference_batch_size
         p = page_probability(b_prime, b) if self.probability == "theory" else self.probability
         found = {"components": m, "batch_size": b, "difference_batch_size": b_prime, "probability": p}
         if self.stepsize == "theory":
-            found["stepsize"] = page_stepsize(knowledge.L_plus, knowledge.L_plus, b_prime, p)
+            (L_plus,) = knowledge.need("L_plus")
+            found["stepsize"] = page_stepsize(L_plus, L_plus, b_prime, p)
         return found

@@ -1,8 +1,5 @@
 """Ringleader ASGD: asynchronous rounds in which every worker makes one update."""
 
-from __future__ import annotations
-
-from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 import annotated_types as at
@@ -32,7 +29,7 @@ class Table:
         return {"b": self.b, "rows": self.rows, "mean": self.mean}
 
     @classmethod
-    def from_state(cls, state: Mapping[str, Any]) -> Table:
+    def from_state(cls, state: dict[str, Any]) -> "Table":
         table = cls(0)
         table.b, table.rows, table.mean = state["b"], state["rows"], state["mean"]
         return table
@@ -77,25 +74,29 @@ class RingleaderASGD:
 
     def run(self, server: Server) -> None:
         n = server.n
-        # the table of this round, that of the next, and who still owes an update: none in phase 1
-        G, G_next, owing = (server.state[key] for key in ("G", "G_next", "owing")) if server.state else (Table(n), Table(n), [])
+        least = float(self.harmonic_mean)
+        start: dict[str, Any] = {"G": Table(n), "G_next": Table(n), "owes": np.zeros(n, np.bool_)}
+        G, G_next, owes = ((server.state or start)[key] for key in start)
         while True:
             server.broadcast(Gradient(server.x))  # x⁰ to all; later only to who made the last update
-            if not owing:  # a new round
+            phase_1 = not owes.any()
+            if phase_1:  # a new round: G⁺ becomes G
                 G, G_next = G_next, Table(n)
-            due = False
-            while not due:
+            update = False
+            while not update:
                 arrival = server.receive()
                 i = arrival.worker
-                if owing and i not in owing:  # it has made its update
-                    G_next.add(i, arrival.gradient)
-                else:
+                if phase_1 or owes[i]:
                     G.add(i, arrival.gradient)
-                    due = bool(owing) or harmonic_mean_reaches(G.b, self.harmonic_mean)
-                if not due:
+                    update = not phase_1 or harmonic_mean_reaches(G.b, least)
+                else:  # it has made its update of this round
+                    G_next.add(i, arrival.gradient)
+                if not update:
                     server.send(i, arrival.job if self.resend == "own" else Gradient(server.x))
-            owing = [j for j in owing or server.workers if j != i]
-            server.step(self.stepsize, G.mean, G=G, G_next=G_next, owing=owing)
+            if phase_1:
+                owes[:] = True  # phase 2 begins, with the update of the worker that ended phase 1
+            owes[i] = False
+            server.step(self.stepsize, G.mean, G=G, G_next=G_next, owes=owes)
 
     def theory(self, knowledge: Knowledge) -> dict[str, float]:
         (L,) = knowledge.need("L" if knowledge.L_max is None else "L_max")

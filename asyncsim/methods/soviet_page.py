@@ -1,9 +1,9 @@
 """Soviet PAGE: variance reduction in step, equal work for everybody."""
 
-from typing import Any, Literal
+from typing import Any
 
-from asyncsim.methods._page import dealt_out, page_theory
-from asyncsim.parameters import CountOrTheory, Probability, Stepsize, parameters
+from asyncsim.methods._page import dealt_out, drawn, page_theory
+from asyncsim.parameters import CountOrTheory, ProbabilityOrTheory, Stepsize, parameters
 from asyncsim.server import Server
 from asyncsim.theory import Knowledge
 
@@ -39,7 +39,7 @@ class SovietPAGE:
 
     stepsize: Stepsize
     batch_size: CountOrTheory = "theory"
-    probability: Probability | Literal["theory"] = "theory"
+    probability: ProbabilityOrTheory = "theory"
     components: CountOrTheory = "theory"
 
     def run(self, server: Server) -> None:
@@ -50,8 +50,7 @@ class SovietPAGE:
             if g is None or rng.random() < p:
                 g = dealt_out(server, rng.permutation(server.n).tolist(), range(m), x)
             else:
-                indices = rng.integers(m, size=S).tolist()  # with replacement
-                g = g + dealt_out(server, rng.permutation(server.n).tolist(), indices, x, x_prev)
+                g = g + dealt_out(server, rng.permutation(server.n).tolist(), drawn(rng, m, S), x, x_prev)
             server.step(γ, g, x_prev=x, g=g)
 
     def theory(self, knowledge: Knowledge) -> dict[str, Any]:

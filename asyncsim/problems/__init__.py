@@ -6,8 +6,9 @@ A problem is any object with
     x0: ndarray (d,) of float64             where every method starts
     gradient(x, rng, worker) -> (d,)        one stochastic gradient at x, a new array; all its luck comes from `rng`
 
-and, where it can, `value(x)`, `full_gradient(x)`, `value_and_gradient(x)`, `gradients(X, rngs, workers)`, `L`, `sigma2`,
-`f_star`, `x_star`, `estimated` (see `asyncsim.problems.problem.Problem`). No subclassing and no registration is needed.
+and, where it can, `value(x)`, `full_gradient(x)`, `value_and_gradient(x)`, `gradients(X, rngs, workers)`, `L`,
+`sigma2`, `f_star`, `x_star`, `estimated` (see `asyncsim.problems.problem.Problem`). No subclassing and no
+registration is needed.
 
 Further, a finite sum f = (1/m) Σ f_j has `components` (m), `component_gradient(x, j)` and, where it is quicker than one by
 one, `component_mean(x, indices)`; a problem whose workers have different f_i, with f = (1/n) Σ f_i, has

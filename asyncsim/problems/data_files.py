@@ -4,7 +4,8 @@
 - What a file claims about its size is compared with `MEMORY_LIMIT` before anything of that size is allocated.
 - A relative path starts at the folder of the scenario; an absolute one is taken as it stands. Only regular files are
   read, so that a device or a pipe can't keep a run waiting for ever.
-- Every error is a ValueError that names the file and, where there is one, the line; data that are not finite are refused.
+- Every error is a ValueError that names the file and, where there is one, the line; data that are not finite are
+  refused.
 """
 
 import contextlib
@@ -181,7 +182,7 @@ def _csv(path: Path, label_column: str) -> Table:
 
 
 def _csv_fields(path: Path, label_column: str) -> Iterator[tuple[int, tuple[str, list[str]]]]:
-    """Line number, label and features of each sample; a first line without any number among its features is a header."""
+    """Line number, label and features of each sample; a first line with no number among its features is a header."""
     with path.open(encoding="utf-8-sig", newline="") as file:
         reader = csv.reader(_lines(path, file))
         first = True

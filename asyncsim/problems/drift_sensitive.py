@@ -1,4 +1,4 @@
-"""A function of one unknown on which local steps drift: its slope is steep on one side of the minimum and flat on the other.
+"""A function of one unknown on which local steps drift: steep on one side of the minimum and flat on the other.
 
 On a quadratic the mean of local iterates is as good as an iterate (averaging commutes with linear gradients), so tuned Local
 SGD shows no weakness there. Here workers that have stepped over the minimum come back twenty times as fast as those that

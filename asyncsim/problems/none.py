@@ -22,7 +22,8 @@ class NoProblem:
         components: m, the number of functions in the sum, for the methods of finite sums; others don't need it.
 
     >>> problem = NoProblem()
-    >>> problem.dimension, problem.gradient(problem.x0, np.random.default_rng(1), worker=0).shape, problem.value(problem.x0)
+    >>> gradient = problem.gradient(problem.x0, np.random.default_rng(1), worker=0)
+    >>> problem.dimension, gradient.shape, problem.value(problem.x0)
     (0, (0,), 0.0)
     """
 

@@ -109,7 +109,8 @@ def _check_point(name: str, x: Any, dimension: int, what: str) -> None:
         raise ValueError(f"{what}: {name} is {kind}; a numpy array of float64 is needed: np.array({name}, dtype=float)")
     if x.shape != (dimension,):
         raise ValueError(
-            f"{what}: {name} has shape {x.shape}, but dimension is {dimension}: an array of shape ({dimension},) is needed"
+            f"{what}: {name} has shape {x.shape}, but dimension is {dimension}: "
+            f"an array of shape ({dimension},) is needed"
         )
     if not np.isfinite(x).all():
         raise ValueError(f"{what}: {name}[{int(np.argmin(np.isfinite(x)))}] is not a finite number")
@@ -167,7 +168,8 @@ def batch_matches_single(problem: Any, seed: int = 0, counts: Iterable[int] = (1
     """
     counts = tuple(counts)
     luck = np.random.default_rng(seed)
-    n = getattr(problem, "workers", None) or max(counts)
+    made_for = getattr(problem, "workers", None)
+    n = made_for if isinstance(made_for, int) else max(counts)
     points = [frozen(problem.x0 + luck.standard_normal(problem.dimension)) for _ in range(max(counts))]
 
     def generator(j: int) -> np.random.Generator:

@@ -1,4 +1,4 @@
-"""The papers' generator of many quadratics whose mean is minimized: f = (1/m) Σ f_j, one parameter says how they differ.
+"""The papers' generator of many quadratics whose mean f = (1/m) Σ f_j is minimized; they differ as much as one wants.
 
 All components share the tridiagonal matrix T = ¼·tridiag(−1, 2, −1) of `asyncsim.problems.quadratic`:
 ∇f_j(x) = ν_j·Tx + shift·x − β_j·e_1. So a component is two numbers, the gradient of any set of components needs only the

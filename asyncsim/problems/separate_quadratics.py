@@ -1,8 +1,8 @@
 """Workers that want different things: the smallest problem on which a method shows whether it is biased.
 
-Each worker pulls x to its own centre, and the optimum is the mean of the centres. A method that uses the gradients as they
-come gives fast workers more weight and settles between *their* centres: plain Asynchronous SGD at Σ w_i c_i with w_i
-proportional to 1/τ_i. Methods made for heterogeneous data settle at the mean.
+Each worker pulls x to its own centre, and the optimum is the mean of the centres. A method that uses the gradients as
+they come gives fast workers more weight and settles between *their* centres: plain Asynchronous SGD at Σ w_i c_i with
+w_i proportional to 1/τ_i. Methods made for heterogeneous data settle at the mean.
 """
 
 import dataclasses
@@ -22,9 +22,9 @@ from asyncsim.problems.problem import Vector, frozen
 class SeparateQuadratics:
     """f = (1/n) Σ f_i over the workers, f_i(x) = ½‖x − c_i‖²: each worker has its own centre c_i.
 
-    The centres stand on a line through 0, evenly, from worker 0 at −spread·u to worker n−1 at +spread·u, u = (1, …, 1)/√d;
-    with compute times that grow with i the fast workers stand together. Known exactly: x* = 0, f(x) = ½‖x‖² + f*,
-    f* = (1/2n) Σ ‖c_i‖², L = L_max = 1, σ² = d·noise², ζ² = (1/n) Σ ‖∇f_i − ∇f‖² = 2f* everywhere.
+    The centres stand on a line through 0, evenly, from worker 0 at −spread·u to worker n−1 at +spread·u, u = (1, …,
+    1)/√d; with compute times that grow with i the fast workers stand together. Known exactly: x* = 0, f(x) = ½‖x‖² +
+    f*, f* = (1/2n) Σ ‖c_i‖², L = L_max = 1, σ² = d·noise², ζ² = (1/n) Σ ‖∇f_i − ∇f‖² = 2f* everywhere.
 
     Parameters:
         dimension: d, the number of unknowns.

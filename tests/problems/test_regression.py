@@ -120,7 +120,7 @@ def test_smoothness_of_wide_and_long_data_is_estimated_and_said_so(monkeypatch):
     exact = softmax().L
     monkeypatch.setattr(regression, "_EXACT_SIDE", 3)
     assert softmax().L == pytest.approx(exact, rel=1e-3)
-    assert softmax().estimated == {"sigma2", "L"}
+    assert softmax().estimated == {"sigma2", "L", "L_minus", "L_plus", "L_plus_minus"}
 
 
 def test_smoothness_of_few_samples_with_many_features_is_exact():
@@ -182,7 +182,7 @@ def test_gradient_descent_with_the_known_constant_lowers_the_loss_each_step():
 def test_every_sample_is_drawn_as_often_as_any_other():
     problem = softmax(batch_size=3)
     rng = np.random.default_rng(4)
-    counts = np.bincount(np.concatenate([problem._drawn(rng) for _ in range(4000)]), minlength=12)
+    counts = np.bincount(np.concatenate([problem._drawn(rng, 0) for _ in range(4000)]), minlength=12)
     assert counts.sum() == 12000
     assert np.abs(counts - 1000).max() < 150
 

@@ -1,0 +1,29 @@
+"""What the synchronous methods with local steps share: a round, and their parameters from theory.
+
+In a round every worker makes K local steps z ← z − η_{ℓ,j}·g from z = x^k and sends Σ_j g_i^j; the server waits
+for all n. With h seconds a gradient and τ seconds of communication a round lasts τ + Kh. The methods differ
+in the local stepsizes and in what the server does with the sum of all nK gradients.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from asyncsim.jobs import LocalSteps
+from asyncsim.server import Server
+from asyncsim.theory import Knowledge, birch_stepsize, local_steps
+
+
+def sum_of_a_round(server: Server, K: int, stepsizes: float | Sequence[float]) -> np.ndarray:
+    """Σ_i Σ_j g_i^j over K local steps of every worker from x^k, shape (d,), added in the order of arrival."""
+    server.broadcast(LocalSteps(server.x, K, stepsizes))
+    arrivals = [server.receive() for _ in server.workers]
+    return sum((arrival.gradient_sum for arrival in arrivals), np.zeros_like(server.x))
+
+
+def local_theory(method: Any, knowledge: Knowledge) -> dict[str, float]:
+    """K and η_g of Dual and of Decaying Local SGD: nK gradients a round, so at most R = nK − 1 apart in the tree."""
+    L, sigma2, epsilon = knowledge.need("L", "sigma2", "epsilon")
+    K = local_steps(sigma2, epsilon, knowledge.n) if method.local_steps == "theory" else method.local_steps
+    return {"local_steps": K, "stepsize": birch_stepsize(L, sigma2, epsilon, R=knowledge.n * K - 1)}

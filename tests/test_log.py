@@ -1,0 +1,208 @@
+"""Counts, hash and windows of the log: the same wherever it was flushed, and equal to counting every event by hand."""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from toys import Method, Noisy, Slope, bits, play
+
+from asyncsim import Exponential, Gradient, NoProblem, Record, RennalaSGD, RingmasterASGD, Stop, Workers, simulate
+from asyncsim.jobs import Assignment
+from asyncsim.log import ARRIVED, DISCARDED, STEP, STOPPED, USED, WINDOW, Chain, Log
+from asyncsim.result import KINDS, OUTCOMES
+from asyncsim.running import _intervals
+
+POINT = np.zeros(1)
+
+
+def assignment(worker: int, m: int, at: float, version: int, outcome: int = ARRIVED) -> Assignment:
+    a = Assignment(worker, Gradient(POINT), version, m, m, at - 1.0)
+    a.computing_from, a.computing_to, a.outcome = at - 1.0, at - 0.1 / 3, outcome
+    a.done = 0 if outcome == STOPPED else 1
+    return a
+
+
+def fill(log: Log, events: int, flush_at: frozenset[int] = frozenset()) -> Log:
+    """Worker i % n ends something at each time i; every third is read, every seventh stopped."""
+    flying: dict[int, Assignment] = {}
+    log.in_flight = flying.get
+    for i in range(events):
+        worker = i % log.n
+        outcome = STOPPED if i % 7 == 0 else ARRIVED
+        log.ended(assignment(worker, i // log.n, float(i), max(0, i - i % 5), outcome), float(i), i)
+        flying[worker] = assignment(worker, i // log.n + 1, float(i) + 1.0, i)
+        if i % 3 == 0 and outcome == ARRIVED:
+            log.mark(float(i), worker, i // log.n, USED, i, i % 5, 1)
+        log.mark(float(i), -1, 0, STEP, i + 1, 0, 0)
+        if i in flush_at:
+            log.flush()
+    return log
+
+
+def everything(log: Log, now: float) -> list[bytes]:
+    intervals = _intervals(log, now)
+    arrays = (log.arrived, log.used, log.stopped, log.busy_seconds, log.compute_seconds, log.delays(), intervals)
+    return [log.event_hash().encode(), *(bits(array) for array in arrays)]
+
+
+@given(st.frozensets(st.integers(0, 299), max_size=30))
+def test_hash_counts_and_windows_do_not_depend_on_when_it_was_flushed(flush_at):
+    assert everything(fill(Log(3), 300, flush_at), 300.0) == everything(fill(Log(3), 300), 300.0)
+
+
+@pytest.mark.parametrize("events", [100, WINDOW - 1, WINDOW, WINDOW + 1, 3 * WINDOW + 17, 9000, 13_000])
+@pytest.mark.parametrize("every", [1, 7, 1000, 4096])
+def test_this_holds_across_blocks_and_windows_too(events, every):
+    if every == 1 and events > 1000:
+        pytest.skip("a flush at each of so many events takes seconds and adds nothing")
+    flushed = fill(Log(3), events, frozenset(range(0, events, every)))
+    assert everything(flushed, float(events)) == everything(fill(Log(3), events), float(events))
+
+
+@given(st.integers(0, 299), st.frozensets(st.integers(0, 299), max_size=5))
+def test_a_log_that_is_taken_up_goes_on_as_if_nothing_had_been(cut, flush_at):
+    whole = fill(Log(3), 300)
+    first = Log(3)
+    flying: dict[int, Assignment] = {}
+    first.in_flight = flying.get
+    second = Log(3)
+    second.in_flight = flying.get
+    log = first
+    for i in range(300):
+        if i == cut:
+            second.restore(first.snapshot())
+            log = second
+        worker = i % 3
+        outcome = STOPPED if i % 7 == 0 else ARRIVED
+        log.ended(assignment(worker, i // 3, float(i), max(0, i - i % 5), outcome), float(i), i)
+        flying[worker] = assignment(worker, i // 3 + 1, float(i) + 1.0, i)
+        if i % 3 == 0 and outcome == ARRIVED:
+            log.mark(float(i), worker, i // 3, USED, i, i % 5, 1)
+        log.mark(float(i), -1, 0, STEP, i + 1, 0, 0)
+        if i in flush_at:
+            log.flush()
+    assert everything(second if cut < 300 else first, 300.0) == everything(whole, 300.0)
+
+
+@given(st.lists(st.integers(1, 5000), min_size=1, max_size=6))
+def test_a_chain_is_the_same_however_its_rows_were_cut(lengths):
+    rows = np.arange(5.0 * sum(lengths)).reshape(-1, 5)
+    whole, cut = Chain(), Chain()
+    whole.add(rows)
+    for part in np.split(rows, np.cumsum(lengths)[:-1]):
+        cut.add(part)
+    assert cut.result() == whole.result()
+
+
+def test_every_column_of_an_event_is_in_the_hash():
+    hashes = set()
+    for changed in ({}, {"time": 2.0}, {"worker": 1}, {"m": 1}, {"kind": DISCARDED}, {"k": 1}):
+        log = Log(2)
+        event = {"time": 1.0, "worker": 0, "m": 0, "kind": USED, "k": 0} | changed
+        log.mark(*event.values(), 0, 1)
+        hashes.add(log.event_hash())
+    assert len(hashes) == 6
+
+
+def test_the_order_of_events_is_in_the_hash():
+    def hashed(*workers: int) -> str:
+        log = Log(2)
+        for worker in workers:
+            log.mark(1.0, worker, 0, USED, 0, 0, 1)
+        return log.event_hash()
+
+    assert hashed(0, 1) != hashed(1, 0)
+
+
+# ---- against counting every event by hand
+
+
+def delays_by_hand(run) -> list[list[int]]:
+    """A delay is the steps between the making of the point and the arrival; these methods send x^k only, at the time of
+    a worker's last end."""
+    sent_at, used, arrived = dict.fromkeys(range(run.n), 0), Counter(), Counter()
+    delay_of = {}
+    for event in run.intervals:
+        delay_of[int(event["worker"]), int(event["m"])] = int(event["k"] - event["version"])
+    for event in run.events:
+        kind, key = KINDS[event["kind"]], (int(event["worker"]), int(event["m"]))
+        if kind == "arrived":
+            arrived[delay_of[key]] += 1
+        if kind == "used":
+            used[delay_of[key]] += 1
+    del sent_at
+    return [[delay, used[delay], arrived[delay]] for delay in sorted(arrived)]
+
+
+@pytest.mark.parametrize("method", [RingmasterASGD(0.1, threshold=3), RennalaSGD(0.3, batch_size=4)])
+def test_the_histogram_of_delays_is_that_of_all_events(method):
+    run = play(method, Exponential(1.0), n=6, stop=Stop(time=80.0), problem=Noisy())
+    assert run.delays.tolist() == delays_by_hand(run)
+    assert run.mean_delay == pytest.approx(np.average(run.delays[:, 0], weights=run.delays[:, 1]))
+
+
+@pytest.mark.parametrize("method", [RingmasterASGD(0.1, threshold=2, stops=True), RennalaSGD(0.3, batch_size=4)])
+def test_counts_and_intervals_are_those_of_all_events(method):
+    run = play(method, Exponential(1.0), n=5, stop=Stop(time=60.0), problem=Noisy())
+    kinds = Counter((KINDS[event["kind"]], int(event["worker"])) for event in run.events)
+    outcomes = Counter((OUTCOMES[row["outcome"]], int(row["worker"])) for row in run.intervals)
+    for worker in range(5):
+        assert run.workers["used"][worker] == kinds["used", worker] == outcomes["used", worker]
+        assert run.workers["stopped"][worker] == kinds["stopped", worker] == outcomes["stopped", worker]
+        assert run.workers["discarded"][worker] == outcomes["discarded", worker]
+    computing = run.intervals["computing_to"] - run.intervals["computing_from"]
+    by_worker = np.bincount(run.intervals["worker"], computing, 5)
+    np.testing.assert_allclose(run.workers["busy_seconds"], by_worker, rtol=1e-12)
+
+
+def test_intervals_of_one_worker_do_not_overlap():
+    run = simulate(RingmasterASGD(0.1, 3), NoProblem(), Workers(4, Exponential(1.0), uplink=0.2), stop=Stop(time=3000.0))
+    assert set(run.intervals["window"]) == {0, 1, 2}
+    for window in range(3):
+        for worker in range(4):
+            rows = run.intervals[(run.intervals["window"] == window) & (run.intervals["worker"] == worker)]
+            rows = rows[np.argsort(rows["sent"])]
+            assert (rows["sent"] <= rows["computing_from"]).all()
+            assert (rows["computing_from"] <= rows["computing_to"]).all()
+            assert (rows["computing_to"] <= rows["ended"]).all()
+            assert (rows["ended"][:-1] <= rows["sent"][1:]).all()
+
+
+def test_the_windows_are_the_first_one_near_the_middle_and_the_last():
+    run = simulate(RingmasterASGD(0.1, 3), NoProblem(), Workers(4, Exponential(1.0)), stop=Stop(gradients=40_000))
+    spans = [run.intervals[run.intervals["window"] == window]["ended"] for window in range(3)]
+    assert spans[0].min() < 1.0
+    assert 0.3 < spans[1].mean() / run.time < 0.7
+    assert spans[2].max() == run.time
+
+
+def test_of_many_workers_forty_are_shown_the_first_and_the_last_among_them():
+    shown = Log(1000).shown
+    assert (len(shown), shown[0], shown[-1]) == (40, 0, 999)
+    assert Log(3).shown.tolist() == [0, 1, 2]
+
+
+def test_every_row_goes_to_whoever_keeps_them():
+    kept = []
+    log = fill(Log(3, lambda ends, marks: kept.append((len(ends), len(marks)))), 6000, frozenset({5}))
+    log.flush()
+    assert log.lengths() == {"assignments": 6000, "marks": sum(marks for _, marks in kept)}
+    assert sum(ends for ends, _ in kept) == 6000
+    assert Log(3).lengths() == {}
+
+
+def test_a_stop_before_anything_ends_leaves_an_empty_log():
+    run = play(Method(lambda server: None), [1.0], problem=Slope())
+    assert (len(run.events), len(run.intervals), len(run.delays)) == (0, 0, 0)
+    assert len(run.event_hash) == 32
+
+
+def test_records_of_any_kind_leave_the_intervals_alone():
+    def run(record: Record):
+        return simulate(RennalaSGD(0.2, 3), Noisy(), Workers(6, Exponential(1.0)), stop=Stop(time=2500.0), record=record)
+
+    few, many = run(Record(iterations=10**6)), run(Record(every=3.1))
+    assert bits(few.intervals) == bits(many.intervals)
+    assert bits(few.workers["busy_seconds"]) == bits(many.workers["busy_seconds"])
