@@ -26,6 +26,8 @@ _WHERE = {
     "FreyaPAGE": "methods", "FreyaSGD": "methods", "HeroPAGE": "methods", "PAGE": "methods", "SovietPAGE": "methods",
     "IA2SGD": "methods", "MaleniaSGD": "methods", "NaiveOptimalASGD": "methods", "RandomAssignmentASGD": "methods",
     "RescaledASGD": "methods", "RingleaderASGD": "methods",
+    "AsyncBatchSGD": "methods", "AsyncLocalSGD": "methods", "DecayingLocalSGD": "methods", "DualLocalSGD": "methods",
+    "LocalSGD": "methods", "MindFlayerSGD": "methods",
     "LogisticRegression": "problems", "NoProblem": "problems", "PROBLEMS": "problems", "Quadratic": "problems",
     "DriftSensitive": "problems", "QuadraticSum": "problems", "SeparateQuadratics": "problems", "SoftmaxRegression": "problems",
     "Constant": "times", "Exponential": "times", "Gamma": "times", "HalfNormal": "times", "LAWS": "times",

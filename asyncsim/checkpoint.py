@@ -124,7 +124,7 @@ class _Writer:
         return [self.write(getattr(job, field.name), f"{key}.{field.name}") for field in dataclasses.fields(job)]
 
     def _arrival(self, a: Arrival, key: str) -> Any:
-        return [self._slots_of(a._assignment, key), a.delay, a._used, a._discarded]
+        return [self._slots_of(a._assignment, key), a.delay, a._used_at, a._discarded]
 
     def _slots_of(self, assignment: Assignment, key: str) -> Any:
         return self.write(assignment, f"{key}.assignment")
@@ -194,7 +194,7 @@ class _Reader:
     def _arrival(self, node: list[Any]) -> Arrival:
         if self._arrival_of is None:
             raise ValueError("this checkpoint holds arrivals, which only a server can take up")
-        assignment, delay, used, discarded = self.read(node)
+        assignment, delay, used_at, discarded = self.read(node)
         arrival = self._arrival_of(assignment, delay)
-        arrival._used, arrival._discarded = used, discarded
+        arrival._used_at, arrival._discarded = used_at, discarded
         return arrival

@@ -143,7 +143,7 @@ def check(file: File, changes: Changes = None, allow_code: AllowCode = False) ->
     from asyncsim.scenario import load
 
     scenario = load(file, changes or (), allow_code=allow_code)
-    methods = study._checked_methods(scenario, scenario.check_problem())
+    methods = study.checked_methods(scenario, scenario.check_problem())
     typer.echo(
         f"{file}: good. {scenario.name}: {scenario.build_workers().n} workers, {_counted(scenario.seeds, 'seed')}"
     )

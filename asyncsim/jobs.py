@@ -64,7 +64,7 @@ class ComponentGradient:
 
     @property
     def cost(self) -> int:
-        return len(self.components)
+        return 1 if isinstance(self.j, int) else len(self.j)
 
     @property
     def components(self) -> Sequence[int]:
@@ -89,7 +89,7 @@ class GradientDifference:
 
     @property
     def cost(self) -> int:
-        return 2 * len(self.components)
+        return 2 if isinstance(self.j, int) else 2 * len(self.j)
 
     @property
     def components(self) -> Sequence[int]:
@@ -195,13 +195,13 @@ class Arrival:
     end_point, gradient_sum, steps : for `LocalSteps`
     """
 
-    __slots__ = ("_answer", "_assignment", "_discarded", "_server", "_used", "delay", "worker")
+    __slots__ = ("_answer", "_assignment", "_discarded", "_server", "_used_at", "delay", "worker")
 
     def __init__(self, server: Server, assignment: Assignment, delay: int) -> None:
         self._server = server
         self._assignment = assignment
         self._answer: Any = None
-        self._used = False
+        self._used_at: int | None = None  # the iteration of its first reading
         self._discarded = False
         self.worker = assignment.worker
         self.delay = delay
@@ -251,6 +251,8 @@ class Arrival:
     def _read(self) -> Any:
         if self._answer is None:
             self._answer = self._server._read((self,))[0]
+        else:
+            self._server._read_again(self)
         return self._answer
 
     def _local(self) -> tuple[np.ndarray, np.ndarray]:

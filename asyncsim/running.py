@@ -28,6 +28,8 @@ from asyncsim.simulation import Keeper, Simulation, Stop
 from asyncsim.streams import sequential
 from asyncsim.theory import Knowledge, asks_theory, resolved
 from asyncsim.times import Workers
+from asyncsim.update_rules import UPDATE_RULES, Plain, UpdateRule
+from asyncsim.verify import VerifyingServer, promised
 
 Target = Mapping[str, float]
 
@@ -51,6 +53,8 @@ def simulate(
     target: Target | None = None,
     record: Record | None = None,
     label: str | None = None,
+    update_rule: UpdateRule | None = None,
+    verify: bool = False,
 ) -> Run:
     """Run one method on simulated workers until `stop`.
 
@@ -63,8 +67,12 @@ def simulate(
     seed : of all random times and gradients; equal seeds give all methods the same luck
     target : {"squared_gradient_norm": ε} or {"suboptimality": ε}
     record : how often to record, default about 200 points
+    update_rule : what the server makes of a direction: Momentum(), Adam(), Muon(), or an object of your own as
+        asyncsim/update_rules.py describes; plain steps unless given
+    verify : whether to check at every event what the method's paper promises (asyncsim/verify.py)
 
-    Errors of the method's own code pass through; a run that diverges or stalls ends with that status.
+    Errors of the method's own code pass through, and so does the VerificationError of a check that fails; a run that
+    diverges or stalls ends with that status.
 
     >>> from asyncsim import Exponential, Quadratic, RennalaSGD
     >>> workers = Workers(4, lambda worker: Exponential(1.0 + worker))
@@ -72,7 +80,10 @@ def simulate(
     >>> run.status, run.curves["time"][-1].item()
     ('finished', 50.0)
     """
-    return execute(method, problem, workers, stop, seed, target, record or Record(), label or name_of(method))
+    return execute(
+        method, problem, workers, stop, seed, target, record or Record(), label or name_of(method),
+        update_rule=update_rule, verify=verify,
+    )  # fmt: skip
 
 
 def compare(
@@ -85,8 +96,12 @@ def compare(
     target: Target | None = None,
     record: Record | None = None,
     name: str = "comparison",
+    update_rule: UpdateRule | None = None,
+    verify: bool = False,
 ) -> Result:
     """Run several methods with several seeds; `methods` is a list, or a dict label → method.
+
+    All of them step by the same `update_rule`; the rest is as in `simulate`.
 
     >>> from asyncsim import AsynchronousSGD, Constant, HeroSGD, Quadratic
     >>> result = compare([AsynchronousSGD(0.2), HeroSGD(0.5)], Quadratic(20), Workers(4, Constant(1.0)),
@@ -103,7 +118,10 @@ def compare(
         raise ValueError("compare: no methods are given")
     seeds = list(seeds)
     runs = tuple(
-        execute(method, problem, workers, stop, seed, target, record or Record(), label)
+        execute(
+            method, problem, workers, stop, seed, target, record or Record(), label,
+            update_rule=update_rule, verify=verify,
+        )  # fmt: skip
         for label, method in named.items()
         for seed in seeds
     )
@@ -120,6 +138,8 @@ def execute(
     record: Record,
     label: str,
     *,
+    update_rule: UpdateRule | None = None,
+    verify: bool = False,
     evaluation: str = "auto",
     sink: Sink | None = None,
     keeper: Keeper | None = None,
@@ -132,7 +152,7 @@ def execute(
     With `on_error`, an error of the method, a law or the problem ends the run as "failed", with what
     `on_error` says of it; without, it passes through.
     """
-    check(method, problem, workers, target)
+    check(method, problem, workers, target, update_rule)
     if stop.target:
         _check_reachable(problem, target)
     if asks_theory(method):  # knowledge may be dear: laws without a mean are sampled for it
@@ -142,7 +162,10 @@ def execute(
     recorder = Recorder(problem, record, stop.time, target, sink.curve if sink is not None else None)
     batched = evaluation_of(problem, evaluation) == "batched"
     engine = Simulation(problem, workers, seed, stop, log, recorder, batched, keeper, look)
-    server = Server(engine, np.array(problem.x0), workers.n, sequential(seed, "method"), log)
+    of_a_server = (engine, np.array(problem.x0), workers.n, sequential(seed, "method"), log, update_rule)
+    verifying = VerifyingServer(*of_a_server, invariants=promised(method, workers.n)) if verify else None
+    server = verifying or Server(*of_a_server)
+    verification: dict[str, Any] = {}
     try:
         if checkpoint is None:
             engine.bind(server)
@@ -152,17 +175,25 @@ def execute(
                 sink.truncate({"curves": len(recorder.rows), **log.lengths()})
         # a diverging iterate overflows; the server notices and ends the run, numpy need not warn
         with np.errstate(over="ignore", invalid="ignore"):
-            method.run(server)
-        over = EndOfRun("finished", "the method returned")
-    except EndOfRun as end:
-        over = end
+            over = _played(method, server)
+        if verifying is not None:
+            verification = verifying.verification(_knowledge_of_the_problem(problem, workers, target))
     except Exception as error:
         if on_error is None:
             raise
         over = EndOfRun("failed", on_error(error))
     if over.status != "failed":
         recorder.take(engine.clock.now, server.k, server.x, log)
-    return _ended(label, method, seed, over, engine, server, log, recorder, events)
+    run = _ended(label, method, seed, over, engine, server, log, recorder, events)
+    return dataclasses.replace(run, parameters=parameters_of(method, update_rule), verification=verification)
+
+
+def _played(method: Any, server: Server) -> EndOfRun:
+    try:
+        method.run(server)
+    except EndOfRun as over:
+        return over
+    return EndOfRun("finished", "the method returned")
 
 
 def evaluation_of(problem: Any, asked: str) -> str:
@@ -174,7 +205,9 @@ def evaluation_of(problem: Any, asked: str) -> str:
     return "batched" if hasattr(problem, "gradients") and batch_matches_single(problem) else "single"
 
 
-def check(method: Any, problem: Any, workers: Any, target: Target | None) -> None:
+def check(
+    method: Any, problem: Any, workers: Any, target: Target | None, update_rule: UpdateRule | None = None
+) -> None:
     """Refuse what cannot be run, with a ValueError that says what is needed."""
     if isinstance(method, type):
         raise ValueError(f"{method.__name__} is a class; give an object, {method.__name__}(…)")
@@ -183,6 +216,10 @@ def check(method: Any, problem: Any, workers: Any, target: Target | None) -> Non
     check_problem(problem)
     if not isinstance(workers, Workers):
         raise ValueError(f"workers: Workers(count, compute_time) is needed, not {workers!r:.60}")
+    if update_rule is not None:
+        if isinstance(update_rule, type) or not callable(getattr(update_rule, "start", None)):
+            raise ValueError(f"update_rule: an object with start(x0, state) is needed, as Adam(), not {update_rule!r:.60}")
+        update_rule.start(np.array(problem.x0), None)
     made_for = getattr(problem, "workers", None)
     if isinstance(made_for, int) and made_for != workers.n:
         raise ValueError(f"the problem was made for {made_for} workers, but there are {workers.n}; build it with n={workers.n}")
@@ -210,17 +247,20 @@ def _check_reachable(problem: Any, target: Target | None) -> None:
 
 def name_of(method: Any) -> str:
     """What a method is called: its name in the registry, its own `name`, or its class."""
-    for name, cls in (*METHODS.items(), *ALLOCATIONS.items()):
+    for name, cls in (*METHODS.items(), *ALLOCATIONS.items(), *UPDATE_RULES.items()):
         if type(method) is cls:
             return name
     return str(getattr(method, "name", type(method).__name__))
 
 
-def parameters_of(method: Any) -> dict[str, Any]:
-    """The parameters of a method that is a dataclass; a method of another kind has none to show."""
-    if not dataclasses.is_dataclass(method):
-        return {}
-    return {field.name: _shown(getattr(method, field.name)) for field in dataclasses.fields(method)}
+def parameters_of(method: Any, update_rule: UpdateRule | None = None) -> dict[str, Any]:
+    """The parameters of a method that is a dataclass (another kind has none to show), and a rule that is not plain."""
+    found = {}
+    if dataclasses.is_dataclass(method):
+        found = {field.name: _shown(getattr(method, field.name)) for field in dataclasses.fields(method)}
+    if not isinstance(update_rule, Plain | None):
+        found["update_rule"] = _shown(update_rule) if dataclasses.is_dataclass(update_rule) else name_of(update_rule)
+    return found
 
 
 def _shown(value: Any) -> Any:
@@ -243,12 +283,18 @@ def knowledge(problem: Any, workers: Workers, target: Target | None) -> Knowledg
         epsilon=(target or {}).get("squared_gradient_norm"),
         Delta=_initial_suboptimality(problem),
         compute_laws=workers.compute_time.law,
+        communication_times=_communication_times(workers),
         estimated=frozenset(estimated),
         **known,
     )
 
 
 _OF_THE_PROBLEM = ("L", "sigma2", "components", "L_minus", "L_plus", "L_plus_minus", "L_max")
+
+
+def _communication_times(workers: Workers) -> np.ndarray | None:
+    down, up = workers.downlink.constant, workers.uplink.constant
+    return None if down is None or up is None else down + up
 
 
 def _initial_suboptimality(problem: Any) -> float | None:

@@ -831,7 +831,9 @@ class Scenario(_Strict):
         """The problem; ScenarioError (at `problem`) when its data cannot be read or do not fit."""
         try:
             described = self.problem.build()
-            return described.build(seed, self._base) if callable(getattr(described, "build", None)) else described
+            if not callable(getattr(described, "build", None)):
+                return described
+            return described.build(seed, self._base, self.workers.starts[-1])
         except (ValueError, OSError, ImportError) as error:
             raise self.error(("problem",), str(error)) from error
 

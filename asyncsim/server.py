@@ -59,6 +59,7 @@ from asyncsim.jobs import (
     TimerFired,
 )
 from asyncsim.log import ARRIVED, DISCARDED, STEP, STOPPED, TIMED_OUT, TIMER, USED, Log
+from asyncsim.update_rules import Plain, UpdateRule, UpdateRuleRun
 
 __all__ = ["EndOfRun", "Engine", "NoProgressError", "ProtocolError", "Server"]
 
@@ -119,15 +120,29 @@ class Server:
     n : number of workers
     rng : the method's own randomness
     log : where every event is written
+    update_rule : what `step` makes of a direction; None is the plain rule
     """
 
-    def __init__(self, engine: Engine, x0: np.ndarray, n: int, rng: np.random.Generator, log: Log) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        x0: np.ndarray,
+        n: int,
+        rng: np.random.Generator,
+        log: Log,
+        update_rule: UpdateRule | None = None,
+    ) -> None:
         self._engine = engine
         self._log = log
         self._versions: dict[int, _Made] = {}
         self._k = 0
         self._x = self._made(frozen(x0), 0)
         self._state: Mapping[str, Any] = MappingProxyType({})
+        # the plain rule, which nearly all runs have, is done by `step` itself
+        self._update_rule = None if isinstance(update_rule, Plain) else update_rule
+        self._rule = None if self._update_rule is None else self._update_rule.start(self._x, None)
+        if self._rule is not None:
+            checkpoint.check({"update_rule": self._rule.state()}, self._version_of)
         self._rng = rng
         self._n = n
         self._idle = set(range(n))
@@ -311,17 +326,25 @@ class Server:
             self._engine.set_timer(name, float(seconds), every is not None)
 
     def step(self, stepsize: float, direction: np.ndarray, **state: Any) -> np.ndarray:
-        """The descent step x^{k+1} = x^k − γ·direction; returns the new x. `state` survives a resume."""
+        """The descent step x^{k+1} = x^k − γ·direction; returns the new x. `state` survives a resume.
+
+        With an update rule (asyncsim/update_rules.py) x^{k+1} is what the rule makes of γ and the direction.
+        """
         if not math.isfinite(stepsize):
             raise ProtocolError(f"step({stepsize!r}, …) at iteration {self._k}: the stepsize must be a finite number")
         if getattr(direction, "shape", None) != self._x.shape:
             raise ProtocolError(
                 f"step(…) at iteration {self._k}: the direction has {_kind(direction)}, x has shape {self._x.shape}"
             )
-        return self._advance(self._x - float(stepsize) * direction, state)
+        if self._rule is None:
+            return self._advance(self._x - float(stepsize) * direction, state)
+        return self._advance(self._by_rule(self._rule, float(stepsize), direction), state)
 
     def update(self, x: np.ndarray, **state: Any) -> np.ndarray:
-        """Set the iterate outright: x^{k+1} = x, for methods that do not step; returns it, frozen."""
+        """Set the iterate outright: x^{k+1} = x, for methods that do not step; returns it, frozen.
+
+        No update rule has a part in it.
+        """
         if getattr(x, "shape", None) != self._x.shape or x.dtype != self._x.dtype:
             raise ProtocolError(
                 f"update(x) at iteration {self._k}: x has {_kind(x)}, but {_kind(self._x)} is needed, as before"
@@ -349,6 +372,15 @@ class Server:
         self._engine.stepped()
         return self._x
 
+    def _by_rule(self, rule: UpdateRuleRun, stepsize: float, direction: np.ndarray) -> np.ndarray:
+        x = rule.step(self._x, stepsize, direction)
+        if getattr(x, "shape", None) != self._x.shape or x is self._x:
+            raise ValueError(
+                f"{type(rule).__name__}.step gave {_kind(x)} at iteration {self._k}, but a new array of "
+                f"shape {self._x.shape} is needed"
+            )
+        return x
+
     def _release(self, assignment: Assignment) -> None:
         worker = assignment.worker
         self._in_flight[worker] = None
@@ -370,9 +402,12 @@ class Server:
             self._check_answer(arrival, answer)
         return answers
 
+    def _read_again(self, arrival: Arrival) -> None:
+        """What was read once is at hand; only a server that verifies (asyncsim/verify.py) looks when."""
+
     def _use(self, arrival: Arrival, now: float) -> None:
-        if not arrival._used:
-            arrival._used = True
+        if arrival._used_at is None:
+            arrival._used_at = self._k
             a = arrival._assignment
             self._log.mark(now, a.worker, a.m, USED, self._k, arrival.delay, a.done)
 
@@ -411,7 +446,7 @@ class Server:
 
     def _discard(self, arrival: Arrival) -> None:
         a = arrival._assignment
-        taken_back = a.done if arrival._used else 0
+        taken_back = 0 if arrival._used_at is None else a.done
         self._log.mark(self._engine.now(), a.worker, a.m, DISCARDED, self._k, arrival.delay, taken_back)
 
     def _look_for_progress(self) -> None:
@@ -487,6 +522,7 @@ class Server:
             "in_flight": sorted((a for a in self._in_flight if a is not None), key=lambda a: a.number),
             "timers": dict(self._timers),
             "steps_since_receive": self._steps_since_receive,
+            "update_rule": None if self._rule is None else self._rule.state(),
         }
 
     def restore(self, snapshot: Mapping[str, Any]) -> None:
@@ -499,6 +535,8 @@ class Server:
         self._dispatched = snapshot["dispatched"]
         self._timers = snapshot["timers"]
         self._steps_since_receive = snapshot["steps_since_receive"]
+        if self._update_rule is not None:
+            self._rule = self._update_rule.start(self._x, snapshot["update_rule"])
         for assignment in snapshot["in_flight"]:
             self._in_flight[assignment.worker] = assignment
             self._idle.discard(assignment.worker)

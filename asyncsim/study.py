@@ -27,6 +27,7 @@ from typing import Any, Self
 
 import asyncsim
 from asyncsim import running
+from asyncsim.catalogue import starters
 from asyncsim.folder import FolderError, RunFolder, RunWriter
 from asyncsim.progress import Progress
 from asyncsim.record import Record
@@ -71,12 +72,13 @@ def run(
     elif not isinstance(scenario, Scenario):
         scenario = from_data(scenario, allow_code=allow_code)
     problem = scenario.check_problem()
-    methods = _checked_methods(scenario, problem)
+    methods = checked_methods(scenario, problem)
     manifest = _manifest(scenario, problem)
     if output is None:
         return _play(scenario, methods, manifest, None, progress)
     with RunFolder.create(output, manifest, scenario.source, force) as folder:
-        return _play(scenario, methods, manifest, folder, progress)
+        result = _play(scenario, methods, manifest, folder, progress)
+    return _warned(result, folder)
 
 
 def resume(folder: str | Path, *, allow_code: bool = False, progress: bool | None = None) -> Result:
@@ -92,33 +94,24 @@ def resume(folder: str | Path, *, allow_code: bool = False, progress: bool | Non
         problem = scenario.check_problem()
         _same_data(manifest, running.facts(problem), opened)
         opened.warnings += _other_versions(manifest)
-        return _play(scenario, _checked_methods(scenario, problem), dict(manifest), opened, progress)
+        result = _play(scenario, checked_methods(scenario, problem), dict(manifest), opened, progress)
+    return _warned(result, opened)
 
 
 def demo(output: str | Path = "runs/quickstart", *, force: bool = False, progress: bool | None = None) -> Result:
     """Run the quickstart scenario that travels with the package: five methods on the digits data."""
-    return run(starter("quickstart"), output=output, force=force, progress=progress)
+    return run(starters() / "quickstart.yaml", output=output, force=force, progress=progress)
 
 
-def starter(name: str) -> Path:
-    """The file of a starter scenario (`asyncsim list starters`)."""
-    path = starters() / f"{name}.yaml"
-    if not path.is_file():
-        there = ", ".join(sorted(file.stem for file in starters().glob("*.yaml")))
-        raise ValueError(f"no starter scenario is called {name!r}; there are {there}")
-    return path
-
-
-def starters() -> Path:
-    """Where the starter scenarios are: in the installed package, or beside it in a checkout."""
-    package = Path(asyncsim.__file__).parent
-    return package / "starters" if (package / "starters").is_dir() else package.parent / "scenarios"
+def _warned(result: Result, folder: RunFolder) -> Result:
+    # closing may add to them
+    return replace(result, manifest={**result.manifest, "warnings": list(folder.warnings)})
 
 
 # ---- before the runs
 
 
-def _checked_methods(scenario: Scenario, problem: Any) -> list[tuple[str, Any]]:
+def checked_methods(scenario: Scenario, problem: Any) -> list[tuple[str, Any]]:
     """The methods with what theory gives them; ScenarioError, at its line, for one that cannot run."""
     workers = scenario.build_workers()
     built = scenario.build_methods()

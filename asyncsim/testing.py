@@ -226,7 +226,7 @@ class _ByHand:
         raise TypeError(type(job).__name__)
 
     def _components(self, x: np.ndarray, components: Sequence[int]) -> np.ndarray:
-        answers = [np.asarray(self._gradient(x, j), dtype=np.float64) for j in components]
+        answers = [np.asarray(self._gradient(*(x, j)[: self._arguments]), dtype=np.float64) for j in components]
         return sum(answers[1:], answers[0]) / len(answers)
 
     def _local_steps(self, a: Assignment, job: LocalSteps) -> tuple[np.ndarray, np.ndarray]:

@@ -25,7 +25,8 @@ class Knowledge:
     constant_times : whether these times are exact and never change;  L, sigma2 : of the problem;
     epsilon : the target for ‖∇f‖²;  Delta : f(x⁰) − f*;  components : m of a finite sum;
     L_minus, L_plus, L_plus_minus, L_max : L₋, L₊, L± and max_i L_{f_i} of a finite sum or of the workers' f_i;
-    compute_laws : worker → the law of its compute time;  estimated : the names among these that are estimates.
+    compute_laws : worker → the law of its compute time;  communication_times : (n,) seconds of downlink and uplink
+    together where these are constant;  estimated : the names among these that are estimates.
 
     >>> Knowledge(n=4, L=1.0).need("L", "sigma2", "epsilon")
     Traceback (most recent call last):
@@ -45,6 +46,7 @@ class Knowledge:
     L_plus_minus: float | None = None
     L_max: float | None = None
     compute_laws: Callable[[int], Any] | None = None
+    communication_times: np.ndarray | None = None
     estimated: frozenset[str] = frozenset()
 
     def need(self, *names: str) -> tuple[Any, ...]:
@@ -60,6 +62,7 @@ _WHENCE = {
     "epsilon": "give the scenario a target: {squared_gradient_norm: …}",
     "mean_times": "no law of the workers' times is known",
     "compute_laws": "no law of the workers' times is known",
+    "communication_times": "uplink or downlink are random",
 }
 
 
@@ -293,17 +296,21 @@ def local_steps(sigma2: float, epsilon: float, n: int) -> int:
 
 
 def local_stepsize(L: float, sigma2: float, epsilon: float, n: int, K: int) -> float:
-    """η_ℓ = min{1/(KL), √(ε/(Kσ²))/L, nε/(σ²L)} of canonical Local SGD with K local steps, up to constants.
+    """η_ℓ = min{1/(2KL), √(ε/((K − 1)σ²))/(2L), nε/(4σ²L)} of canonical Local SGD with K local steps.
 
-    Third term: the noise of the mean of n workers; second: the drift of K local steps. The shape is that of the upper
-    bounds for Local SGD (as discussed in arXiv:2509.23207); its constants are not the paper's.
+    The terms bound the length of a round, the drift of the local points (none for K = 1) and the noise of the mean of
+    n workers. Only the orders are known (arXiv:2509.23207 discusses them); the constants are set as in `birch_stepsize`,
+    so that for K = 1, bounded by noise, the server's step of one gradient, η_ℓ/n, is the same.
 
-    >>> local_stepsize(L=1.0, sigma2=10.0, epsilon=0.1, n=16, K=4)
-    0.05
+    >>> local_stepsize(L=1.0, sigma2=10.0, epsilon=0.1, n=16, K=5), local_stepsize(1.0, 10.0, 0.1, n=16, K=1)
+    (0.025, 0.04)
     """
-    if sigma2 == 0:
-        return 1 / (K * L)
-    return min(1 / (K * L), math.sqrt(epsilon / (K * sigma2)) / L, n * epsilon / (sigma2 * L))
+    γ = 1 / (2 * K * L)
+    if sigma2 > 0:
+        γ = min(γ, n * epsilon / (4 * sigma2 * L))
+        if K > 1:
+            γ = min(γ, math.sqrt(epsilon / ((K - 1) * sigma2)) / (2 * L))
+    return γ
 
 
 def decaying_stepsizes(stepsize: float, n: int, K: int, log_of: str = "K") -> list[float]:

@@ -227,7 +227,7 @@ def _along(m: np.ndarray, norm: str) -> np.ndarray:
 
 
 def orthogonalised(matrix: np.ndarray, iterations: int = 5) -> np.ndarray:
-    """UVᵀ of a matrix USVᵀ, nearly: its singular values end between about 0.7 and 1.2, those near 0 below.
+    """UVᵀ of a matrix USVᵀ, nearly: singular values above 1/300 of its Frobenius norm end between 0.68 and 1.21.
 
     >>> np.linalg.svd(orthogonalised(np.diag([5.0, 1.0, 0.5])), compute_uv=False).round(1)
     array([0.8, 0.7, 0.7])

@@ -20,7 +20,8 @@ class Sum:
         self.L = self.L_minus = float(self._a.mean())
         self.L_plus_minus = float(self._a.std())
         self.L_plus = float(np.sqrt(np.mean(self._a**2)))
-        self.sigma2 = float(np.mean([np.sum((self._at(self.x0, j) - self.full_gradient(self.x0)) ** 2) for j in range(m)]))
+        exact = self.full_gradient(self.x0)
+        self.sigma2 = float(np.mean([np.sum((self._at(self.x0, j) - exact) ** 2) for j in range(m)]))
         self.f_star = self.value(self._b.mean(axis=0) / self.L)
         self.evaluated: list[int] = []
 

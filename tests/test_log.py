@@ -52,11 +52,9 @@ def test_hash_counts_and_windows_do_not_depend_on_when_it_was_flushed(flush_at):
     assert everything(fill(Log(3), 300, flush_at), 300.0) == everything(fill(Log(3), 300), 300.0)
 
 
-@pytest.mark.parametrize("events", [100, WINDOW - 1, WINDOW, WINDOW + 1, 3 * WINDOW + 17, 9000, 13_000])
-@pytest.mark.parametrize("every", [1, 7, 1000, 4096])
+@pytest.mark.parametrize("events", [WINDOW - 1, WINDOW, WINDOW + 1, 3 * WINDOW + 17, 13_000])
+@pytest.mark.parametrize("every", [13, 1000, 4096])
 def test_this_holds_across_blocks_and_windows_too(events, every):
-    if every == 1 and events > 1000:
-        pytest.skip("a flush at each of so many events takes seconds and adds nothing")
     flushed = fill(Log(3), events, frozenset(range(0, events, every)))
     assert everything(flushed, float(events)) == everything(fill(Log(3), events), float(events))
 
@@ -120,19 +118,22 @@ def test_the_order_of_events_is_in_the_hash():
 
 
 def delays_by_hand(run) -> list[list[int]]:
-    """A delay is the steps between the making of the point and the arrival; these methods send x^k only, at the time of
-    a worker's last end."""
-    sent_at, used, arrived = dict.fromkeys(range(run.n), 0), Counter(), Counter()
-    delay_of = {}
-    for event in run.intervals:
-        delay_of[int(event["worker"]), int(event["m"])] = int(event["k"] - event["version"])
+    """These methods send a worker the newest point at the moment of its arrival, after the step if there is one. No two
+    arrivals stand at one time here, so the version of its next gradient is the largest k of that time's events."""
+    k_after: dict[float, int] = {}
     for event in run.events:
-        kind, key = KINDS[event["kind"]], (int(event["worker"]), int(event["m"]))
+        k_after[float(event["time"])] = max(int(event["k"]), k_after.get(float(event["time"]), 0))
+    version = dict.fromkeys(range(run.n), 0)
+    delay_of, used, arrived = {}, Counter(), Counter()
+    for event in run.events:
+        kind, worker, m = KINDS[event["kind"]], int(event["worker"]), int(event["m"])
         if kind == "arrived":
-            arrived[delay_of[key]] += 1
-        if kind == "used":
-            used[delay_of[key]] += 1
-    del sent_at
+            delay_of[worker, m] = int(event["k"]) - version[worker]
+            arrived[delay_of[worker, m]] += 1
+            version[worker] = k_after[float(event["time"])]
+    for event in run.events:
+        if KINDS[event["kind"]] == "used":
+            used[delay_of[int(event["worker"]), int(event["m"])]] += 1
     return [[delay, used[delay], arrived[delay]] for delay in sorted(arrived)]
 
 

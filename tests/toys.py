@@ -26,9 +26,10 @@ class Method:
 
 
 class Slope:
-    """f(x) = x²/2 on one number; `evaluated` lists the workers whose gradients were computed."""
+    """f(x) = x²/2 on one number, the mean of four such; `evaluated` lists whose gradients were computed."""
 
     dimension = 1
+    components = 4
     L = 1.0
     sigma2 = 0.0
     f_star = 0.0
@@ -41,6 +42,10 @@ class Slope:
         self.evaluated.append(worker)
         return x.copy()
 
+    def component_gradient(self, x: np.ndarray, j: int) -> np.ndarray:
+        self.evaluated.append(j)
+        return x.copy()
+
     def value(self, x: np.ndarray) -> float:
         return float(x @ x / 2)
 
@@ -49,9 +54,13 @@ class Slope:
 
 
 class Noisy:
-    """f(x) = ‖x‖²/2 on three numbers, with normal noise; `drawn` lists (worker, first random number)."""
+    """f(x) = ‖x‖²/2 on three numbers, with normal noise; `drawn` lists (worker, first random number).
+
+    It is also the mean of four functions that differ in curvature and optimum.
+    """
 
     dimension = 3
+    components = 4
     L = 1.0
     sigma2 = 0.03
     f_star = 0.0
@@ -64,6 +73,9 @@ class Noisy:
         noise = rng.standard_normal(3)
         self.drawn.append((worker, float(noise[0])))
         return x + 0.1 * noise
+
+    def component_gradient(self, x: np.ndarray, j: int) -> np.ndarray:
+        return (0.7 + 0.2 * j) * x + 0.1 * (j - 1.5)
 
     def value(self, x: np.ndarray) -> float:
         return float(x @ x / 2)
@@ -125,3 +137,8 @@ def refused(server: Server, words: str) -> Iterator[None]:
 
 def _all_of(server: Server) -> tuple[bytes, str, list[int]]:
     return server.encode(server.snapshot()), server._log.event_hash(), server.idle
+
+
+def differing_numbers(one: Run, other: Run) -> list[str]:
+    """What two runs of different methods differ in, but for what they are called."""
+    return [what for what in differences(one, other) if not what.startswith(("label", "parameters"))]

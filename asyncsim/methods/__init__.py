@@ -8,13 +8,19 @@ statement of the outermost loop; stops and sends that follow from the new x stan
 loop; what the head needs from before is in x, k or the `**state` of the step. See asyncsim/server.py.
 """
 
+from asyncsim.methods.async_batch_sgd import AsyncBatchSGD
+from asyncsim.methods.async_local_sgd import AsyncLocalSGD
 from asyncsim.methods.asynchronous_sgd import AsynchronousSGD
+from asyncsim.methods.decaying_local_sgd import DecayingLocalSGD
+from asyncsim.methods.dual_local_sgd import DualLocalSGD
 from asyncsim.methods.freya_page import FreyaPAGE
 from asyncsim.methods.freya_sgd import FreyaSGD
 from asyncsim.methods.hero_page import HeroPAGE
 from asyncsim.methods.hero_sgd import HeroSGD
 from asyncsim.methods.ia2_sgd import IA2SGD
+from asyncsim.methods.local_sgd import LocalSGD
 from asyncsim.methods.malenia_sgd import MaleniaSGD
+from asyncsim.methods.mindflayer_sgd import MindFlayerSGD
 from asyncsim.methods.minibatch_sgd import MinibatchSGD
 from asyncsim.methods.naive_optimal_asgd import NaiveOptimalASGD
 from asyncsim.methods.page import PAGE
@@ -42,18 +48,30 @@ METHODS: dict[str, type] = {
     "soviet_page": SovietPAGE,
     "hero_page": HeroPAGE,
     "page": PAGE,
+    "local_sgd": LocalSGD,
+    "dual_local_sgd": DualLocalSGD,
+    "decaying_local_sgd": DecayingLocalSGD,
+    "async_local_sgd": AsyncLocalSGD,
+    "async_batch_sgd": AsyncBatchSGD,
+    "mindflayer_sgd": MindFlayerSGD,
 }
 
 __all__ = [
     "IA2SGD",
     "METHODS",
     "PAGE",
+    "AsyncBatchSGD",
+    "AsyncLocalSGD",
     "AsynchronousSGD",
+    "DecayingLocalSGD",
+    "DualLocalSGD",
     "FreyaPAGE",
     "FreyaSGD",
     "HeroPAGE",
     "HeroSGD",
+    "LocalSGD",
     "MaleniaSGD",
+    "MindFlayerSGD",
     "MinibatchSGD",
     "NaiveOptimalASGD",
     "RandomAssignmentASGD",

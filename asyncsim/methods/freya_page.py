@@ -117,7 +117,7 @@ class Remaining:
 
     def draw(self, rng: np.random.Generator) -> int:
         """One of them, uniformly."""
-        return self._left[int(rng.integers(len(self._left)))]
+        return self._left[int(rng.random() * len(self._left))]  # integers() takes four times as long
 
     def remove(self, j: int) -> None:
         """Take j out; the last one takes its place."""

@@ -17,7 +17,8 @@ class LocalSGD:
     x − (η_ℓ/n)·ΣΣg, a global stepsize per gradient of η_ℓ/n, so that update rules apply to it.
 
     Parameters:
-        stepsize: η_ℓ of one local step. "theory": min{1/(KL), √(ε/(Kσ²))/L, nε/(σ²L)}, up to constants.
+        stepsize: η_ℓ of one local step. "theory": min{1/(2KL), √(ε/((K − 1)σ²))/(2L), nε/(4σ²L)};
+            the orders are known, the constants are not.
         local_steps: K of each worker in a round. "theory": max{1, ⌈σ²/(nε)⌉}, the rule of the family; where a
             round's communication takes τ and a gradient h seconds, K near τ/h is often better for this one.
 

@@ -11,6 +11,14 @@ from asyncsim.parameters import Count, Positive, Stepsize, Whole, parameters
 from asyncsim.server import Server
 from asyncsim.theory import Knowledge, mindflayer_stepsize, mindflayer_trials
 
+LAWS = ("compute_laws", "communication_times")
+NEEDS = {
+    "allotted_times": LAWS,
+    "success_probabilities": LAWS,
+    "trials": ("sigma2", "epsilon"),
+    "stepsize": ("L", "sigma2", "epsilon"),
+}
+
 Allotted = Positive | Literal[math.inf]  # type: ignore[valid-type]
 Chance = Annotated[float, at.Ge(0), at.Le(1)]
 
@@ -43,8 +51,8 @@ class MindFlayerSGD:
     >>> workers = Workers(5, LogNormal(0.0, 100.0))
     >>> method = MindFlayerSGD(stepsize=0.5, trials=4)
     >>> run = simulate(method, Quadratic(10), workers, stop=Stop(iterations=50))
-    >>> run.parameters["allotted_times"][0], run.time <= 4 * 50, run.used + run.timed_out
-    (1.0, True, 1000)
+    >>> run.parameters["allotted_times"], run.parameters["success_probabilities"], run.used + run.timed_out
+    (1.0, 0.5, 1000)
     """
 
     stepsize: Stepsize
@@ -53,35 +61,92 @@ class MindFlayerSGD:
     success_probabilities: Chance | tuple[Chance, ...] | Literal["theory"] = "theory"
 
     def run(self, server: Server) -> None:
-        T, B, p = (one_each(self, name, server.n) for name in ("allotted_times", "trials", "success_probabilities"))
-        gradients_expected = expected(p, B)
+        T, trials, p = (one_each(self, name, server.n) for name in ("allotted_times", "trials", "success_probabilities"))
+        B = gradients_expected(p, trials)
         while True:
-            left = B.copy()
-            for i in np.flatnonzero(B).tolist():
-                try_once(server, i, T[i], left)
-            trials = []
-            for _ in range(B.sum()):
-                trials.append(server.receive())
-                i = trials[-1].worker
+            left = trials.copy()
+            for i in np.flatnonzero(left).tolist():
+                attempt(server, i, T[i], left)
+            done = []
+            for _ in range(trials.sum()):
+                done.append(server.receive())
+                i = done[-1].worker
                 if left[i]:
-                    try_once(server, i, T[i], left)
-            server.step(self.stepsize, total(trials) / gradients_expected)  # a trial given up adds nothing
+                    attempt(server, i, T[i], left)
+            server.step(self.stepsize, total(done) / B)  # a trial that was given up adds nothing
 
     def theory(self, knowledge: Knowledge) -> dict[str, Any]:
-        asked = [name for name in ("allotted_times", "success_probabilities") if getattr(self, name) == "theory"]
-        of_the_problem = [*(["L"] if self.stepsize == "theory" else []), "sigma2", "epsilon"]
-        needs = of_the_problem if "theory" in (self.stepsize, self.trials) else []
-        knowledge.need(*(["compute_laws", "communication_times"] if asked else []), *needs)
-        T = medians(knowledge) if "allotted_times" in asked else one_each(self, "allotted_times", knowledge.n)
-        p = chances(knowledge, T) if len(asked) and asked[-1] == "success_probabilities" else one_each(
-            self, "success_probabilities", knowledge.n
+        asked = [name for name in NEEDS if getattr(self, name) == "theory"]
+        knowledge.need(*dict.fromkeys(needed for name in asked for needed in NEEDS[name]))
+        n = knowledge.n
+        T = medians(knowledge) if "allotted_times" in asked else one_each(self, "allotted_times", n)
+        p = chances(knowledge, T) if "success_probabilities" in asked else one_each(self, "success_probabilities", n)
+        if "trials" in asked:
+            sigma2, epsilon = knowledge.need("sigma2", "epsilon")
+            trials = mindflayer_trials(T, p, S=max(1.0, sigma2 / epsilon))
+        else:
+            trials = one_each(self, "trials", n)
+        found = {"allotted_times": brief(T), "success_probabilities": brief(p), "trials": brief(trials)}
+        if "stepsize" in asked:
+            L, sigma2, epsilon = knowledge.need("L", "sigma2", "epsilon")
+            found["stepsize"] = mindflayer_stepsize(L, sigma2, epsilon, gradients_expected(p, trials))
+        return found
+
+
+def attempt(server: Server, i: int, T: float, left: np.ndarray) -> None:
+    """One trial of worker i at x^k, given up after T seconds."""
+    left[i] -= 1
+    server.send(i, Gradient(server.x), deadline=None if T == math.inf else float(T), at_deadline="drop")
+
+
+def gradients_expected(p: np.ndarray, trials: np.ndarray) -> float:
+    """B = Σp_iB_i; the theory, and the estimate's variance, need B ≥ 1."""
+    B = math.fsum((p * trials).tolist())
+    if B < 1 - 1e-9:  # 1 but for rounding is 1
+        raise ValueError(
+            f"MindFlayerSGD: these trials and success probabilities let {B:g} gradients be expected in a step, but at "
+            "least 1 is needed: give more trials, or longer allotted_times"
         )
-        return {}
+    return B
 
 
 def one_each(method: MindFlayerSGD, name: str, n: int) -> np.ndarray:
-    """The parameter `name` as an array (n,), from a list of n numbers or one number for all."""
+    """The parameter `name` as an array (n,), from a list of n numbers or from one number for all."""
     value = np.asarray(getattr(method, name))
     if value.ndim and len(value) != n:
         raise ValueError(f"MindFlayerSGD: {name} has {len(value)} numbers, but there are {n} workers")
     return np.broadcast_to(value, (n,))
+
+
+def brief(values: np.ndarray) -> Any:
+    """One number when all are equal, else all of them: what `one_each` reads, as short as it can be."""
+    return values[0].item() if (values == values[0]).all() else tuple(values.tolist())
+
+
+def medians(knowledge: Knowledge) -> np.ndarray:
+    """The median seconds (n,) of each worker's whole trip."""
+    (communication,) = knowledge.need("communication_times")
+    compute = np.array([law(knowledge, worker).quantile(0.5) for worker in range(knowledge.n)])
+    if not (compute + communication > 0).all():
+        raise ValueError(f"half of the times of worker {int(np.argmin(compute + communication))} are 0: give allotted_times")
+    # sending, computing and sending back are added one by one: a time that equals its median must not miss it by rounding
+    return np.where(communication > 0, (compute + communication) * (1 + 1e-9), compute)
+
+
+def chances(knowledge: Knowledge, T: np.ndarray) -> np.ndarray:
+    """The probability (n,) that a worker's whole trip takes at most T[worker] seconds."""
+    (communication,) = knowledge.need("communication_times")
+    left = (T - communication).tolist()
+    return np.array([law(knowledge, worker).cdf(left[worker]) for worker in range(knowledge.n)])
+
+
+def law(knowledge: Knowledge, worker: int) -> Any:
+    """The law of the worker's compute time; ValueError if it tells neither quantiles nor probabilities."""
+    (laws,) = knowledge.need("compute_laws")
+    found = laws(worker)
+    if not (hasattr(found, "quantile") and hasattr(found, "cdf")):
+        raise ValueError(
+            f"the law of worker {worker}, {found!r:.60}, has no quantile and cdf: give allotted_times and "
+            "success_probabilities as numbers"
+        )
+    return found

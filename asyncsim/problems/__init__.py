@@ -10,14 +10,14 @@ and, where it can, `value(x)`, `full_gradient(x)`, `value_and_gradient(x)`, `gra
 `sigma2`, `f_star`, `x_star`, `estimated` (see `asyncsim.problems.problem.Problem`). No subclassing and no
 registration is needed.
 
-Further, a finite sum f = (1/m) Σ f_j has `components` (m), `component_gradient(x, j)` and, where it is quicker than one by
-one, `component_mean(x, indices)`; a problem whose workers have different f_i, with f = (1/n) Σ f_i, has
+Further, a finite sum f = (1/m) Σ f_j has `components` (m), `component_gradient(x, j)` and, where it is quicker than one
+by one, `component_mean(x, indices)`; a problem whose workers have different f_i, with f = (1/n) Σ f_i, has
 `worker_gradient(x, worker)` and `workers`, the n it was built for. Their constants are `L_minus, L_plus, L_plus_minus,
 L_max` as `asyncsim.theory.Knowledge` has them, and `zeta2`, the spread of the workers' gradients at x0.
 
-The registry names those that a scenario can name. Each is a `parameters` class, and `build(seed, base, n)` gives the problem
-that runs: what is random in it is drawn from `seed`, `base` is the folder that relative data paths start from, and `n` the
-number of workers that share it out.
+The registry names those that a scenario can name. Each is a `parameters` class, and `build(seed, base, n)` gives the
+problem that runs: what is random in it is drawn from `seed`, `base` is the folder that relative data paths start from,
+and `n` the number of workers that share it out.
 
 Adding one = one file and one line here.
 """

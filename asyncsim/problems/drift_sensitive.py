@@ -1,9 +1,9 @@
 """A function of one unknown on which local steps drift: steep on one side of the minimum and flat on the other.
 
-On a quadratic the mean of local iterates is as good as an iterate (averaging commutes with linear gradients), so tuned Local
-SGD shows no weakness there. Here workers that have stepped over the minimum come back twenty times as fast as those that
-have not, and the mean of their end points is biased to the flat side: the function separates Local SGD from Dual Local SGD
-and Minibatch SGD with tuned stepsizes too.
+On a quadratic the mean of local iterates is as good as an iterate (averaging commutes with linear gradients), so tuned
+Local SGD shows no weakness there. Here workers that have stepped over the minimum come back twenty times as fast as
+those that have not, and the mean of their end points is biased to the flat side: the function separates Local SGD from
+Dual Local SGD and Minibatch SGD with tuned stepsizes too.
 """
 
 from collections.abc import Iterable, Sequence

@@ -132,8 +132,8 @@ def _check_number(name: str, value: Any, what: str) -> None:
 def estimate_sigma2(problem: Problem, x: Vector, rng: np.random.Generator, samples: int = 100) -> float:
     """E‖gradient(x) − ∇f(x)‖² from `samples` stochastic gradients of worker 0 at `x`.
 
-    Against `full_gradient` where the problem has one, else against the samples' own mean (divided by samples − 1). It is
-    the variance at this one point: theory asks for a bound over all points. Needs samples ≥ 2.
+    Against `full_gradient` where the problem has one, else against the samples' own mean (divided by samples − 1). It
+    is the variance at this one point: theory asks for a bound over all points. Needs samples ≥ 2.
 
     >>> from asyncsim.problems import Quadratic
     >>> quadratic = Quadratic(dimension=100, noise=0.1)

@@ -1,8 +1,8 @@
 """The papers' generator of many quadratics whose mean f = (1/m) Σ f_j is minimized; they differ as much as one wants.
 
 All components share the tridiagonal matrix T = ¼·tridiag(−1, 2, −1) of `asyncsim.problems.quadratic`:
-∇f_j(x) = ν_j·Tx + shift·x − β_j·e_1. So a component is two numbers, the gradient of any set of components needs only the
-means of its ν and β, in O(d) however many they are, and every constant has a closed form in the ν.
+∇f_j(x) = ν_j·Tx + shift·x − β_j·e_1. So a component is two numbers, the gradient of any set of components needs only
+the means of its ν and β, in O(d) however many they are, and every constant has a closed form in the ν.
 """
 
 import dataclasses
@@ -23,19 +23,22 @@ from asyncsim.streams import sequential
 class QuadraticSum:
     """f = (1/m) Σ f_j, f_j(x) = ½xᵀA_jx − b_jᵀx, drawn from the seed; single f_j may be nonconvex, f never is.
 
-    A_j = (ν_j/4)·tridiag(−1, 2, −1) + shift·I and b_j = (ν_j/4)(c_j − 1)·e_1 with ν_j = 1 + s·N(0, 1), c_j = s·N(0, 1); the
-    shift makes μ the smallest eigenvalue of the mean of all A_j; x0 = (√d, 0, …, 0). The generator of the experiments with
-    Freya PAGE (Tyurin, Gruntkowska, Richtárik 2024, arXiv:2405.15545). Known exactly: L = L₋, L±, L₊, L_max, f*, x*. σ² is
-    exact at x0 and unbounded over all x (unless s = 0 or each worker holds one function), so it counts as estimated.
+    A_j = (ν_j/4)·tridiag(−1, 2, −1) + shift·I and b_j = (ν_j/4)(c_j − 1)·e_1 with ν_j = 1 + s·N(0, 1), c_j = s·N(0, 1);
+    the shift makes μ the smallest eigenvalue of the mean of all A_j; x0 = (√d, 0, …, 0). The generator of the
+    experiments with Freya PAGE (Tyurin, Gruntkowska, Richtárik 2024, arXiv:2405.15545). Known exactly: L = L₋, L±, L₊,
+    L_max, f*, x*. σ² is exact at x0 and unbounded over all x (unless s = 0 or each worker holds
+    one function), so it counts as estimated.
 
     Parameters:
         components: m, the number of functions in the sum.
         dimension: d, the number of unknowns.
         heterogeneity: s, how much the functions differ; 0: they are all the same.
         mu: μ, the smallest eigenvalue of the Hessian of f.
-        heterogeneous: false: every worker draws from all m functions, uniformly, one a gradient; true: worker i draws from
-            its own m/n functions only (one when m = n), so that the workers' f_i differ. m must be a multiple of n.
-        problem_seed: the functions are drawn from it; without it, from the seed of the run, so that seeds have other functions.
+        heterogeneous: false: every worker draws from all m functions, uniformly, one a gradient; true: worker i draws
+            from its own m/n functions only (one when m = n), so that the workers' f_i differ. m is a multiple
+            of n.
+        problem_seed: the functions are drawn from it; without it, from the seed of the run, so that seeds have other
+            functions.
 
     >>> problem = QuadraticSum(components=100, dimension=10).build(seed=1)
     >>> full = np.mean([problem.component_gradient(problem.x0, j) for j in range(100)], axis=0)
@@ -85,7 +88,7 @@ class QuadraticSum:
 
     @cached_property
     def _shares(self) -> tuple[Vector, Vector]:
-        """The means of ν and β over the functions of each worker, (n,) each; one worker with all unless heterogeneous."""
+        """The means of ν and β over each worker's functions, (n,) each; all as one worker unless heterogeneous."""
         ν, β = self._drawn
         return ν.reshape(-1, self._share).mean(axis=1), β.reshape(-1, self._share).mean(axis=1)
 
@@ -96,7 +99,7 @@ class QuadraticSum:
             return self.components
         if self.workers is None:
             raise ValueError(
-                "QuadraticSum: heterogeneous, but the number of workers is not known; make it by problem.build(seed, n=…)"
+                "QuadraticSum: heterogeneous, but the number of workers is unknown; make it by problem.build(seed, n=…)"
             )
         return self.components // self.workers
 
@@ -180,7 +183,7 @@ class QuadraticSum:
 
     @cached_property
     def zeta2(self) -> float:
-        """(1/n) Σ ‖∇f_i(x0) − ∇f(x0)‖² over the workers, 0 unless they differ: how heterogeneous they are at the start."""
+        """(1/n) Σ ‖∇f_i(x0) − ∇f(x0)‖² over the workers, at the start; 0 unless they differ."""
         n = len(self._shares[0])
         exact = self.full_gradient(self.x0)
         return float(np.mean([np.sum((self.worker_gradient(self.x0, i) - exact) ** 2) for i in range(n)]))
@@ -242,7 +245,7 @@ class QuadraticSum:
                 parts[id(x)] = _tridiagonal(x), self._shift * x
             j = self._first(worker) + int(rng.random() * self._share)
             np.multiply(parts[id(x)][0], ν[j], out=row)
-            row += parts[id(x)][1]
+            np.add(row, parts[id(x)][1], out=row)
             row[0] -= β[j]
         return rows
 

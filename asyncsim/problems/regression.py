@@ -43,10 +43,10 @@ Indices: TypeAlias = npt.NDArray[np.intp]
 
 _ARRAYS = "arrays"  # stands in `data` when the data came from Python
 _EXACT_SIDE = 1000  # up to here the Gram matrix's eigenvalues take less than a second
-_EXACT_WORK = 3e9  # number of workers × side³ up to which the eigenvalues of all their Gram matrices take about a
-second
+_EXACT_WORK = 3e9  # n × side³ up to which the eigenvalues of the Gram matrices of all workers take about a second
 _POWER_ITERATIONS = 100
-_ALL = slice(None) _STACK = 64  # gradients computed together: more of them leave the cache
+_ALL = slice(None)
+_STACK = 64  # gradients computed together: more of them leave the cache
 
 
 @parameters
@@ -89,7 +89,7 @@ class _Regression:
 
     @classmethod
     def of(cls, samples: npt.ArrayLike, labels: npt.ArrayLike, **given: Any) -> Self:
-        """The problem on arrays: samples (m, p), or (m, …) which are flattened, labels (m,); the rest as in the constructor.
+        """The problem on arrays: samples (m, p), or (m, …) which are flattened, labels (m,); the rest as usual.
 
         Where they are split among workers, `.build(n=…)` follows.
         """
@@ -203,7 +203,7 @@ class _Regression:
 
     @cached_property
     def L(self) -> float:
-        """The curvature of the loss in the logits times λ_max(XᵀX/m), plus λ (2λ): no less than the smoothness constant.
+        """The loss's curvature in the logits times λ_max(XᵀX/m), plus λ (2λ): no less than the smoothness constant.
 
         With over 1000 features and samples λ_max comes from power iterations, and `estimated` says so.
         """
@@ -261,7 +261,7 @@ class _Regression:
 
     @property
     def zeta2(self) -> float:
-        """(1/n) Σ ‖∇f_i(x0) − ∇f(x0)‖² over the workers, 0 unless they differ: how heterogeneous they are at the start."""
+        """(1/n) Σ ‖∇f_i(x0) − ∇f(x0)‖² over the workers, at the start; 0 unless they differ."""
         return self._at_the_start[1]
 
     @property
@@ -319,7 +319,7 @@ class _Regression:
         return drawn
 
     def _at(self, points: Tensor, indices: Indices) -> Matrix:
-        """The gradients (S, d) on the samples `indices` (S, b) at `points` (S, p, c), or at one point (1, p, c) for all."""
+        """The gradients (S, d) on the samples `indices` (S, b) at `points` (S, p, c), or at one (1, p, c) for all."""
         batch = self._samples.take(indices, axis=0)
         residuals = self._residuals(batch @ points, self._targets.take(indices, axis=0))
         residuals *= 1.0 / indices.shape[1]
@@ -374,24 +374,24 @@ class _Regression:
 class SoftmaxRegression(_Regression):
     """Softmax regression over K classes: mean cross-entropy + (λ/2)‖x‖², x0 = 0.
 
-    x is the matrix of weights row by row: features (and 1 for the biases, last) × K, so d = (p + 1)·K. L = ½·λ_max(XᵀX/m)
-    + λ; σ² is the exact variance at x0, an estimate elsewhere; f* is not known.
+    x is the matrix of weights row by row: features (and 1 for the biases, last) × K, so d = (p + 1)·K. L =
+    ½·λ_max(XᵀX/m) + λ; σ² is the exact variance at x0, an estimate elsewhere; f* is not known.
 
     Parameters:
-        data: digits (comes with the package: 1797 images of 8×8, 10 classes), a file .libsvm, .svm, .txt (LIBSVM), .csv or
-            .npz (arrays X and y), or sklearn:NAME; paths start at the folder of the scenario.
+        data: digits (comes with the package: 1797 images of 8×8, 10 classes), a file .libsvm, .svm, .txt (LIBSVM), .csv
+            or .npz (arrays X and y), or sklearn:NAME; paths start at the folder of the scenario.
         batch_size: samples in the minibatch of one stochastic gradient.
         replacement: true: the samples of a minibatch are drawn independently; false: no sample twice in one minibatch.
         regularisation: λ ≥ 0 of the regulariser, which covers the biases too; the term (λ/2)‖x‖² unless said otherwise.
-        scale: of the features. unit: all divided by the largest absolute value; standard: each to mean 0 and variance 1;
-            none: as they are.
+        scale: of the features. unit: all divided by the largest absolute value; standard: each to mean 0 and variance
+            1; none: as they are.
         bias: whether the classifier has biases.
         label_column: where a csv file has its labels, first or last.
         regulariser: what λ multiplies. l2: ½‖x‖²; nonconvex: the sum of x_j²/(1 + x_j²), which adds 2λ to L.
-        split: how the samples are shared out among the workers. none: every worker has all of them; even: any worker may
-            get any sample; by_label: sorted by label, the first worker has the first labels; dirichlet: each worker's mix
-            of labels is drawn from the symmetric Dirichlet law. All get equally many; up to n − 1 samples are left over,
-            drawn at random, and are not in f.
+        split: how the samples are shared out among the workers. none: every worker has all of them; even: any worker
+            may get any sample; by_label: sorted by label, the first worker has the first labels; dirichlet: each
+            worker's mix of labels is drawn from the symmetric Dirichlet law. All get equally many; up to n − 1 samples
+            are left over, drawn at random, and are not in f.
         alpha: α of split dirichlet; 0.1 gives a worker few labels, 100 nearly equal mixes.
         problem_seed: the split is drawn from it; without it, from the seed of the run.
 
@@ -430,24 +430,24 @@ class SoftmaxRegression(_Regression):
 class LogisticRegression(_Regression):
     """Logistic regression over two classes: mean log(1 + exp(−y aᵀx)) + (λ/2)‖x‖², y = ±1, x0 = 0.
 
-    The larger of the two labels is +1. x is the weights, the bias last: d = p + 1. L = ¼·λ_max(XᵀX/m) + λ; σ² is the exact
-    variance at x0, an estimate elsewhere; f* is not known.
+    The larger of the two labels is +1. x is the weights, the bias last: d = p + 1. L = ¼·λ_max(XᵀX/m) + λ; σ² is the
+    exact variance at x0, an estimate elsewhere; f* is not known.
 
     Parameters:
-        data: digits (comes with the package; it has 10 classes, so give positive_label), a file .libsvm, .svm, .txt (LIBSVM),
-            .csv or .npz (arrays X and y), or sklearn:NAME; paths start at the folder of the scenario.
+        data: digits (comes with the package; it has 10 classes, so give positive_label), a file .libsvm, .svm, .txt
+            (LIBSVM), .csv or .npz (arrays X and y), or sklearn:NAME; paths start at the folder of the scenario.
         batch_size: samples in the minibatch of one stochastic gradient.
         replacement: true: the samples of a minibatch are drawn independently; false: no sample twice in one minibatch.
         regularisation: λ ≥ 0 of the regulariser, which covers the bias too; the term (λ/2)‖x‖² unless said otherwise.
-        scale: of the features. unit: all divided by the largest absolute value; standard: each to mean 0 and variance 1;
-            none: as they are.
+        scale: of the features. unit: all divided by the largest absolute value; standard: each to mean 0 and variance
+            1; none: as they are.
         bias: whether the classifier has a bias.
         label_column: where a csv file has its labels, first or last.
         regulariser: what λ multiplies. l2: ½‖x‖²; nonconvex: the sum of x_j²/(1 + x_j²), which adds 2λ to L.
-        split: how the samples are shared out among the workers. none: every worker has all of them; even: any worker may
-            get any sample; by_label: sorted by label, the first worker has the first labels; dirichlet: each worker's mix
-            of labels is drawn from the symmetric Dirichlet law. All get equally many; up to n − 1 samples are left over,
-            drawn at random, and are not in f.
+        split: how the samples are shared out among the workers. none: every worker has all of them; even: any worker
+            may get any sample; by_label: sorted by label, the first worker has the first labels; dirichlet: each
+            worker's mix of labels is drawn from the symmetric Dirichlet law. All get equally many; up to n − 1 samples
+            are left over, drawn at random, and are not in f.
         alpha: α of split dirichlet; 0.1 gives a worker few labels, 100 nearly equal mixes.
         problem_seed: the split is drawn from it; without it, from the seed of the run.
         positive_label: the label that is +1, all others −1; must be given when there are more than two labels.

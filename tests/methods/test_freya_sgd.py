@@ -53,7 +53,7 @@ def test_of_one_function_it_is_gradient_descent():
 
 def test_theory_takes_the_spread_of_the_components():
     known = Knowledge(n=2, L=2.0, sigma2=3.0, epsilon=0.5, components=40)
-    assert resolved(FreyaSGD("theory"), known) == FreyaSGD(0.5, 6, 40)
+    assert resolved(FreyaSGD("theory"), known) == FreyaSGD(0.25, 6, 40)
     assert resolved(FreyaSGD("theory", batch_size=3), known).stepsize == 0.125
     assert resolved(FreyaSGD(1.0, 2), Knowledge(n=2, components=40)) == FreyaSGD(1.0, 2, 40)
     with pytest.raises(ValueError, match=r"unknown: components \(.*\), sigma2 \(.*\), epsilon \(.*\), L \("):

@@ -30,9 +30,11 @@ GOLDEN = [
 
 
 def watched(**parameters) -> Watched:
-    """Ringleader with γ = 1 that tells at each step who makes it, the numbers and the mean versions of the rows, owing."""
+    """Ringleader, γ = 1; tells at each step who makes it, numbers and versions of the rows, how many still owe one."""
 
     def look(server, last, direction, state):
+        # what comes of it after its update opens the next round, so phase 1 waits for it at least
+        assert state["G_next"].b[last.worker] == 0
         return last.worker, state["G"].b.tolist(), np.round(direction[1:], 9).tolist(), int(state["owes"].sum())
 
     return Watched(RingleaderASGD(stepsize=1.0, **parameters), look)
@@ -129,7 +131,7 @@ def test_with_constant_times_a_round_takes_at_most_2_tau_n_and_the_rows_are_as_f
     n = len(times)
     method = watched()
     run = play(method, times, problem=Versions(n), stop=Stop(iterations=6 * n))
-    ends = [0.0] + [time for time, _, _ in trace(run, "step")][n - 1 :: n]
+    ends = [0.0, *[time for time, _, _ in trace(run, "step")][n - 1 :: n]]
     assert np.diff(ends).max() <= 2 * max(times) * (1 + 1e-12)
     promised = max(times) / (2 * np.mean(times))
     assert all(n / (1 / np.array(b)).sum() >= promised * (1 - 1e-12) for _, b, _, _ in method.seen)

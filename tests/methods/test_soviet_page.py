@@ -40,7 +40,7 @@ def test_a_trace_by_hand():
 def test_the_gradient_is_exact_whoever_comes_when(choices, n, m):
     problem = Sum(m)
     method = soviet(m, probability=1.0)
-    trace = adversarial(method, choices, n=n, x0=problem.x0, gradient=lambda x, j: problem.component_gradient(x, j))
+    trace = adversarial(method, choices, n=n, x0=problem.x0, gradient=problem.component_gradient)
     assert len(trace.iterates) == len(choices) // min(m, n) + 1
     for x, by_hand in zip(trace.iterates, descent(problem, 0.3, len(trace.iterates)), strict=False):
         np.testing.assert_allclose(x, by_hand, rtol=0, atol=1e-12)
@@ -60,6 +60,12 @@ def test_with_fewer_differences_than_workers_random_ones_compute_them():
     shares = (run.workers["used"] - 1) / 2
     assert shares.sum() == 400
     assert (abs(shares - 100) < 30).all()
+
+
+def test_exact_gradients_come_with_their_probability():
+    run = simulate(soviet(5, batch_size=1, probability=0.25), NoProblem(), Workers(1, 1.0), stop=Stop(iterations=801))
+    exact = (run.used - 5 - 800 * 2) / 3  # five gradients instead of two
+    assert 160 < exact < 240
 
 
 def test_a_worker_that_never_returns_blocks_it():

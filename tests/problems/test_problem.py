@@ -5,12 +5,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from asyncsim import AsynchronousSGD, ComponentGradient, Stop, Workers, simulate
 from asyncsim.parameters import described
 from asyncsim.problems import (
     PROBLEMS,
     NoProblem,
     Problem,
     Quadratic,
+    QuadraticSum,
+    SeparateQuadratics,
     SoftmaxRegression,
     batch_matches_single,
     check_problem,
@@ -147,3 +150,37 @@ def test_a_batch_whose_rows_lean_on_their_companions_is_found_out():
 
 def test_unbuilt_data_problem_reads_its_data_when_first_asked():
     assert check_problem(SoftmaxRegression("digits")).dimension == 650
+
+
+def test_sums_of_components_are_the_same_at_once_and_one_by_one_in_a_run():
+    class FullGradient:
+        def run(self, server):
+            while True:
+                server.send(0, ComponentGradient(server.x, range(8)))
+                server.step(0.5, server.receive().gradient)
+
+    class OneByOne:
+        def __init__(self, problem):
+            names = ("dimension", "x0", "gradient", "value", "component_gradient")
+            vars(self).update({name: getattr(problem, name) for name in names})
+
+    def last(problem):
+        return simulate(FullGradient(), problem, Workers(1, 1.0), stop=Stop(iterations=20)).curves["value"][-1]
+
+    problem = QuadraticSum(components=8, dimension=4).build(seed=1)
+    assert last(problem) == pytest.approx(last(OneByOne(problem)), rel=1e-12)
+
+
+def test_a_problem_made_for_other_workers_is_refused():
+    problem = SeparateQuadratics().build(n=4)
+    with pytest.raises(ValueError, match="the problem was made for 4 workers, but there are 5; build it with n=5"):
+        simulate(AsynchronousSGD(stepsize=0.1), problem, Workers(5, 1.0), stop=Stop(iterations=1))
+
+
+def test_plain_asynchronous_sgd_settles_between_the_centres_of_the_fast_workers():
+    times = np.array([1.0, 2.0, 3.0, 4.0])
+    problem = SeparateQuadratics(dimension=1).build(n=4)
+    run = simulate(AsynchronousSGD(stepsize=0.005), problem, Workers(4, times), stop=Stop(iterations=3000))
+    weights = 1 / times / np.sum(1 / times)
+    between = sum(w * problem.centre(i)[0] for i, w in enumerate(weights))
+    assert np.sqrt(run.curves["squared_gradient_norm"][-1]) == pytest.approx(abs(between), abs=0.02)

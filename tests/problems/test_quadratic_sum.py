@@ -157,8 +157,10 @@ def test_rows_of_a_batch_have_the_bits_of_single_gradients(heterogeneous):
 
 def test_functions_that_cannot_be_shared_out_equally_are_refused():
     described = QuadraticSum(components=10, heterogeneous=True)
-    with pytest.raises(ValueError, match=r"components = 10 cannot be shared out equally among 4 workers; a multiple of 4"):
+    with pytest.raises(
+        ValueError, match=r"components = 10 cannot be shared out equally among 4 workers; a multiple of 4"
+    ):
         described.build(n=4)
-    with pytest.raises(ValueError, match=r"the number of workers is not known; make it by problem.build\(seed, n=…\)"):
+    with pytest.raises(ValueError, match=r"the number of workers is unknown; make it by problem.build\(seed, n=…\)"):
         described.gradient(described.x0, np.random.default_rng(1), 0)
     assert QuadraticSum(components=10).build(n=4).workers is None

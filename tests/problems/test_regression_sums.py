@@ -78,10 +78,11 @@ def test_constants_of_the_sum_are_no_worse_than_the_means_over_samples(kind):
     problem = kind(regularisation=0.1)
     c = problem._curvature
     squares = np.sum(problem._samples**2, axis=1)
-    assert problem.L_minus == problem.L <= c * squares.mean() + 0.1
+    assert problem.L_minus == problem.L
+    assert c * squares.mean() + 0.1 >= problem.L
     assert problem.L_plus_minus <= c * np.sqrt(np.mean(squares**2))
-    assert problem.L_plus == pytest.approx(problem.L_plus_minus + 0.1)
-    assert problem.L_max == pytest.approx(c * squares.max() + 0.1)
+    assert pytest.approx(problem.L_plus_minus + 0.1) == problem.L_plus
+    assert pytest.approx(c * squares.max() + 0.1) == problem.L_max
 
 
 # -- regularisers
@@ -102,7 +103,7 @@ def test_the_nonconvex_regulariser_is_the_sum_of_its_terms_with_their_slope(kind
 
 @BOTH
 def test_the_nonconvex_regulariser_adds_twice_its_weight_to_the_smoothness(kind):
-    assert kind(regularisation=0.7, regulariser="nonconvex").L == pytest.approx(kind().L + 1.4)
+    assert pytest.approx(kind().L + 1.4) == kind(regularisation=0.7, regulariser="nonconvex").L
     x = np.linspace(-2, 2, 4001)
     second = (2 - 6 * x**2) / (1 + x**2) ** 3
     assert (second.max(), second.min()) == pytest.approx((2, -0.5), abs=1e-6)
@@ -203,11 +204,17 @@ def test_rows_of_a_batch_have_the_bits_of_single_gradients_where_data_are_split(
 
 
 def test_heterogeneity_grows_from_even_over_dirichlet_to_sorted_labels():
-    digits = {split: SoftmaxRegression("digits", split=split).build(seed=1, n=10) for split in ("even", "dirichlet", "by_label")}
+    digits = {
+        split: SoftmaxRegression("digits", split=split).build(seed=1, n=10)
+        for split in ("even", "dirichlet", "by_label")
+    }
     assert digits["even"].zeta2 * 3 < digits["dirichlet"].zeta2 < digits["by_label"].zeta2
     assert digits["even"].left_out == 7
     assert digits["by_label"].split_table.sum() == 1790
-    assert SoftmaxRegression("digits", split="dirichlet", alpha=1e4).build(seed=1, n=10).zeta2 < digits["dirichlet"].zeta2 / 3
+    assert (
+        SoftmaxRegression("digits", split="dirichlet", alpha=1e4).build(seed=1, n=10).zeta2
+        < digits["dirichlet"].zeta2 / 3
+    )
 
 
 @pytest.mark.parametrize(
@@ -219,7 +226,10 @@ def test_heterogeneity_grows_from_even_over_dirichlet_to_sorted_labels():
             lambda: softmax(split="even", batch_size=4, replacement=False).build(n=4),
             "batch_size = 4 without replacement, but a worker has 3 samples",
         ),
-        (lambda: softmax(split="sorted"), "split = 'sorted', but 'none' or 'even' or 'by_label' or 'dirichlet' is needed"),
+        (
+            lambda: softmax(split="sorted"),
+            "split = 'sorted', but 'none' or 'even' or 'by_label' or 'dirichlet' is needed",
+        ),
         (lambda: softmax(alpha=0.0), "alpha = 0.0, but a number > 0 is needed"),
         (lambda: softmax(regulariser="l1"), "regulariser = 'l1'"),
     ],

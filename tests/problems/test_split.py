@@ -9,9 +9,9 @@ from asyncsim.problems.split import _largest_remainder, label_counts, split_samp
 
 SPLITS = ("even", "by_label", "dirichlet")
 cases = st.tuples(
-    st.lists(st.integers(0, 5), min_size=1, max_size=60).map(np.array).flatmap(
-        lambda labels: st.tuples(st.just(labels), st.integers(1, len(labels)))
-    ),
+    st.lists(st.integers(0, 5), min_size=1, max_size=60)
+    .map(np.array)
+    .flatmap(lambda labels: st.tuples(st.just(labels), st.integers(1, len(labels)))),
     st.sampled_from(SPLITS),
     st.sampled_from([1e-300, 0.01, 0.1, 1.0, 100.0, 1e300]),
     st.integers(0, 2**32),

@@ -1,0 +1,39 @@
+"""Hero SGD by hand."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from toys import Noisy, differing_numbers, play
+
+from asyncsim import HeroSGD, ProtocolError, Record, RennalaSGD, Stop, Workers, simulate
+from asyncsim.testing import scripted
+
+
+def test_one_worker_does_it_all():
+    """γ = ½ halves x: 8, 4, 2; workers 0 and 2 are never sent anything."""
+    trace = scripted(HeroSGD(0.5, worker=1), [1, 1], n=3, x0=[8.0])
+    assert np.concatenate(trace.iterates).tolist() == [8.0, 4.0, 2.0]
+    assert trace.workers("sent") == [1, 1, 1]
+
+
+def test_theory_chooses_the_one_with_the_shortest_trip():
+    """Compute times 3, 2, 2.5 and an uplink that makes the second one slow: worker 2 has the least sum."""
+    workers = Workers(3, [3.0, 2.0, 2.5], uplink=[0.0, 1.5, 0.0])
+    run = simulate(HeroSGD(0.5), Noisy(), workers, stop=Stop(iterations=4))
+    assert run.parameters == {"stepsize": 0.5, "worker": 2}
+    assert run.workers["used"].tolist() == [0, 0, 4]
+    assert run.time == 10.0
+
+
+@given(st.integers(0, 100))
+def test_on_one_worker_it_is_rennala_sgd_with_a_batch_of_one(seed):
+    options = {"stop": Stop(iterations=15), "seed": seed, "record": Record(iterations=5)}
+    hero = simulate(HeroSGD(0.3, worker=0), Noisy(), Workers(1, 1.0), **options)
+    rennala = simulate(RennalaSGD(0.3, batch_size=1), Noisy(), Workers(1, 1.0), **options)
+    assert differing_numbers(hero, rennala) == []
+
+
+def test_a_hero_who_is_not_there_is_an_error():
+    with pytest.raises(ProtocolError, match=r"send\(3, …\): workers are 0…1"):
+        play(HeroSGD(0.5, worker=3), [1.0, 1.0])
