@@ -1,4 +1,4 @@
-"""What can be named in a scenario: methods, allocations, laws, problems, starters. `asyncsim list` and `describe`.
+"""What can be named in a scenario: methods, their parts, laws, problems, starters. `asyncsim list` and `describe`.
 
 Everything shown is read from the classes: the first line and the body of the docstring, the parameters with what is
 allowed (their annotations), their defaults, and what the docstring says of each. So there is nothing here to keep up.
@@ -14,7 +14,7 @@ from typing import Any
 
 from asyncsim.parameters import Parameter, described, hints
 
-KINDS = ("methods", "allocations", "laws", "problems", "starters")
+KINDS = ("methods", "allocations", "update_rules", "laws", "problems", "starters")
 
 
 def registry(kind: str) -> Mapping[str, Any]:
@@ -27,6 +27,10 @@ def registry(kind: str) -> Mapping[str, Any]:
         from asyncsim.allocation import ALLOCATIONS
 
         return ALLOCATIONS
+    if kind == "update_rules":
+        from asyncsim.update_rules import UPDATE_RULES
+
+        return UPDATE_RULES
     if kind == "laws":
         from asyncsim.times.laws import LAWS
 
@@ -81,7 +85,7 @@ def describe(name: str) -> list[Description]:
     """
     kinds = KINDS[:-1]  # starters describe themselves
     found = [
-        _description(name, kind.removesuffix("s"), registry(kind)[name]) for kind in kinds if name in registry(kind)
+        _description(name, kind.removesuffix("s").replace("_", " "), registry(kind)[name]) for kind in kinds if name in registry(kind)
     ]
     if not found:
         near = difflib.get_close_matches(name[:100], [known for kind in kinds for known in registry(kind)], n=1)

@@ -1,12 +1,13 @@
 """A result for other tools: a folder of csv files, or one npz file. Standard library and numpy only.
 
-csv: runs.csv, curves.csv, delays.csv, workers.csv, intervals.csv and, where they were kept, events.csv; every row
-begins with the label and the seed of its run, outcomes and kinds are written as words, nan as an empty field.
-Numbers are written so that they read back as the same floats. Rows are written one after the other: no table is
-held twice in memory.
+csv: runs.csv, curves.csv, contributions.csv (gradients that had arrived of up to 40 workers at each record point),
+delays.csv, workers.csv, intervals.csv and, where they were kept, events.csv; every row begins with the label and the
+seed of its run, outcomes and kinds are written as words, nan as an empty field. Numbers are written so that they read
+back as the same floats. Rows are written one after the other: no table is held twice in memory.
 
-npz: keys ``<label>/<seed>/<array>`` (the curves, ``delays``, ``workers/<column>``, ``intervals``, ``events``), and
-``manifest``, a JSON text with all that is not an array. It loads with ``allow_pickle=False``.
+npz: keys ``<label>/<seed>/<array>`` (the curves, ``contributions``, ``shown``, ``delays``, ``workers/<column>``,
+``intervals``, ``events``), and ``manifest``, a JSON text with all that is not an array. It loads with
+``allow_pickle=False``.
 """
 
 import csv
@@ -37,7 +38,7 @@ def export(result: Result, path: str | Path, to: str = "csv") -> Path:
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as parent:
     ...     sorted(file.name for file in export(Result("study", ()), Path(parent, "out"), "csv").iterdir())
-    ['curves.csv', 'delays.csv', 'intervals.csv', 'runs.csv', 'workers.csv']
+    ['contributions.csv', 'curves.csv', 'delays.csv', 'intervals.csv', 'runs.csv', 'workers.csv']
     """
     if to not in FORMATS:
         raise ValueError(f"no export to {to!r}; there is {', '.join(FORMATS)}")
@@ -49,6 +50,7 @@ def to_csv(result: Result, path: Path) -> Path:
     tables: dict[str, tuple[Sequence[str], Callable[[Run], Iterable[Sequence[Any]]]]] = {
         "runs": (SCALARS[2:], _scalar_rows),
         "curves": (CURVES, lambda run: _column_rows([run.curves[name] for name in CURVES])),
+        "contributions": (("point", "time", "worker", "arrived"), _contribution_rows),
         "delays": (("delay", "used", "arrived"), lambda run: run.delays.tolist()),
         "workers": (("worker", *WORKERS), _worker_rows),
         "intervals": (INTERVAL.names or (), lambda run: _named_rows(run.intervals, "outcome", OUTCOMES)),
@@ -92,6 +94,8 @@ def _arrays(result: Result) -> Iterator[tuple[str, Array]]:
             yield f"{where}/{name}", curve
         for name, counts in run.workers.items():
             yield f"{where}/workers/{name}", counts
+        yield f"{where}/contributions", run.contributions
+        yield f"{where}/shown", run.shown
         yield f"{where}/delays", run.delays
         yield f"{where}/intervals", run.intervals
         if run.events is not None:
@@ -114,6 +118,12 @@ def _scalar_rows(run: Run) -> list[list[Any]]:
 def _worker_rows(run: Run) -> Iterator[Sequence[Any]]:
     columns = [run.workers[name] for name in WORKERS]
     return _column_rows([np.arange(len(columns[0])), *columns])
+
+
+def _contribution_rows(run: Run) -> Iterator[Sequence[Any]]:
+    shown = run.shown.tolist()
+    for point, (time, counts) in enumerate(zip(run.curves["time"].tolist(), run.contributions.tolist(), strict=False)):
+        yield from ((point, time, worker, count) for worker, count in zip(shown, counts, strict=True))
 
 
 def _column_rows(columns: Sequence[Array]) -> Iterator[Sequence[Any]]:

@@ -9,9 +9,11 @@
 
 Tables of record.sqlite, for anybody's SQL (floats that are nan are NULL):
 
-    runs(run, label, method, parameters, seed, n, status, reason, iterations, time, wall_seconds, event_hash, digest)
+    runs(run, label, method, parameters, seed, n, status, reason, iterations, time, wall_seconds, event_hash,
+         verification, digest)
     curves(run, point, time, iteration, value, suboptimality, squared_gradient_norm, mean_squared_gradient_norm,
-           gradients_used, gradients_discarded, gradients_stopped)                      one row a record point
+           gradients_used, gradients_discarded, gradients_stopped, worker_seconds, regret, contributions)
+                                                                                        one row a record point
     delays(run, delay, used, arrived)                                                   gradients at each delay
     workers(run, worker, sent, used, discarded, stopped, timed_out, lost, in_flight, busy_seconds, compute_seconds)
     intervals(run, row, window, worker, m, sent, computing_from, computing_to, ended, outcome, k, version)
@@ -19,6 +21,10 @@ Tables of record.sqlite, for anybody's SQL (floats that are nan are NULL):
     marks(run, row, time, worker, m, kind, k, delay, gradients)                         these two: events: all only
     outcomes(outcome, name), kinds(kind, name)                                          names of the numbers above
     views: totals (a run's gradients summed over workers), last_points (the last record point of each run)
+
+curves.contributions is a JSON list of whole numbers, the gradients that had arrived of each of s workers out of n; its
+entry j (0…s−1) is worker j(n−1)/(s−1), rounded to the nearest and half to the even one (`result.shown_workers`). In SQL:
+SELECT point, key, value FROM curves, json_each(contributions) WHERE run = 0.
 
 Rules:
 1. Curves and events are committed while they come: what was committed survives kill -9. Commits take about a
@@ -63,13 +69,14 @@ from asyncsim.result import (
     WORKERS,
     Array,
     Run,
+    no_contributions,
     no_delays,
     no_intervals,
     no_workers,
 )
 
 FORMAT = "asyncsim run folder"
-VERSION = 1
+VERSION = 2
 _ANEW = "restore it from a copy, or run the scenario anew"
 APPLICATION_ID = 0x6173796E  # "asyn", in SQLite's header
 
@@ -308,19 +315,21 @@ class RunWriter:
             for table, column in _GROWING
         }
 
-    def curve(self, point: Mapping[str, float]) -> None:
-        """Add one record point: a number for each of `CURVES`."""
-        if len(point) != len(CURVES):
+    def curve(self, point: Mapping[str, Any]) -> None:
+        """Add one record point: a number for each of `CURVES`, and `contributions`, whole numbers, where known."""
+        if set(point) - {"contributions"} != set(CURVES):
             raise ValueError(f"a record point has exactly {', '.join(CURVES)}; got {', '.join(point)}")
-        self._append("curves", [[float(point[name]) for name in CURVES]], most=64)
+        contributions = json.dumps(point.get("contributions", []), separators=(",", ":"))
+        self._append("curves", [[*(float(point[name]) for name in CURVES), contributions]], most=64)
 
-    def replace_curves(self, curves: Mapping[str, Array]) -> None:
+    def replace_curves(self, curves: Mapping[str, Array], contributions: Array | None = None) -> None:
         """Write all record points anew: after thinning, or after taking up a checkpoint that holds them."""
         self._folder._write("DELETE FROM curves WHERE run = ?", [(self.run,)])
         self._lengths["curves"] = 0
-        self._append(
-            "curves", np.column_stack([np.asarray(curves[name], dtype=np.float64) for name in CURVES]).tolist(), most=64
-        )
+        points = np.column_stack([np.asarray(curves[name], dtype=np.float64) for name in CURVES]).tolist()
+        lists: list[Any] = [[]] * len(points) if contributions is None or not len(contributions) else contributions.tolist()
+        texts = (json.dumps(row, separators=(",", ":")) for row in lists)
+        self._append("curves", [[*point, text] for point, text in zip(points, texts, strict=True)], most=64)
 
     def assignments(self, rows: Array) -> None:
         """Add ended assignments: a float64 matrix whose columns are `ASSIGNMENT`."""
@@ -352,7 +361,7 @@ class RunWriter:
     def finish(self, run: Run) -> None:
         """Store what is known at the end of a run; its checkpoints go unless it can be taken up again."""
         folder = self._folder
-        self.replace_curves(run.curves)
+        self.replace_curves(run.curves, run.contributions)
         workers = np.column_stack([np.asarray(run.workers[name], dtype=np.float64) for name in WORKERS])
         self._replace("delays", run.delays.tolist())
         self._replace("workers", [[worker, *row] for worker, row in enumerate(workers.tolist())])
@@ -454,6 +463,11 @@ def read_manifest(path: str | Path) -> dict[str, Any]:
     version = manifest.get("version")
     if not isinstance(version, int) or version < 1:
         raise FolderError(f"{file} is damaged (version {version!r}); {_ANEW}")
+    if version < VERSION:
+        raise FolderError(
+            f"{path} was written by an older asyncsim (folder version {version}, this one reads {VERSION}): "
+            "read it with that one, or run the scenario anew"
+        )
     if version > VERSION:
         raise FolderError(
             f"{path} was written by a newer asyncsim (folder version {version}, this one reads {VERSION}): upgrade it"
@@ -524,7 +538,9 @@ def _read_run(connection: sqlite3.Connection, number: int, folder: Path, alive: 
     try:
         curves = _fetch(connection, "curves", "point", number, np.dtype([(name, "f8") for name in CURVES]))
         kept["parameters"] = json.loads(kept["parameters"])
+        kept["verification"] = json.loads(kept["verification"] or "{}")
         kept["curves"] = {name: curves[name].copy() for name in CURVES}
+        kept["contributions"] = _contributions(connection, number)
         if digest is None:
             kept |= _so_far(kept, alive)
             run = Run(**kept)
@@ -536,6 +552,13 @@ def _read_run(connection: sqlite3.Connection, number: int, folder: Path, alive: 
         return Run(**{**run.__dict__, "events": _read_events(connection, number)}) if events else run
     except (TypeError, ValueError, OverflowError) as error:
         raise FolderError(f"{where} is damaged: {error}; {_ANEW}") from None
+
+
+def _contributions(connection: sqlite3.Connection, run: int) -> Array:
+    rows = connection.execute("SELECT contributions FROM curves WHERE run = ? ORDER BY point", (run,))
+    lists = [json.loads(text) for (text,) in rows]
+    # a ragged table is an error of numpy's, which says that the folder is damaged
+    return np.array(lists, dtype=np.int64) if lists and lists[0] else no_contributions()
 
 
 def _so_far(kept: Mapping[str, Any], alive: bool) -> dict[str, Any]:
@@ -596,6 +619,7 @@ def _digest(run: Run) -> str:
     seal.update(_json(_scalars(run)).encode())
     for values in (*(run.curves[name] for name in CURVES), *(run.workers[name] for name in WORKERS)):
         seal.update(_bare(values))
+    seal.update(_bare(run.contributions))
     seal.update(_bare(run.delays))
     for name in INTERVAL.names or ():
         seal.update(_bare(run.intervals[name]))
@@ -604,7 +628,7 @@ def _digest(run: Run) -> str:
 
 def _scalars(run: Run) -> list[Any]:
     """The values of `_SCALARS`, as SQLite takes them."""
-    kinds: tuple[Callable[[Any], Any], ...] = (str, str, _json, int, int, str, str, int, float, float, str)
+    kinds: tuple[Callable[[Any], Any], ...] = (str, str, _json, int, int, str, str, int, float, float, str, _json)
     return [kind(getattr(run, name)) for kind, name in zip(kinds, _SCALARS, strict=True)]
 
 
@@ -619,7 +643,7 @@ def _bare(values: Array) -> bytes:
 
 _SCALARS = (
     *("label", "method", "parameters", "seed", "n"),
-    *("status", "reason", "iterations", "time", "wall_seconds", "event_hash"),
+    *("status", "reason", "iterations", "time", "wall_seconds", "event_hash", "verification"),
 )
 _GROWING = (("curves", "point"), ("assignments", "row"), ("marks", "row"))
 _COUNTED = {"iteration", "gradients_used", "gradients_discarded", "gradients_stopped"}
@@ -640,8 +664,9 @@ def _create_tables(connection: sqlite3.Connection) -> None:
         PRAGMA user_version = {VERSION};
         BEGIN;
         CREATE TABLE runs (run INTEGER PRIMARY KEY, label TEXT, method TEXT, parameters TEXT, seed INTEGER, n INTEGER,
-            status TEXT, reason TEXT, iterations INTEGER, time REAL, wall_seconds REAL, event_hash TEXT, digest TEXT);
-        CREATE TABLE curves (run INTEGER, point INTEGER, {_typed(CURVES, _COUNTED)},
+            status TEXT, reason TEXT, iterations INTEGER, time REAL, wall_seconds REAL, event_hash TEXT,
+            verification TEXT, digest TEXT);
+        CREATE TABLE curves (run INTEGER, point INTEGER, {_typed(CURVES, _COUNTED)}, contributions TEXT,
             PRIMARY KEY (run, point)) WITHOUT ROWID;
         CREATE TABLE delays (run INTEGER, delay INTEGER, used INTEGER, arrived INTEGER,
             PRIMARY KEY (run, delay)) WITHOUT ROWID;
@@ -668,7 +693,7 @@ def _insertion(table: str, columns: int) -> str:
 
 
 _INSERT = {
-    "curves": _insertion("curves", 2 + len(CURVES)),
+    "curves": _insertion("curves", 3 + len(CURVES)),
     "delays": _insertion("delays", 4),
     "workers": _insertion("workers", 2 + len(WORKERS)),
     "intervals": _insertion("intervals", 2 + len(INTERVAL.names or ())),

@@ -64,7 +64,7 @@ class ComponentGradient:
 
     @property
     def cost(self) -> int:
-        return 1 if isinstance(self.j, int) else len(self.j)
+        return 1 if type(self.j) is int else len(self.components)
 
     @property
     def components(self) -> Sequence[int]:
@@ -89,7 +89,7 @@ class GradientDifference:
 
     @property
     def cost(self) -> int:
-        return 2 if isinstance(self.j, int) else 2 * len(self.j)
+        return 2 if type(self.j) is int else 2 * len(self.components)
 
     @property
     def components(self) -> Sequence[int]:

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from asyncsim.jobs import Assignment
-from asyncsim.result import KINDS
+from asyncsim.result import KINDS, SHOWN_WORKERS, shown_workers
 
 if TYPE_CHECKING:
     from asyncsim.allocation.regret import Regret
@@ -38,7 +38,6 @@ DELAY, GRADIENTS = range(5, len(MARKS))
 IN_FLIGHT = -1  # no kind of an end: still going on when a window was full
 
 BLOCK = 4096
-SHOWN_WORKERS = 40
 WINDOW = 2400  # ends in a window
 
 Rows = np.ndarray
@@ -128,7 +127,7 @@ class Log:
         self.compute_seconds = np.zeros(n)
         self._delays_used = np.zeros(1, np.int64)
         self._delays_arrived = np.zeros(1, np.int64)
-        self.shown = np.unique(np.linspace(0, n - 1, min(n, SHOWN_WORKERS)).round().astype(np.int64))
+        self.shown = shown_workers(n, min(n, SHOWN_WORKERS))
         self._is_shown = np.zeros(n, bool)
         self._is_shown[self.shown] = True
         self._first = Window(0)

@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from asyncsim.log import Log
-from asyncsim.result import CURVES
+from asyncsim.result import CURVES, no_contributions
 
 TARGETS = ("squared_gradient_norm", "suboptimality")
 
@@ -68,7 +68,7 @@ class Recorder:
     record : when to record
     stop_time : the end of the run in simulated seconds, where known
     target : {"squared_gradient_norm": ε} or {"suboptimality": ε}
-    write : receives each record as a dict of floats (the names in CURVES)
+    write : receives each record as a dict: the names in CURVES, and `contributions`, a list of whole numbers
     """
 
     def __init__(
@@ -77,13 +77,14 @@ class Recorder:
         record: Record,
         stop_time: float | None,
         target: Mapping[str, float] | None = None,
-        write: Callable[[dict[str, float]], None] | None = None,
+        write: Callable[[dict[str, Any]], None] | None = None,
     ) -> None:
         self._problem = problem
         self._f_star = getattr(problem, "f_star", None)
         self._target = dict(target or {})
         self._write = write
         self.rows: list[dict[str, float]] = []
+        self._contributions: list[np.ndarray] = []  # of the shown workers, one array a row
         self._period = record.every
         if record.points is not None and stop_time is not None and stop_time > 0:
             self._period = stop_time / record.points
@@ -122,8 +123,9 @@ class Recorder:
         row["worker_seconds"] = float(log.busy_seconds.sum())
         row["regret"] = math.nan if log.regret is None else log.regret.before(k)
         self.rows.append(row)
+        self._contributions.append(log.arrived[log.shown])
         if self._write is not None:
-            self._write(row)
+            self._write({**row, "contributions": self._contributions[-1].tolist()})
         return self._met(row)
 
     def _plan_next(self, k: int) -> None:
@@ -135,7 +137,8 @@ class Recorder:
 
     def _evaluate(self, time: float, k: int, x: np.ndarray) -> dict[str, float]:
         value, gradient = value_and_gradient(self._problem, x)
-        norm = math.nan if gradient is None else float(gradient.dot(gradient))
+        with np.errstate(over="ignore", invalid="ignore"):
+            norm = math.nan if gradient is None else float(gradient.dot(gradient))
         if self.rows:
             before = self.rows[-1]
             self._weighted += before["squared_gradient_norm"] * (k - before["iteration"])
@@ -155,12 +158,17 @@ class Recorder:
         """The records as arrays of shape (p,), by the names in CURVES."""
         return {name: np.array([row[name] for row in self.rows]) for name in CURVES}
 
+    def contributions(self) -> np.ndarray:
+        """(p, s) int64: gradients that had arrived of each shown worker, at each record."""
+        return np.array(self._contributions, np.int64) if self._contributions else no_contributions()
+
     # what changes while a run goes on; the rest comes from the scenario
     _CHANGING = ("_taken_by_time", "_distance", "_next_iteration", "_taken_at_distance", "_weighted")
 
     def snapshot(self) -> dict[str, Any]:
         """All of it, for a checkpoint."""
-        return {"rows": self.curves(), **{name: getattr(self, name) for name in self._CHANGING}}
+        tables = {"rows": self.curves(), "contributions": self.contributions()}
+        return {**tables, **{name: getattr(self, name) for name in self._CHANGING}}
 
     def restore(self, snapshot: Mapping[str, Any]) -> None:
         """Become the recorder that wrote `snapshot`."""
@@ -168,6 +176,7 @@ class Recorder:
             setattr(self, name, snapshot[name])
         columns = {name: values.tolist() for name, values in snapshot["rows"].items()}
         self.rows = [dict(zip(CURVES, row, strict=True)) for row in zip(*(columns[name] for name in CURVES), strict=True)]
+        self._contributions = list(snapshot["contributions"])
 
 
 def value_and_gradient(problem: Any, x: np.ndarray) -> tuple[float, np.ndarray | None]:

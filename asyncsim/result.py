@@ -41,6 +41,8 @@ CURVES = (
     "regret",
 )
 
+SHOWN_WORKERS = 40  # of so many it is kept what they did and when
+
 # one entry a worker; the first seven count gradients and satisfy sent = the sum of the other six
 WORKER_COUNTS = ("sent", *OUTCOMES)
 WORKER_SECONDS = ("busy_seconds", "compute_seconds")
@@ -71,6 +73,20 @@ def no_curves() -> dict[str, Array]:
     return {name: np.empty(0) for name in CURVES}
 
 
+def no_contributions() -> Array:
+    """Nothing known of who contributed when."""
+    return np.empty((0, 0), dtype=np.int64)
+
+
+def shown_workers(n: int, count: int) -> Array:
+    """The `count` of n workers whose doings are kept: the first, the last, evenly between.
+
+    >>> shown_workers(1000, 5).tolist()
+    [0, 250, 500, 749, 999]
+    """
+    return np.linspace(0, n - 1, count).round().astype(np.int64)
+
+
 def no_workers(n: int = 0) -> dict[str, Array]:
     """Counts of n workers that did nothing."""
     counts: dict[str, Array] = {name: np.zeros(n, dtype=np.int64) for name in WORKER_COUNTS}
@@ -92,9 +108,11 @@ class Run:
     """One method with one seed.
 
     ``curves`` has one entry a record point (`CURVES`), ``workers`` one entry a worker (`WORKERS`),
+    ``contributions`` (p, s) the gradients that had arrived of each worker in ``shown`` (s,), at each record point,
     ``delays`` the full histogram with columns delay, gradients used, gradients arrived (int64),
     ``intervals`` what up to 40 workers did in a first, a middle and a last window (`INTERVAL`),
-    ``events`` everything that happened (`EVENT`), only where the scenario asked for it.
+    ``events`` everything that happened (`EVENT`), only where the scenario asked for it, ``verification`` what the
+    self-check found (`asyncsim.verify`), empty where none was asked for.
 
     >>> run = Run(label="rennala_sgd", method="rennala_sgd", parameters={"batch_size": 2}, seed=0, n=1)
     >>> run
@@ -115,13 +133,20 @@ class Run:
     wall_seconds: float = 0.0
     event_hash: str = ""
     curves: dict[str, Array] = field(default_factory=no_curves)
+    contributions: Array = field(default_factory=no_contributions)
     delays: Array = field(default_factory=no_delays)
     workers: dict[str, Array] = field(default_factory=no_workers)
     intervals: Array = field(default_factory=no_intervals)
     events: Array | None = None
+    verification: dict[str, Any] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         return f"<Run {self.label} seed {self.seed}: {self.status}, {self.iterations} iterations, {self.time:.6g} s>"
+
+    @property
+    def shown(self) -> Array:
+        """The workers that the columns of ``contributions`` stand for, up to 40 of all; (s,) int64."""
+        return shown_workers(self.n, self.contributions.shape[1])
 
     @property
     def sent(self) -> int:

@@ -37,7 +37,7 @@ Target = Mapping[str, float]
 class Sink(Protocol):
     """Where a run's growing tables go while it runs (a run folder's writer, or nothing)."""
 
-    def curve(self, row: Mapping[str, float]) -> None: ...
+    def curve(self, row: Mapping[str, Any]) -> None: ...
     def assignments(self, rows: Rows) -> None: ...
     def marks(self, rows: Rows) -> None: ...
     def truncate(self, lengths: Mapping[str, int]) -> None: ...
@@ -177,7 +177,9 @@ def execute(
         with np.errstate(over="ignore", invalid="ignore"):
             over = _played(method, server)
         if verifying is not None:
-            verification = verifying.verification(_knowledge_of_the_problem(problem, workers, target))
+            L, sigma2 = (getattr(problem, name, None) for name in ("L", "sigma2"))
+            epsilon = (target or {}).get("squared_gradient_norm")
+            verification = verifying.verification(Knowledge(n=workers.n, L=L, sigma2=sigma2, epsilon=epsilon))
     except Exception as error:
         if on_error is None:
             raise
@@ -364,6 +366,7 @@ def _ended(
         wall_seconds=engine.wall_seconds,
         event_hash=log.event_hash(),
         curves=recorder.curves(),
+        contributions=recorder.contributions(),
         delays=log.delays(),
         workers=_worker_counts(server, log, now),
         intervals=_intervals(log, now),

@@ -59,6 +59,7 @@ from asyncsim.result import unique_labels
 from asyncsim.times.expressions import evaluate
 from asyncsim.times.laws import LAWS, Time
 from asyncsim.times.workers import Workers
+from asyncsim.update_rules import UPDATE_RULES, Plain, UpdateRule
 from asyncsim.yaml_file import Document, Keys, Problem, ScenarioError, did_you_mean, dotted, shown
 
 __all__ = ["Problem", "Scenario", "ScenarioError", "from_data", "load", "schema"]
@@ -226,11 +227,12 @@ class Chosen(_Strict):
     name: str
     made_by: ClassVar[Any]
     needed: ClassVar[tuple[str, ...]] = ("gradient", "build")
+    beside: ClassVar[tuple[str, ...]] = ("name",)  # keys of an entry that are no parameters
 
     @property
     def parameters(self) -> dict[str, Any]:
         """The parameters by name, defaults included."""
-        return {key: getattr(self, key) for key in type(self).model_fields if key not in ("name", "label")}
+        return {key: getattr(self, key) for key in type(self).model_fields if key not in self.beside}
 
     def build(self) -> Any:
         """The object itself."""
@@ -252,11 +254,13 @@ class ChosenMethod(Chosen):
     """A method of the comparison."""
 
     needed: ClassVar[tuple[str, ...]] = ("run",)
+    beside: ClassVar[tuple[str, ...]] = ("name", "label", "update_rule")
     label: Annotated[Name | None, Field(description="what tables and curves call it; its name unless given")] = None
+    update_rule: Any = None  # a Chosen, or None for that of the scenario; `_model_of` says what is allowed
 
 
-class ChosenAllocation(Chosen):
-    """A parameter of methods that is itself chosen by name."""
+class ChosenPart(Chosen):
+    """A part of a run that is itself chosen by name: an allocation, an update rule."""
 
     needed: ClassVar[tuple[str, ...]] = ("start",)
 
@@ -274,13 +278,14 @@ class Kind:
         return f"asyncsim.{self.word}s"
 
 
-ALLOCATION = Kind("allocation", ALLOCATIONS, ChosenAllocation)
+ALLOCATION = Kind("allocation", ALLOCATIONS, ChosenPart)
+UPDATE_RULE = Kind("update_rule", UPDATE_RULES, ChosenPart)
 METHOD = Kind("method", METHODS, ChosenMethod)
 PROBLEM = Kind("problem", PROBLEMS, Chosen)
 LAW = Kind("law", LAWS, Chosen)
 
 # parameters with these annotations are chosen by name in their turn: `allocation: ata` or {name: ata, alpha: 2}
-BY_NAME: dict[Any, Kind] = {Allocation: ALLOCATION}
+BY_NAME: dict[Any, Kind] = {Allocation: ALLOCATION, UpdateRule: UPDATE_RULE}
 
 
 def words_for(annotation: Any) -> str:
@@ -351,6 +356,8 @@ def _model_of(kind: Kind, made_by: Any, name: str) -> type[Chosen]:
         words = " · ".join(part for part in (meaning, f"allowed: {words_for(annotation)}") if part)
         fields[parameter] = (_type_of(annotation), _field(words, _as_written(annotation, default)))
     fields["name"] = (Literal[name], Field(description=f"the {kind.word}"))
+    if kind is METHOD:
+        fields["update_rule"] = (_type_of(UpdateRule), _field("of this method alone; else that of the scenario", None))
     model = create_model(f"{kind.word}_{name}", __base__=kind.base, __doc__=_first_line(made_by), **fields)
     model.made_by = made_by
     return model
@@ -441,6 +448,7 @@ def _registered(kind: Kind) -> Any:
 
 MethodEntry = Annotated[Any, PlainValidator(_chosen(METHOD), json_schema_input_type=_registered(METHOD))]
 ProblemEntry = Annotated[Any, PlainValidator(_chosen(PROBLEM), json_schema_input_type=_registered(PROBLEM))]
+UpdateRuleEntry = _type_of(UpdateRule)
 
 
 # ---- laws and workers
@@ -785,6 +793,10 @@ class Scenario(_Strict):
         Annotated[list[MethodEntry], Field(min_length=1, max_length=MAX_METHODS), BeforeValidator(_as_list)],
         Field(description="a list: - {name: …, stepsize: …}; `asyncsim list methods`"),
     ]
+    update_rule: Annotated[
+        UpdateRuleEntry,
+        Field(description="what the server makes of a direction; plain steps unless given; `asyncsim list update_rules`"),
+    ] = _as_written(UpdateRule, Plain())
     stop: Annotated[Stop, Field(description="{time: …} or another end")]
     record: Annotated[RecordEntry, Field(description="what is kept, and how often")] = RecordEntry()
     engine: Annotated[
@@ -797,6 +809,11 @@ class Scenario(_Strict):
         said(Evaluation),
         Field(description="how gradients are evaluated: auto (many at once where it pays) or single"),
     ] = "auto"
+    verify: Annotated[
+        bool,
+        said(bool),
+        Field(description="true: check at every event what the method's paper promises; a run that breaks it fails"),
+    ] = False
 
     _document: Document = PrivateAttr(default_factory=lambda: Document({}, ""))
     _base: Path = PrivateAttr(default=Path())
@@ -824,8 +841,15 @@ class Scenario(_Strict):
 
     def build_methods(self) -> list[tuple[str, Any]]:
         """(label, method) of each method, in order; labels are unique."""
-        labels = unique_labels([entry.label or entry.name for entry in self.methods])
-        return [(label, entry.build()) for label, entry in zip(labels, self.methods, strict=True)]
+        return [(label, entry.build()) for label, entry in zip(self._labels(), self.methods, strict=True)]
+
+    def build_update_rules(self) -> dict[str, Any]:
+        """label → the update rule of that method: its own, or that of the scenario."""
+        rules = [_object(self.update_rule if entry.update_rule is None else entry.update_rule) for entry in self.methods]
+        return dict(zip(self._labels(), rules, strict=True))
+
+    def _labels(self) -> list[str]:
+        return unique_labels([entry.label or entry.name for entry in self.methods])
 
     def build_problem(self, seed: int) -> Any:
         """The problem; ScenarioError (at `problem`) when its data cannot be read or do not fit."""
@@ -862,12 +886,19 @@ class Scenario(_Strict):
             "workers": times[0] if self.workers.groups is None else {"groups": times},
             "problem": _plain(self.problem),
             **({"target": _plain_section(self.target)} if self.target else {}),
-            "methods": [_plain(entry) | ({"label": entry.label} if entry.label else {}) for entry in self.methods],
+            "methods": [_plain_method(entry) for entry in self.methods],
+            "update_rule": _plain(self.update_rule),
             "stop": _plain_section(self.stop),
             "record": _plain_section(self.record),
             "engine": self.engine,
             "evaluation": self.evaluation,
+            "verify": self.verify,
         }
+
+
+def _plain_method(entry: ChosenMethod) -> dict[str, Any]:
+    beside = {key: getattr(entry, key) for key in ("label", "update_rule")}
+    return {**_plain(entry), **{key: _plain(value) for key, value in beside.items() if value is not None}}
 
 
 def _plain_section(section: BaseModel) -> dict[str, Any]:

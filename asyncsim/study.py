@@ -114,13 +114,13 @@ def _warned(result: Result, folder: RunFolder) -> Result:
 def checked_methods(scenario: Scenario, problem: Any) -> list[tuple[str, Any]]:
     """The methods with what theory gives them; ScenarioError, at its line, for one that cannot run."""
     workers = scenario.build_workers()
-    built = scenario.build_methods()
+    built, rules = scenario.build_methods(), scenario.build_update_rules()
     asked = any(asks_theory(method) for _, method in built)
     knowledge = running.knowledge(problem, workers, _target(scenario)) if asked else Knowledge(n=workers.n)
     methods = []
     for place, (label, method) in enumerate(built):
         try:
-            running.check(method, problem, workers, _target(scenario))
+            running.check(method, problem, workers, _target(scenario), rules[label])
             methods.append((label, resolved(method, knowledge)))
         except ValueError as error:
             raise scenario.error(("methods", place), str(error)) from error
@@ -228,6 +228,7 @@ class _Job:
     ) -> None:
         self.number, self.label, self.method, self.seed = number, label, method, seed
         self.scenario, self.stop, self.evaluation = scenario, stop, evaluation
+        self.update_rule = scenario.build_update_rules()[label]
 
     def play(self, folder: RunFolder | None, signals: _Signals, bar: Progress) -> Run:
         record = Record(**self.scenario.record.model_dump())
@@ -253,6 +254,8 @@ class _Job:
             _target(self.scenario),
             record,
             self.label,
+            update_rule=self.update_rule,
+            verify=self.scenario.verify,
             evaluation=self.evaluation,
             sink=writer,
             keeper=keeper,
@@ -265,7 +268,7 @@ class _Job:
         return run
 
     def _writer(self, folder: RunFolder, n: int) -> RunWriter:
-        parameters = running.parameters_of(self.method)
+        parameters = running.parameters_of(self.method, self.update_rule)
         return folder.writer(self.number, self.label, running.name_of(self.method), parameters, self.seed, n)
 
 

@@ -27,6 +27,9 @@ from asyncsim.result import KINDS, Run
 from asyncsim.server import EndOfRun, Server
 from asyncsim.simulation import Stop
 from asyncsim.streams import sequential
+from asyncsim.theory import Knowledge
+from asyncsim.update_rules import UpdateRule
+from asyncsim.verify import VerifyingServer, promised
 
 __all__ = ["TimedOut", "Trace", "adversarial", "resumed", "scripted"]
 
@@ -47,12 +50,14 @@ class Trace:
     events : (kind, worker, k) in order, with the kinds of `asyncsim.result.KINDS` and "sent"
     delays : the delay of each arrival, in order
     reason : why it ended
+    verification : what the self-check found, where it was asked for
     """
 
     iterates: list[np.ndarray] = dataclasses.field(default_factory=list)
     events: list[tuple[str, int, int]] = dataclasses.field(default_factory=list)
     delays: list[int] = dataclasses.field(default_factory=list)
     reason: str = ""
+    verification: dict[str, Any] = dataclasses.field(default_factory=dict)
 
     def workers(self, kind: str) -> list[int]:
         """The workers of the events of one kind, in order."""
@@ -67,6 +72,8 @@ def scripted(
     x0: Sequence[float] | np.ndarray = (1.0,),
     gradient: Callable[..., Any] = lambda x: x,
     seed: int = 0,
+    update_rule: UpdateRule | None = None,
+    verify: bool = False,
 ) -> Trace:
     """Run `method` with arrivals in the given order and return what it did.
 
@@ -74,10 +81,11 @@ def scripted(
     ----------
     arrivals : who is next: a worker that is at work, the name of a pending timer, or `TimedOut(worker)`
     gradient : the answer, as a function of (x), (x, worker) or (x, worker, m); for components (x, j)
+    update_rule, verify : as in `simulate`
 
     The run ends with the script. A worker named in it that is not at work is a ValueError.
     """
-    return _run(method, _Scripted(list(arrivals)), n, x0, gradient, seed)
+    return _run(method, _Scripted(list(arrivals)), n, x0, gradient, seed, update_rule, verify)
 
 
 def adversarial(
@@ -89,6 +97,8 @@ def adversarial(
     gradient: Callable[..., Any] = lambda x: x,
     patience: int | None = None,
     seed: int = 0,
+    update_rule: UpdateRule | None = None,
+    verify: bool = False,
 ) -> Trace:
     """Run `method` while an adversary chooses who arrives, fairly.
 
@@ -98,7 +108,8 @@ def adversarial(
         @given(st.lists(st.integers(0, 100), max_size=200))
         def test_survives_every_fair_order(choices): ...
     """
-    return _run(method, _Adversary(iter(choices), 4 * n if patience is None else patience), n, x0, gradient, seed)
+    adversary = _Adversary(iter(choices), 4 * n if patience is None else patience)
+    return _run(method, adversary, n, x0, gradient, seed, update_rule, verify)
 
 
 def resumed(method: Any, problem: Any, workers: Any, *, at: Iterable[int], stop: Stop, **simulate_options: Any) -> Run:
@@ -110,14 +121,15 @@ def resumed(method: Any, problem: Any, workers: Any, *, at: Iterable[int], stop:
     from asyncsim.running import execute, name_of
 
     options = {"seed": 0, "target": None, "record": None, "label": None, **simulate_options}
+    seed, target = options.pop("seed"), options.pop("target")
     record, label = options.pop("record") or Record(), options.pop("label") or name_of(method)
     checkpoint: bytes | None = None
     for k in (*sorted(set(at)), None):
         keeper = None if k is None else _KillAt(k)
         try:
             return execute(
-                method, problem, workers, stop, options["seed"], options["target"], record, label,
-                keeper=keeper, checkpoint=checkpoint,
+                method, problem, workers, stop, seed, target, record, label,
+                keeper=keeper, checkpoint=checkpoint, **options,
             )  # fmt: skip
         except _Killed as killed:
             checkpoint = killed.data
@@ -278,13 +290,24 @@ class _Adversary(_ByHand):
 
 
 def _run(
-    method: Any, engine: _ByHand, n: int, x0: Sequence[float] | np.ndarray, gradient: Callable[..., Any], seed: int
+    method: Any,
+    engine: _ByHand,
+    n: int,
+    x0: Sequence[float] | np.ndarray,
+    gradient: Callable[..., Any],
+    seed: int,
+    update_rule: UpdateRule | None,
+    verify: bool,
 ) -> Trace:
-    server = Server(engine, np.array(x0, dtype=np.float64), n, sequential(seed, "method"), Log(n))
+    of_a_server = (engine, np.array(x0, dtype=np.float64), n, sequential(seed, "method"), Log(n), update_rule)
+    verifying = VerifyingServer(*of_a_server, invariants=promised(method, n)) if verify else None
+    server = verifying or Server(*of_a_server)
     engine.bind(server, gradient)
     try:
         method.run(server)
         engine.trace.reason = "the method returned"
     except EndOfRun as over:
         engine.trace.reason = over.reason
+    if verifying is not None:
+        engine.trace.verification = verifying.verification(Knowledge(n=n))
     return engine.trace

@@ -1,79 +1,99 @@
-"""How the parameters in quickstart.yaml were chosen: `python scenarios/quickstart_grid.py`, a few minutes on one core.
+"""How the parameters in quickstart.yaml were chosen: `python scenarios/quickstart_grid.py`, some minutes on one core.
 
-Every method gets 40 tries on the workers, the problem and the target of quickstart.yaml. Ringmaster ASGD and Rennala
-SGD have a second parameter: 4 values × 10 stepsizes, a factor of 2 apart. Asynchronous SGD has two forms: 2 × 20
-stepsizes over the same range; so has Minibatch SGD, with 1 and 2 gradients a worker. Hero SGD has 40 stepsizes.
+Every method gets 44 tries on the workers, the problem and the target of quickstart.yaml, its stepsizes evenly spaced
+(on a logarithmic axis) over one range for all. Ringmaster ASGD and Rennala SGD have a second parameter: 4 values × 11
+stepsizes. Asynchronous SGD has two forms, and Minibatch SGD is tried with 1 and 2 gradients a worker: 2 × 22
+stepsizes. Hero SGD has 44 stepsizes.
 
-A try is run with three seeds, none of which is used in quickstart.yaml, and judged by the median time to the target;
-a method of which no try gets there in time, by the median of the last ‖∇f‖². A round of Minibatch SGD lasts as long as
-the slowest of 100 workers, so it gets ten times as long as the others. Printed is the best try of each method, what
-comes just below and above its parameters, and whether a parameter of the winner lies at the end of its range.
+A try is run with three seeds that quickstart.yaml does not use. The best try is the one with the least median time to
+the target; of two equal ones that with the smaller last ‖∇f‖². A try is given up after 500 simulated seconds; with
+Minibatch SGD after 2000, as a round of it lasts as long as the slowest of the 100 workers.
+
+The table has, for each method, the best try and the times of the two stepsizes next to it. With names of methods as
+arguments only these are tried; with --all each try is printed.
 """
 
+import argparse
+import math
 import statistics
-import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import asyncsim
-from asyncsim import scenario
+from asyncsim.scenario import load
 
 SEEDS = (100, 101, 102)
-HORIZON = 500.0  # simulated seconds, and resolution of the times printed
-RESOLUTION = 1.0
-SMALLEST, LARGEST = 2.0**-7, 2.0**2
+TRIES = 44
+SMALLEST, LARGEST = 2.0**-6, 2.0**4  # stepsizes
+HORIZON = {"minibatch_sgd": 2000.0}  # simulated seconds
+USUAL_HORIZON = 500.0
+EVERY = 1.0  # simulated seconds between looks at ‖∇f‖²
 
-Try = tuple[float, Any]  # stepsize and the second parameter
+# label: the name and values of the second parameter, and the method
+Grid = Mapping[str, tuple[str, tuple[Any, ...], Callable[..., Any]]]
+GRID: Grid = {
+    "ringmaster_asgd": ("threshold", (4, 8, 16, 32), asyncsim.RingmasterASGD),
+    "hero_sgd": ("worker", ("theory",), asyncsim.HeroSGD),
+    "rennala_sgd": ("batch_size", (4, 8, 16, 32), asyncsim.RennalaSGD),
+    "asynchronous_sgd": ("delay_adaptive", (False, True), asyncsim.AsynchronousSGD),
+    "minibatch_sgd": ("batch_size", (1, 2), asyncsim.MinibatchSGD),
+}
 
 
 def stepsizes(count: int) -> list[float]:
-    """`count` stepsizes from SMALLEST to LARGEST, evenly spaced on a logarithmic axis."""
+    """`count` stepsizes from SMALLEST to LARGEST in three digits."""
     ratio = LARGEST / SMALLEST
     return [float(f"{SMALLEST * ratio ** (j / (count - 1)):.3g}") for j in range(count)]
 
 
-# label: (the second parameter's values, a method from stepsize and second parameter)
-GRID: dict[str, tuple[tuple[Any, ...], Callable[[float, Any], Any]]] = {
-    "ringmaster_asgd": ((4, 8, 16, 32), lambda γ, R: asyncsim.RingmasterASGD(stepsize=γ, threshold=R)),
-    "rennala_sgd": ((4, 8, 16, 32), lambda γ, S: asyncsim.RennalaSGD(stepsize=γ, batch_size=S)),
-    "hero_sgd": ((None,), lambda γ, _: asyncsim.HeroSGD(stepsize=γ)),
-    "asynchronous_sgd": ((False, True), lambda γ, adaptive: asyncsim.AsynchronousSGD(stepsize=γ, delay_adaptive=adaptive)),
-    "minibatch_sgd": ((1, 2), lambda γ, b: asyncsim.MinibatchSGD(stepsize=γ, batch_size=b)),
-}
-TRIES = 40
+def tries(label: str) -> list[tuple[float, Any]]:
+    """(stepsize, second parameter) of every try of a method."""
+    _, seconds, _ = GRID[label]
+    return [(stepsize, second) for second in seconds for stepsize in stepsizes(TRIES // len(seconds))]
 
 
 def outcome(method: Any, problem: Any, workers: Any, target: dict[str, float], horizon: float) -> tuple[float, float]:
-    """Median over the seeds of the time to the target (inf where it is not reached) and of the last ‖∇f‖²."""
-    stop = asyncsim.Stop(time=horizon, target=True)
-    record = asyncsim.record.Record(every=RESOLUTION * horizon / HORIZON)
+    """Medians over the seeds: of the time to the target (inf where it is not reached), and of the last ‖∇f‖²."""
     times, norms = [], []
     for seed in SEEDS:
+        stop, record = asyncsim.Stop(time=horizon, target=True), asyncsim.Record(every=EVERY)
         run = asyncsim.simulate(method, problem, workers, stop=stop, seed=seed, target=target, record=record)
         norm = run.curves["squared_gradient_norm"][-1].item()
-        reached = norm <= target["squared_gradient_norm"]
-        times.append(run.time if reached else float("inf"))
-        norms.append(norm if norm == norm else float("inf"))
+        norms.append(math.inf if math.isnan(norm) else norm)
+        times.append(run.time if norm <= target["squared_gradient_norm"] else math.inf)
     return statistics.median(times), statistics.median(norms)
 
 
 def main() -> None:
-    chosen = scenario.load(Path(__file__).with_name("quickstart.yaml"))
-    problem, workers = chosen.check_problem(), chosen.build_workers()
-    target = {"squared_gradient_norm": chosen.target.squared_gradient_norm}
-    for label, (seconds, method) in GRID.items():
-        if sys.argv[1:] and label not in sys.argv[1:]:
-            continue
-        horizon = HORIZON * (10 if label == "minibatch_sgd" else 1)
-        axis = stepsizes(TRIES // len(seconds))
+    parser = argparse.ArgumentParser(description="The grid behind quickstart.yaml.")
+    parser.add_argument("methods", nargs="*", metavar="METHOD", help=", ".join(GRID))
+    parser.add_argument("--all", action="store_true", help="print each try")
+    given = parser.parse_args()
+    if unknown := set(given.methods) - set(GRID):
+        parser.error(f"no method of the grid is called {', '.join(sorted(unknown))}; there are {', '.join(GRID)}")
+    quickstart = load(Path(__file__).with_name("quickstart.yaml"))
+    problem, workers = quickstart.check_problem(), quickstart.build_workers()
+    target = {"squared_gradient_norm": quickstart.target.squared_gradient_norm}
+
+    print(f"{'method':<17} {'best stepsize, and':<34} {'median':>6}  {'next smaller stepsize':>21}  {'next larger':>15}")
+    for label in given.methods or GRID:
+        name, _, cls = GRID[label]
+        horizon = HORIZON.get(label, USUAL_HORIZON)
         found = {
-            (γ, second): outcome(method(γ, second), problem, workers, target, horizon) for second in seconds for γ in axis
+            (stepsize, second): outcome(cls(stepsize, second), problem, workers, target, horizon)
+            for stepsize, second in tries(label)
         }
-        for second in seconds:
-            print(label, second, " ".join(f"{γ:g}:{found[γ, second][0]:g}" for γ in axis))
+        if given.all:
+            for (stepsize, second), (time, norm) in found.items():
+                print(f"  {label} {stepsize:g} {name} {second}: {time:g} s, {norm:.3g}")
         best = min(found, key=lambda pair: found[pair])
-        print("BEST", label, best, found[best], flush=True)
+        axis = [stepsize for stepsize, second in found if second == best[1]]
+        place = axis.index(best[0])
+        beside = [axis[j] if 0 <= j < len(axis) else math.nan for j in (place - 1, place + 1)]
+        smaller, larger = (f"{s:g}: {found[s, best[1]][0]:g} s" if s == s else "end of range" for s in beside)
+        words = f"{best[0]:g}, {name} {best[1]}"
+        print(f"{label:<17} {words:<34} {found[best][0]:>4g} s  {smaller:>21}  {larger:>15}", flush=True)
 
 
 if __name__ == "__main__":

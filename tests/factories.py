@@ -14,7 +14,18 @@ from typing import Any
 
 import numpy as np
 
-from asyncsim.result import EVENT, INTERVAL, KINDS, OUTCOMES, Result, Run, no_workers, unique_labels
+from asyncsim.result import (
+    EVENT,
+    INTERVAL,
+    KINDS,
+    OUTCOMES,
+    SHOWN_WORKERS,
+    Result,
+    Run,
+    no_workers,
+    shown_workers,
+    unique_labels,
+)
 
 METHODS = ("ringmaster_asgd", "rennala_sgd", "asynchronous_sgd")
 TARGET = 1e-3
@@ -91,6 +102,7 @@ def make_run(
         wall_seconds=0.25,
         event_hash=f"{abs(hash((len(label), seed, n))):016x}"[:16],
         curves=_curves(life, reach, points, time, seed),
+        contributions=_contributions(life, n, points, time),
         delays=life["delays"],
         workers=life["workers"],
         intervals=life["intervals"],
@@ -136,6 +148,14 @@ def _curves(life: dict[str, Any], reach: float | None, points: int, time: float,
         "worker_seconds": t / 2,
         "regret": np.zeros(points),
     }
+
+
+def _contributions(life: dict[str, Any], n: int, points: int, time: float) -> np.ndarray:
+    arrived = life["events"][life["events"]["kind"] == KINDS.index("arrived")]
+    t = np.linspace(0.0, time, points)
+    shown = shown_workers(n, min(n, SHOWN_WORKERS))
+    times = [np.sort(arrived["time"][arrived["worker"] == worker]) for worker in shown]
+    return np.column_stack([np.searchsorted(column, t, side="right") for column in times]).astype(np.int64)
 
 
 class _Workers:

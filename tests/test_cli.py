@@ -193,7 +193,7 @@ BAD = {
     "an unknown starter": (["init", "x.yaml", "--from", "startr"], "no starter is called 'startr'; there are "),
     "an unknown list": (
         ["list", "method"],
-        "there is no list of 'method'; there are methods, allocations, laws, problems, starters; did you mean 'meth",
+        "there is no list of 'method'; there are methods, allocations, update_rules, laws, problems, starters; did",
     ),
     "an unknown name": (
         ["describe", "ringmaster"],
@@ -300,6 +300,7 @@ def test_list_shows_everything_with_one_line_each(command):
     assert [line for line in out.splitlines() if line.endswith(":") and line[0] != " "] == [
         "methods:",
         "allocations:",
+        "update_rules:",
         "laws:",
         "problems:",
         "starters:",

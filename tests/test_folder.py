@@ -43,8 +43,9 @@ def written(path: Path, result: Result, wal: bool = True) -> Result:
     with RunFolder.create(path, manifest, "name: made by hand\n", wal=wal) as folder:
         for number, run in enumerate(result.runs):
             writer = folder.writer(number, run.label, run.method, run.parameters, run.seed, run.n)
-            for point in zip(*run.curves.values(), strict=True):
-                writer.curve(dict(zip(run.curves, point, strict=True)))
+            for row, point in enumerate(zip(*run.curves.values(), strict=True)):
+                contributions = {"contributions": run.contributions[row].tolist()} if len(run.contributions) else {}
+                writer.curve(dict(zip(run.curves, point, strict=True)) | contributions)
             writer.finish(run)
     return Result.read(path)
 
@@ -60,6 +61,9 @@ def assert_equal(a: Run, b: Run) -> None:
         for name in names:
             np.testing.assert_array_equal(mine[name], other[name])
             assert mine[name].dtype == other[name].dtype
+    for mine, other in ((a.contributions, b.contributions), (a.shown, b.shown)):
+        np.testing.assert_array_equal(mine, other)
+        assert mine.dtype == other.dtype
     np.testing.assert_array_equal(a.delays, b.delays)
     assert b.delays.dtype == np.int64
     np.testing.assert_array_equal(a.intervals, b.intervals)

@@ -228,7 +228,7 @@ def test_a_target_that_needs_what_is_not_known_is_told(scenario):
 # ---- what is wrong
 
 NAMES = ", ".join(METHODS)
-SECTIONS = "name, seed, seeds, workers, problem, target, methods, stop, record, engine, evaluation"
+SECTIONS = "name, seed, seeds, workers, problem, target, methods, update_rule, stop, record, engine, evaluation, verify"
 FOLDER_NAME = "a text of up to 100 bytes without '/', '\\', '..', a leading '.' or control characters"
 ARITHMETIC = f"allowed is {ALLOWED}"
 
@@ -260,7 +260,7 @@ WRONG = {
     "an unknown parameter": (
         "threshold: 2",
         "treshold: 2, threshold: 2",
-        "5:44: methods.1.treshold: unknown key; allowed: name, label, stepsize, threshold, stops; "
+        "5:44: methods.1.treshold: unknown key; allowed: name, label, update_rule, stepsize, threshold, stops; "
         "did you mean 'threshold'?",
     ),
     "a stepsize of the wrong sign": (

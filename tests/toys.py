@@ -122,7 +122,7 @@ def differences(one: Run, other: Run) -> list[str]:
     ]
     for what, a, b in (("curve", one.curves, other.curves), ("workers'", one.workers, other.workers)):
         found += [f"{what} {name}" for name in a if bits(a[name]) != bits(b[name])]
-    found += [name for name in ("delays", "intervals") if bits(getattr(one, name)) != bits(getattr(other, name))]
+    found += [name for name in ("contributions", "delays", "intervals") if bits(getattr(one, name)) != bits(getattr(other, name))]
     return found
 
 
@@ -140,5 +140,5 @@ def _all_of(server: Server) -> tuple[bytes, str, list[int]]:
 
 
 def differing_numbers(one: Run, other: Run) -> list[str]:
-    """What two runs of different methods differ in, but for what they are called."""
-    return [what for what in differences(one, other) if not what.startswith(("label", "parameters"))]
+    """What two runs of different methods differ in, but for what they are called and whether they have an allocation."""
+    return [what for what in differences(one, other) if not what.startswith(("label", "parameters", "curve regret"))]

@@ -42,10 +42,30 @@ CASES = {
     "soviet_page": ("soviet_page", {"stepsize": 0.5, "batch_size": 2, "probability": 0.3, "components": 4}),
     "hero_page": ("hero_page", {"stepsize": 0.5, "batch_size": 2, "probability": 0.3, "components": 4, "worker": 0}),
     "page": ("page", {"stepsize": 0.5, "batch_size": 4, "difference_batch_size": 2, "probability": 0.3, "components": 4}),
+    "local_sgd": ("local_sgd", {"stepsize": 0.5, "local_steps": 1}),
+    "local_sgd, 3 steps": ("local_sgd", {"stepsize": 0.2, "local_steps": 3}),
+    "dual_local_sgd": ("dual_local_sgd", {"stepsize": 0.1, "local_steps": 1}),
+    "dual_local_sgd, 3 steps": ("dual_local_sgd", {"stepsize": 0.03, "local_steps": 3}),
+    "decaying_local_sgd": ("decaying_local_sgd", {"stepsize": 0.1, "local_steps": 1}),
+    "decaying_local_sgd, 3 steps": ("decaying_local_sgd", {"stepsize": 0.03, "local_steps": 3}),
+    "async_local_sgd": ("async_local_sgd", {"stepsize": 0.1, "local_steps": 1, "threshold": 3}),
+    "async_local_sgd, 3 steps": ("async_local_sgd", {"stepsize": 0.05, "local_steps": 3, "threshold": 8}),
+    "async_batch_sgd": ("async_batch_sgd", {"stepsize": 0.1, "batch_size": 1, "threshold": 3}),
+    "async_batch_sgd, 3 each": ("async_batch_sgd", {"stepsize": 0.05, "batch_size": 3, "threshold": 8}),
+    "mindflayer_sgd": (
+        "mindflayer_sgd",
+        {"stepsize": 0.5, "allotted_times": 6.0, "trials": 1, "success_probabilities": 1.0},
+    ),
+    "mindflayer_sgd, 2 trials": (
+        "mindflayer_sgd",
+        {"stepsize": 0.5, "allotted_times": 2.5, "trials": 2, "success_probabilities": 0.6},
+    ),
 }
 
 # those that wait for every worker they have given work: one that never returns ends them
-WAITS_FOR_ALL = {"minibatch_sgd", "random_assignment_asgd", "soviet_page", "page"}
+WAITS_FOR_ALL = {
+    "minibatch_sgd", "random_assignment_asgd", "soviet_page", "page", "local_sgd", "dual_local_sgd", "decaying_local_sgd",
+}  # fmt: skip
 # those that wait for the one worker of theirs
 WAITS_FOR_ITS_OWN = {"hero_sgd", "naive_optimal_asgd", "hero_page"}
 # those that go on receiving from the others while they wait for every worker
@@ -54,6 +74,13 @@ WAITS_RECEIVING = {"malenia_sgd", "ringleader_asgd", "ia2_sgd"}
 TO_ROUNDING = {"ia2_sgd"}
 # those that draw components of a finite sum by luck of their own, in place of the workers' gradients
 OF_FINITE_SUMS = {case for case, (_, parameters) in CASES.items() if "components" in parameters}
+# those whose step is not γ·(the mean of gradients at x): sums, local steps, expected numbers
+OTHER_STEPS = {
+    "local_sgd, 3 steps", "dual_local_sgd, 3 steps", "decaying_local_sgd, 3 steps", "async_local_sgd, 3 steps",
+    "async_batch_sgd, 3 each", "mindflayer_sgd, 2 trials",
+}  # fmt: skip
+
+NAMES = list(dict.fromkeys(name for name, _ in CASES.values()))
 
 STEPS = Stop(iterations=40)
 FEW_RECORDS = Record(iterations=10)
@@ -69,7 +96,7 @@ def every_case(test):
 
 
 def sgd_case(test):
-    return pytest.mark.parametrize("case", [case for case in CASES if case not in OF_FINITE_SUMS])(test)
+    return pytest.mark.parametrize("case", [case for case in CASES if case not in OF_FINITE_SUMS | OTHER_STEPS])(test)
 
 
 def quadratic(case: str):
@@ -230,7 +257,7 @@ def test_its_docstring_tells_parameters_source_and_when_not_to_use_it(name):
     assert ">>> " in text
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", NAMES)
 def test_it_is_a_frozen_description_and_its_file_is_called_as_it_is(name):
     cls = METHODS[name]
     assert cls.__module__ == f"asyncsim.methods.{name}"
@@ -239,7 +266,7 @@ def test_it_is_a_frozen_description_and_its_file_is_called_as_it_is(name):
         method.stepsize = 1.0
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("stepsize", [0.0, -1.0, np.nan, np.inf, "big", None, True])
 def test_an_impossible_stepsize_is_refused(name, stepsize):
     parameters = next(p for of, p in CASES.values() if of == name) | {"stepsize": stepsize}
