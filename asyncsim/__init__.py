@@ -34,6 +34,9 @@ _WHERE = {
     "LogNormal": "times", "Normal": "times", "Pareto": "times", "ShiftedExponential": "times",
     "ShiftedHalfNormal": "times", "Uniform": "times", "Workers": "times",
     "Scenario": "scenario", "ScenarioError": "scenario",
+    "Adam": "update_rules", "Momentum": "update_rules", "Muon": "update_rules", "Plain": "update_rules",
+    "UPDATE_RULES": "update_rules",
+    "Invariants": "verify", "VerificationError": "verify",
 }  # fmt: skip
 
 __all__ = sorted([*_WHERE, "__version__"])

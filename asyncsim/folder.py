@@ -24,7 +24,7 @@ Tables of record.sqlite, for anybody's SQL (floats that are nan are NULL):
 
 curves.contributions is a JSON list of whole numbers, the gradients that had arrived of each of s workers out of n; its
 entry j (0…s−1) is worker j(n−1)/(s−1), rounded to the nearest and half to the even one (`result.shown_workers`). In SQL:
-SELECT point, key, value FROM curves, json_each(contributions) WHERE run = 0.
+SELECT point, each.key, each.value FROM curves, json_each(contributions) AS each WHERE run = 0.
 
 Rules:
 1. Curves and events are committed while they come: what was committed survives kill -9. Commits take about a

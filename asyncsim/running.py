@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal, Protocol
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from asyncsim import log as log_
 from asyncsim.allocation import ALLOCATIONS
@@ -29,7 +30,7 @@ from asyncsim.streams import sequential
 from asyncsim.theory import Knowledge, asks_theory, resolved
 from asyncsim.times import Workers
 from asyncsim.update_rules import UPDATE_RULES, Plain, UpdateRule
-from asyncsim.verify import VerifyingServer, promised
+from asyncsim.verify import VerifyingServer, server_for
 
 Target = Mapping[str, float]
 
@@ -117,10 +118,12 @@ def compare(
     if not named:
         raise ValueError("compare: no methods are given")
     seeds = list(seeds)
+    check_problem(problem)
+    evaluation = evaluation_of(problem, "auto")
     runs = tuple(
         execute(
             method, problem, workers, stop, seed, target, record or Record(), label,
-            update_rule=update_rule, verify=verify,
+            update_rule=update_rule, verify=verify, evaluation=evaluation,
         )  # fmt: skip
         for label, method in named.items()
         for seed in seeds
@@ -158,13 +161,15 @@ def execute(
     if asks_theory(method):  # knowledge may be dear: laws without a mean are sampled for it
         method = resolved(method, knowledge(problem, workers, target))
     events = _Events(sink) if record.events == "all" else None
-    log = Log(workers.n, events, Regret(workers.mean_times()) if hasattr(method, "allocation") else None)
+    # where no worker has a finite mean time there is no best allocation to hold one against
+    has_regret = hasattr(method, "allocation") and bool(np.isfinite(workers.mean_times()).any())
+    log = Log(workers.n, events, Regret(workers.mean_times()) if has_regret else None)
     recorder = Recorder(problem, record, stop.time, target, sink.curve if sink is not None else None)
     batched = evaluation_of(problem, evaluation) == "batched"
     engine = Simulation(problem, workers, seed, stop, log, recorder, batched, keeper, look)
-    of_a_server = (engine, np.array(problem.x0), workers.n, sequential(seed, "method"), log, update_rule)
-    verifying = VerifyingServer(*of_a_server, invariants=promised(method, workers.n)) if verify else None
-    server = verifying or Server(*of_a_server)
+    made_of = (workers.n, sequential(seed, "method"), log, update_rule)
+    # x⁰ is in no variable here: points live as long as somebody needs them
+    server = server_for(method, verify, engine, np.array(problem.x0), *made_of)
     verification: dict[str, Any] = {}
     try:
         if checkpoint is None:
@@ -173,13 +178,11 @@ def execute(
             engine.resume(server, checkpoint, _classes(method))
             if sink is not None:
                 sink.truncate({"curves": len(recorder.rows), **log.lengths()})
-        # a diverging iterate overflows; the server notices and ends the run, numpy need not warn
-        with np.errstate(over="ignore", invalid="ignore"):
-            over = _played(method, server)
-        if verifying is not None:
+        over = _played(method, server)
+        if isinstance(server, VerifyingServer):
             L, sigma2 = (getattr(problem, name, None) for name in ("L", "sigma2"))
             epsilon = (target or {}).get("squared_gradient_norm")
-            verification = verifying.verification(Knowledge(n=workers.n, L=L, sigma2=sigma2, epsilon=epsilon))
+            verification = server.verification(Knowledge(n=workers.n, L=L, sigma2=sigma2, epsilon=epsilon))
     except Exception as error:
         if on_error is None:
             raise
@@ -191,17 +194,24 @@ def execute(
 
 
 def _played(method: Any, server: Server) -> EndOfRun:
-    try:
-        method.run(server)
-    except EndOfRun as over:
-        return over
+    # One thread of BLAS: what a run multiplies is too small for more, more would make the sums depend on the number
+    # of processors, and several processes would take them from each other.
+    one_thread = threadpool_limits(limits=1, user_api="blas")
+    # a diverging iterate overflows; the server notices and ends the run, numpy need not warn
+    with one_thread, np.errstate(over="ignore", invalid="ignore"):
+        try:
+            method.run(server)
+        except EndOfRun as over:
+            return over
     return EndOfRun("finished", "the method returned")
 
 
 def evaluation_of(problem: Any, asked: str) -> str:
     """How gradients are evaluated: "batched" where the problem's `gradients` gives the bits of `gradient`, else "single"."""
     if asked == "batched" and not hasattr(problem, "gradients"):
-        raise ValueError(f"evaluation: batched needs a problem with gradients(X, rngs, workers); {type(problem).__name__} has none")
+        raise ValueError(
+            f"evaluation: batched needs a problem with gradients(X, rngs, workers); {type(problem).__name__} has none"
+        )
     if asked != "auto":
         return asked
     return "batched" if hasattr(problem, "gradients") and batch_matches_single(problem) else "single"
@@ -219,9 +229,7 @@ def check(
     if not isinstance(workers, Workers):
         raise ValueError(f"workers: Workers(count, compute_time) is needed, not {workers!r:.60}")
     if update_rule is not None:
-        if isinstance(update_rule, type) or not callable(getattr(update_rule, "start", None)):
-            raise ValueError(f"update_rule: an object with start(x0, state) is needed, as Adam(), not {update_rule!r:.60}")
-        update_rule.start(np.array(problem.x0), None)
+        _check_rule(update_rule, problem)
     made_for = getattr(problem, "workers", None)
     if isinstance(made_for, int) and made_for != workers.n:
         raise ValueError(f"the problem was made for {made_for} workers, but there are {workers.n}; build it with n={workers.n}")
@@ -234,10 +242,18 @@ def check(
         raise ValueError("target: suboptimality needs a problem with a known f*; use squared_gradient_norm")
 
 
+def _check_rule(update_rule: Any, problem: Any) -> None:
+    if isinstance(update_rule, type) or not callable(getattr(update_rule, "start", None)):
+        raise ValueError(f"update_rule: an object with start(x0, state) is needed, as Adam(); not {update_rule!r:.60}")
+    update_rule.start(np.array(problem.x0), None)  # what does not fit x is refused by the rule
+
+
 def _check_reachable(problem: Any, target: Target | None) -> None:
     """Refuse to wait for what no record can ever meet."""
     if not target:
-        raise ValueError("stop: target=True ends at the target, but no target is given; add target={'squared_gradient_norm': …}")
+        raise ValueError(
+            "stop: target=True ends at the target, but no target is given; add target={'squared_gradient_norm': …}"
+        )
     needed = {"squared_gradient_norm": ("full_gradient",), "suboptimality": ("value",)}
     for name in target:
         if not any(hasattr(problem, offered) for offered in (*needed[name], "value_and_gradient")):
@@ -310,7 +326,25 @@ def facts(problem: Any) -> dict[str, Any]:
     constants = {key: getattr(problem, key, None) for key in ("L", "sigma2", "f_star")}
     known = {key: None if value is None else float(value) for key, value in constants.items()}
     found = {"name": name, "dimension": int(problem.dimension), **known, "estimated": sorted(getattr(problem, "estimated", ()))}
-    return found | ({"data_sha256": problem.data_sha256} if hasattr(problem, "data_sha256") else {})
+    found |= {"data_sha256": problem.data_sha256} if hasattr(problem, "data_sha256") else {}
+    return found | ({} if getattr(problem, "split_table", None) is None else {"split": _split(problem)})
+
+
+SPLIT_WORKERS, SPLIT_CLASSES = 200, 20  # of a larger split this corner is kept
+
+
+def _split(problem: Any) -> dict[str, Any]:
+    """How the samples are shared out: the counts of each class a worker has, and how that came about."""
+    table = np.asarray(problem.split_table)
+    said = {key: getattr(problem, key, None) for key in ("split", "alpha", "problem_seed", "left_out")}
+    classes = list(getattr(problem, "classes", range(table.shape[1])))
+    return said | {
+        "workers": table.shape[0],
+        "samples": int(table.sum()),
+        "labels": table.shape[1],
+        "classes": [f"{label:g}" if isinstance(label, float) else str(label) for label in classes[:SPLIT_CLASSES]],
+        "counts": table[:SPLIT_WORKERS, :SPLIT_CLASSES].tolist(),
+    }
 
 
 def _classes(method: Any) -> dict[str, type]:

@@ -448,7 +448,9 @@ def _registered(kind: Kind) -> Any:
 
 MethodEntry = Annotated[Any, PlainValidator(_chosen(METHOD), json_schema_input_type=_registered(METHOD))]
 ProblemEntry = Annotated[Any, PlainValidator(_chosen(PROBLEM), json_schema_input_type=_registered(PROBLEM))]
-UpdateRuleEntry = _type_of(UpdateRule)
+UpdateRuleEntry = Annotated[
+    Any, PlainValidator(_chosen(UPDATE_RULE), json_schema_input_type=_registered(UPDATE_RULE) | str)
+]
 
 
 # ---- laws and workers
@@ -795,7 +797,7 @@ class Scenario(_Strict):
     ]
     update_rule: Annotated[
         UpdateRuleEntry,
-        Field(description="what the server makes of a direction; plain steps unless given; `asyncsim list update_rules`"),
+        Field(description="what the server makes of a direction: plain unless given; `asyncsim list update_rules`"),
     ] = _as_written(UpdateRule, Plain())
     stop: Annotated[Stop, Field(description="{time: …} or another end")]
     record: Annotated[RecordEntry, Field(description="what is kept, and how often")] = RecordEntry()
@@ -845,8 +847,8 @@ class Scenario(_Strict):
 
     def build_update_rules(self) -> dict[str, Any]:
         """label → the update rule of that method: its own, or that of the scenario."""
-        rules = [_object(self.update_rule if entry.update_rule is None else entry.update_rule) for entry in self.methods]
-        return dict(zip(self._labels(), rules, strict=True))
+        chosen = [self.update_rule if entry.update_rule is None else entry.update_rule for entry in self.methods]
+        return dict(zip(self._labels(), map(_object, chosen), strict=True))
 
     def _labels(self) -> list[str]:
         return unique_labels([entry.label or entry.name for entry in self.methods])

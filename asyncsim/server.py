@@ -226,7 +226,8 @@ class Server:
         cost = job.cost
         if cost < 1 or (type(cost) is not int and not isinstance(cost, np.integer)):
             raise ProtocolError(
-                f"send({worker}, {type(job).__name__}): a job costs a whole number of gradients, at least one; this one {cost!r}"
+                f"send({worker}, {type(job).__name__}): a job costs a whole number of gradients, "
+                f"at least one; this one {cost!r}"
             )
         if deadline is not None and (not deadline >= 0 or at_deadline not in ("drop", "partial")):
             raise ProtocolError(
@@ -492,7 +493,8 @@ class Server:
             point = getattr(job, field)
             if getattr(point, "shape", None) != self._x.shape or point.dtype != self._x.dtype:
                 raise ProtocolError(
-                    f"send(…): the point of this {type(job).__name__} has {_kind(point)}, the iterate has {_kind(self._x)}"
+                    f"send(…): the point of this {type(job).__name__} has {_kind(point)}, "
+                    f"the iterate has {_kind(self._x)}"
                 )
         for field in new:
             self._adopt(job, field)

@@ -294,13 +294,14 @@ def _why_not(
 
 def _within_resolution(result: Result, best: str, other: str, pairs: Sequence[tuple[Run, Run]]) -> str:
     both = [(time_to_target(a, result.target), time_to_target(b, result.target)) for a, b in pairs]
-    gap = median(abs(b[0] - a[0]) for a, b in both if math.isfinite(a[0]) and math.isfinite(b[0]))
-    resolution = median(b[1] for _, b in both)
+    gaps = [(abs(b[0] - a[0]), b[1]) for a, b in both if math.isfinite(a[0]) and math.isfinite(b[0])]
+    ties = sum(gap <= resolution for gap, resolution in gaps)
+    resolution = seconds(median(b[1] for _, b in both))
     when = seconds(median(a[0] for a, _ in both))
-    return (
-        f"{best} and {other} both reached {target_text(result.target)} after about {when}; their gap of {seconds(gap)} "
-        f"is within the record's resolution of {seconds(resolution)}"
-    )
+    reached = f"{best} and {other} both reached {target_text(result.target)} after about {when}"
+    if ties == len(gaps):
+        return f"{reached}; their gap of {seconds(median(gap for gap, _ in gaps))} is within the record's resolution of {resolution}"
+    return f"{reached}; on {ties} of {len(pairs)} seeds they are closer than the record's resolution of {resolution}"
 
 
 # ---------------------------------------------------------------------------------------------- comparing

@@ -29,7 +29,7 @@ from asyncsim.simulation import Stop
 from asyncsim.streams import sequential
 from asyncsim.theory import Knowledge
 from asyncsim.update_rules import UpdateRule
-from asyncsim.verify import VerifyingServer, promised
+from asyncsim.verify import VerifyingServer, server_for
 
 __all__ = ["TimedOut", "Trace", "adversarial", "resumed", "scripted"]
 
@@ -299,15 +299,14 @@ def _run(
     update_rule: UpdateRule | None,
     verify: bool,
 ) -> Trace:
-    of_a_server = (engine, np.array(x0, dtype=np.float64), n, sequential(seed, "method"), Log(n), update_rule)
-    verifying = VerifyingServer(*of_a_server, invariants=promised(method, n)) if verify else None
-    server = verifying or Server(*of_a_server)
+    made_of = (n, sequential(seed, "method"), Log(n), update_rule)
+    server = server_for(method, verify, engine, np.array(x0, dtype=np.float64), *made_of)
     engine.bind(server, gradient)
     try:
         method.run(server)
         engine.trace.reason = "the method returned"
     except EndOfRun as over:
         engine.trace.reason = over.reason
-    if verifying is not None:
-        engine.trace.verification = verifying.verification(Knowledge(n=n))
+    if isinstance(server, VerifyingServer):
+        engine.trace.verification = server.verification(Knowledge(n=n))
     return engine.trace

@@ -296,11 +296,11 @@ def local_steps(sigma2: float, epsilon: float, n: int) -> int:
 
 
 def local_stepsize(L: float, sigma2: float, epsilon: float, n: int, K: int) -> float:
-    """η_ℓ = min{1/(2KL), √(ε/((K − 1)σ²))/(2L), nε/(4σ²L)} of canonical Local SGD with K local steps.
+    """η_l = min{1/(2KL), √(ε/((K − 1)σ²))/(2L), nε/(4σ²L)} of canonical Local SGD with K local steps.
 
     The terms bound the length of a round, the drift of the local points (none for K = 1) and the noise of the mean of
-    n workers. Only the orders are known (arXiv:2509.23207 discusses them); the constants are set as in `birch_stepsize`,
-    so that for K = 1, bounded by noise, the server's step of one gradient, η_ℓ/n, is the same.
+    n workers. Only the orders are known (arXiv:2509.23207 discusses them); the constants are set as in
+    `birch_stepsize`, so that for K = 1, bounded by noise, the server's step of one gradient, η_l/n, is the same.
 
     >>> local_stepsize(L=1.0, sigma2=10.0, epsilon=0.1, n=16, K=5), local_stepsize(1.0, 10.0, 0.1, n=16, K=1)
     (0.025, 0.04)
@@ -314,9 +314,9 @@ def local_stepsize(L: float, sigma2: float, epsilon: float, n: int, K: int) -> f
 
 
 def decaying_stepsizes(stepsize: float, n: int, K: int, log_of: str = "K") -> list[float]:
-    """η_{ℓ,j} = η_g·√(nK/((j + 1)(ln K + 1))) for j = 0…K−1, of Decaying Local SGD (arXiv:2509.23207, section 4).
+    """η_{l,j} = η_g·√(nK/((j + 1)(ln K + 1))) for j = 0…K−1, of Decaying Local SGD (arXiv:2509.23207, section 4).
 
-    They spend the same drift as K steps of Dual Local SGD's √n·η_g: Ση_{ℓ,j}² ≤ nK·η_g², since Σ1/j ≤ ln K + 1. With
+    They spend the same drift as K steps of Dual Local SGD's √n·η_g: Ση_{l,j}² ≤ nK·η_g², since Σ1/j ≤ ln K + 1. With
     `log_of` = "b" the logarithm is that of b = nK, the gradients of a round.
 
     >>> [round(η, 3) for η in decaying_stepsizes(0.1, n=4, K=3)]
@@ -350,16 +350,16 @@ def mindflayer_trials(allotted_times: np.ndarray, p: np.ndarray, S: float) -> np
     >>> mindflayer_trials(np.array([1.0, 2.0, 50.0]), np.array([0.5, 0.5, 0.5]), S=5)
     array([7, 3, 0])
     """
-    order = np.argsort(allotted_times, kind="stable")
-    with np.errstate(divide="ignore", invalid="ignore"):
-        T = (S + np.cumsum(p[order])) / np.cumsum(p[order] / allotted_times[order])
-    best = int(np.argmin(T))
-    if not np.isfinite(T[best]):
+    usable = np.flatnonzero((allotted_times > 0) & np.isfinite(allotted_times) & (p > 0))
+    if not len(usable):
         raise ValueError("no worker's trial can succeed within a finite allotted time")
-    chosen = order[: best + 1][p[order[: best + 1]] > 0]
+    order = usable[np.argsort(allotted_times[usable], kind="stable")]
+    times, chances = allotted_times[order], p[order]
+    T = (S + np.cumsum(chances)) / np.cumsum(chances / times)
+    best = int(np.argmin(T))
     B = np.zeros(len(p), np.int64)
     # the ceiling of what is a whole number but for rounding is that number
-    B[chosen] = np.ceil(T[best] / allotted_times[chosen] * (1 - 1e-12) - 1)
+    B[order[: best + 1]] = np.ceil(T[best] / times[: best + 1] * (1 - 1e-12) - 1)
     return B
 
 

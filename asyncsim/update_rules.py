@@ -97,11 +97,12 @@ class Momentum:
 class _Momentum:
     def __init__(self, rule: Momentum, x0: np.ndarray, state: Mapping[str, Any] | None) -> None:
         self._β, self._nesterov = rule.beta, rule.nesterov
-        self._m = 0.0 * x0 if state is None else state["m"]
+        self._m: Any = 0.0 * x0 if state is None else state["m"]
 
     def step(self, x: np.ndarray, stepsize: float, direction: np.ndarray) -> np.ndarray:
         self._m = self._β * self._m + direction
-        return x - stepsize * (direction + self._β * self._m if self._nesterov else self._m)
+        moved: np.ndarray = x - stepsize * (direction + self._β * self._m if self._nesterov else self._m)
+        return moved
 
     def state(self) -> Any:
         return {"m": self._m}
@@ -146,7 +147,8 @@ class _Adam:
         self._v = self._β2 * self._v + (1 - self._β2) * direction * direction
         m_hat = self._m / (1 - self._β1**self._t)
         v_hat = self._v / (1 - self._β2**self._t)
-        return x - stepsize * (m_hat / (v_hat**0.5 + self._ε))
+        moved: np.ndarray = x - stepsize * (m_hat / (v_hat**0.5 + self._ε))
+        return moved
 
     def state(self) -> Any:
         return {"m": self._m, "v": self._v, "t": self._t}
@@ -158,7 +160,7 @@ class Muon:
 
     m ← βm + g, then x ← x − γ·argmax{⟨m, z⟩ : ‖z‖ <= 1}, a linear minimisation oracle (Pethick et al. 2025,
     arXiv:2502.07529). For a matrix in the spectral norm it makes all singular values of m 1, which is Muon
-    (Jordan et al. 2024, without its Nesterov step), here by Newton–Schulz iterations as there, which bring
+    (Jordan et al. 2024, without its Nesterov step), here by Newton-Schulz iterations as there, which bring
     them between 0.7 and 1.2. For a vector it is m/‖m‖ in the Euclidean norm, sign(m) in the largest-entry norm.
 
     x is a flat vector, so a matrix needs `shape`. The size of g plays no part: only γ sets how far x moves, it
@@ -170,7 +172,7 @@ class Muon:
         shape: [rows, columns] of the matrix that the first rows·columns numbers of x are, row by row; what is left
             (biases) moves as a vector. Without it all of x does.
         norm: how a vector moves: l2 (m/‖m‖) or sign.
-        iterations: of Newton–Schulz.
+        iterations: of Newton-Schulz.
 
     >>> rule = Muon(beta=0.0, shape=(2, 2)).start(np.zeros(4), None)
     >>> (-rule.step(np.zeros(4), 1.0, np.array([3.0, 0.0, 0.0, 2.0]))).round(1)

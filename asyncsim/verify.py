@@ -115,7 +115,9 @@ class VerifyingServer(Server):
         a = self._in_flight[worker]
         assert a is not None  # Server.send has put it there
         if a.m != self._sent[worker]:
-            raise self._breach(f"its next gradient has number {a.m}, but it was given {self._sent[worker]} so far", worker)
+            raise self._breach(
+                f"its next gradient has number {a.m}, but {self._sent[worker]} were given so far", worker
+            )
         if self._tree is not None and (self._foreign or isinstance(job, GradientDifference)):
             what = "a difference of gradients" if isinstance(job, GradientDifference) else "a point that is no iterate"
             raise self._breach(f"{what} is sent, which has no place on the tree (C2)", worker)
@@ -170,7 +172,8 @@ class VerifyingServer(Server):
 
     def _discard(self, arrival: Arrival) -> None:
         if self._tree is not None and arrival._used_at is not None:
-            raise self._breach("its gradient was read and then rejected: the choice may depend on it (C1)", arrival.worker)
+            message = "its gradient was read and then rejected: the choice may depend on it (C1)"
+            raise self._breach(message, arrival.worker)
         super()._discard(arrival)
 
     def _adopt(self, job: Job, field: str) -> None:
@@ -202,13 +205,15 @@ class VerifyingServer(Server):
 
     def _check_reading(self, arrival: Arrival) -> None:
         if arrival._used_at not in (None, self._k):
-            raise self._breach(f"its gradient is read again; it was used at iteration {arrival._used_at}", arrival.worker)
+            message = f"its gradient is read again; it was used at iteration {arrival._used_at}"
+            raise self._breach(message, arrival.worker)
 
     def _enter(self, arrival: Arrival, answer: Any) -> None:
         """A gradient is used."""
         delay, allowed = self._k - arrival._assignment.version, self._promised.largest_delay
         if allowed is not None and delay > allowed:
-            raise self._breach(f"a gradient with delay {delay} is used, but {allowed} is the largest allowed", arrival.worker)
+            message = f"a gradient with delay {delay} is used, but {allowed} is the largest allowed"
+            raise self._breach(message, arrival.worker)
         self._found_delay = max(self._found_delay, delay)
         if self._round is not None:
             self._round.enter(arrival.worker, arrival._assignment.version)
@@ -242,8 +247,8 @@ class VerifyingServer(Server):
             return
         workers = sorted({arrival.worker for arrival in self._tree.read})
         raise self._breach(
-            f"the step is neither the sum nor the mean of the {self._tree.gradients} gradients read since the last one: "
-            "one is left out, weighted, or applied again (C1)",
+            f"the step is neither the sum nor the mean of the {self._tree.gradients} gradients read since the last "
+            "step: one is left out, weighted, or applied again (C1)",
             *workers,
         )
 
@@ -251,9 +256,8 @@ class VerifyingServer(Server):
         allowed = self._promised.tree_distance
         for arrival, distance in tree.apply():
             if allowed is not None and distance > allowed:
-                raise self._breach(
-                    f"its gradient is applied at tree distance {distance}, but {allowed} is allowed (C3)", arrival.worker
-                )
+                message = f"its gradient is applied at tree distance {distance}, but {allowed} is allowed (C3)"
+                raise self._breach(message, arrival.worker)
 
     # ---- the end
 
@@ -314,6 +318,13 @@ class VerifyingServer(Server):
             self._tree.restore(own["tree"])
 
 
+def server_for(method: Any, verify: bool, engine: Any, x0: np.ndarray, n: int, *further: Any) -> Server:
+    """The server of a run of `method`: one that verifies, or the plain one."""
+    if verify:
+        return VerifyingServer(engine, x0, n, *further, invariants=promised(method, n))
+    return Server(engine, x0, n, *further)
+
+
 _NO_ROW = 2**62
 
 
@@ -369,7 +380,7 @@ class _Tree:
         self.norms += _norm(added)
 
     def apply(self) -> list[tuple[Arrival, int]]:
-        """Put what was read on the main branch, in the order of reading; each with the distance of its last gradient."""
+        """Put what was read on the main branch, in order; each arrival with the distance of its last gradient."""
         distances, length = [], self.main.length
         for arrival in self.read:
             if arrival.count:

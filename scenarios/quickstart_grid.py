@@ -76,7 +76,7 @@ def main() -> None:
     problem, workers = quickstart.check_problem(), quickstart.build_workers()
     target = {"squared_gradient_norm": quickstart.target.squared_gradient_norm}
 
-    print(f"{'method':<17} {'best stepsize, and':<34} {'median':>6}  {'next smaller stepsize':>21}  {'next larger':>15}")
+    print(f"{'method':<17} {'best stepsize, and':<34} {'median':>6}  {'next smaller':>14}  {'next larger':>14}")
     for label in given.methods or GRID:
         name, _, cls = GRID[label]
         horizon = HORIZON.get(label, USUAL_HORIZON)
@@ -88,12 +88,14 @@ def main() -> None:
             for (stepsize, second), (time, norm) in found.items():
                 print(f"  {label} {stepsize:g} {name} {second}: {time:g} s, {norm:.3g}")
         best = min(found, key=lambda pair: found[pair])
-        axis = [stepsize for stepsize, second in found if second == best[1]]
+        axis = [None, *(stepsize for stepsize, second in found if second == best[1]), None]
         place = axis.index(best[0])
-        beside = [axis[j] if 0 <= j < len(axis) else math.nan for j in (place - 1, place + 1)]
-        smaller, larger = (f"{s:g}: {found[s, best[1]][0]:g} s" if s == s else "end of range" for s in beside)
+        smaller, larger = (
+            "end of range" if stepsize is None else f"{stepsize:g}: {found[stepsize, best[1]][0]:g} s"
+            for stepsize in (axis[place - 1], axis[place + 1])
+        )
         words = f"{best[0]:g}, {name} {best[1]}"
-        print(f"{label:<17} {words:<34} {found[best][0]:>4g} s  {smaller:>21}  {larger:>15}", flush=True)
+        print(f"{label:<17} {words:<34} {found[best][0]:>4g} s  {smaller:>14}  {larger:>14}", flush=True)
 
 
 if __name__ == "__main__":

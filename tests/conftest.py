@@ -5,7 +5,7 @@ from hypothesis import settings
 from toys import Noisy, Slope
 
 # a slow first example on a busy machine is no failure, and the same examples every time make a red test repeatable
-settings.register_profile("asyncsim", deadline=None, derandomize=True, max_examples=50)
+settings.register_profile("asyncsim", deadline=None, derandomize=True, max_examples=30)
 settings.load_profile("asyncsim")
 
 

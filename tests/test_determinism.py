@@ -14,7 +14,9 @@ from asyncsim import Exponential, Record, RennalaSGD, Stop, Workers, simulate
 from asyncsim.result import Run
 
 STOP = Stop(iterations=40)
-WORKERS = Workers(5, lambda worker: Exponential(1.0 + worker), uplink=0.1, downlink={"distribution": "exponential", "mean": 0.2})
+WORKERS = Workers(
+    5, lambda worker: Exponential(1.0 + worker), uplink=0.1, downlink={"distribution": "exponential", "mean": 0.2}
+)
 
 
 def first_difference(one: Run, other: Run) -> str | None:
@@ -27,13 +29,18 @@ def first_difference(one: Run, other: Run) -> str | None:
 
 @every_case
 def test_a_run_made_twice_has_the_same_events(case):
-    runs = [simulate(make(case), Noisy(), WORKERS, stop=STOP, seed=6, record=Record(iterations=5, events="all")) for _ in range(2)]
+    runs = [
+        simulate(make(case), Noisy(), WORKERS, stop=STOP, seed=6, record=Record(iterations=5, events="all"))
+        for _ in range(2)
+    ]
     assert first_difference(*runs) is None
     assert differences(*runs) == []
 
 
 def test_another_seed_shows_where_it_parts():
-    runs = [simulate(RennalaSGD(0.1, 2), Noisy(), WORKERS, stop=STOP, seed=s, record=Record(events="all")) for s in (1, 2)]
+    runs = [
+        simulate(RennalaSGD(0.1, 2), Noisy(), WORKERS, stop=STOP, seed=s, record=Record(events="all")) for s in (1, 2)
+    ]
     assert first_difference(*runs).startswith("event 0: ")
 
 
@@ -59,14 +66,16 @@ print(run.event_hash, run.curves["value"][-1].hex())
 def test_another_process_with_other_hash_seeds_gives_the_same_bits(hash_seed):
     def child(seed: str) -> str:
         environment = {**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": str(Path(asyncsim.__file__).parents[1])}
-        done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, env=environment, check=True)
+        done = subprocess.run(
+            [sys.executable, "-c", PROGRAM], capture_output=True, text=True, env=environment, check=True
+        )
         return done.stdout
 
     assert child(hash_seed) == child("0")
 
 
 def test_the_hash_is_the_same_on_every_machine_for_constant_times():
-    """Constant times and a problem without numbers: nothing here depends on a math library. Recorded once and for all."""
+    """Constant times, a problem without numbers: nothing here depends on a math library. Recorded once and for all."""
     from asyncsim import NoProblem
 
     run = simulate(RennalaSGD(0.1, 3), NoProblem(), Workers(4, [1.0, 1.5, 2.25, 7.0]), stop=Stop(time=100.0))

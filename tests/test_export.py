@@ -30,13 +30,16 @@ def of(table: list[dict[str, str]], run: Run) -> list[dict[str, str]]:
 def test_csv_holds_every_number_exactly(result: Result, tmp_path: Path) -> None:
     folder = result.export(tmp_path / "out", to="csv")
     assert {file.name for file in folder.iterdir()} == {
-        f"{name}.csv" for name in ("runs", "curves", "delays", "workers", "intervals", "events")
+        f"{name}.csv" for name in ("runs", "curves", "contributions", "delays", "workers", "intervals", "events")
     }
     tables = {file.stem: rows(file) for file in folder.iterdir()}
     for run in result.runs:
         curves = of(tables["curves"], run)
         for name in CURVES:
             assert [float(row[name]) for row in curves] == run.curves[name].tolist()
+        contributions = of(tables["contributions"], run)
+        assert [int(row["arrived"]) for row in contributions] == run.contributions.ravel().tolist()
+        assert [int(row["worker"]) for row in contributions[: run.n]] == run.shown.tolist()
         workers = of(tables["workers"], run)
         assert [int(row["worker"]) for row in workers] == list(range(run.n))
         for name in WORKERS:
@@ -84,6 +87,8 @@ def test_npz_holds_the_arrays_under_label_and_seed_without_pickle(result: Result
                 np.testing.assert_array_equal(arrays[f"{where}/{name}"], run.curves[name])
             for name in WORKERS:
                 np.testing.assert_array_equal(arrays[f"{where}/workers/{name}"], run.workers[name])
+            np.testing.assert_array_equal(arrays[f"{where}/contributions"], run.contributions)
+            np.testing.assert_array_equal(arrays[f"{where}/shown"], run.shown)
             np.testing.assert_array_equal(arrays[f"{where}/delays"], run.delays)
             np.testing.assert_array_equal(arrays[f"{where}/intervals"], run.intervals)
             np.testing.assert_array_equal(arrays[f"{where}/events"], run.events)

@@ -192,6 +192,33 @@ def test_events_that_nobody_asked_for_are_none(path: Path) -> None:
     assert written(path, make_result(seeds=(0,))).runs[0].events is None
 
 
+def test_contributions_can_be_asked_in_sql(path: Path) -> None:
+    run = written(path, make_result(methods=("rennala_sgd",), seeds=(0,))).runs[0]
+    query = "SELECT point, each.key, each.value FROM curves, json_each(contributions) AS each WHERE run = 0"
+    with closing(sqlite3.connect(path / "record.sqlite")) as connection:
+        cells = {(point, place): count for point, place, count in connection.execute(query)}
+    assert cells == {(point, place): count for (point, place), count in np.ndenumerate(run.contributions)}
+
+
+def test_contributions_of_a_run_that_was_killed_are_there_up_to_its_last_record(folder: RunFolder, path: Path) -> None:
+    writer = begun(folder)
+    for counts in ([0, 0], [3, 1]):
+        writer.curve({**POINT, "contributions": counts})
+    writer.flush()
+    run = read_folder(path).runs[0]
+    assert run.contributions.tolist() == [[0, 0], [3, 1]]
+    assert run.shown.tolist() == [0, 1]
+
+
+def test_contributions_that_do_not_fit_each_other_are_damage(folder: RunFolder, path: Path) -> None:
+    writer = begun(folder)
+    for counts in ([0, 0], [3]):
+        writer.curve({**POINT, "contributions": counts})
+    writer.flush()
+    with pytest.raises(FolderError, match="damaged"):
+        read_folder(path)
+
+
 def test_anybody_can_ask_the_tables_in_sql(path: Path) -> None:
     result = make_result(methods=("rennala_sgd",), seeds=(0,))
     written(path, result)
@@ -524,7 +551,8 @@ def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:
         ('{"format": "else"}', "was not written by asyncsim"),
         ('{"format": "asyncsim run folder"}', "is damaged \\(version None\\)"),
         ('{"format": "asyncsim run folder", "version": 99}', "written by a newer asyncsim .*upgrade"),
-        ('{"format": "asyncsim run folder", "version": 1}', "record.sqlite is missing"),
+        ('{"format": "asyncsim run folder", "version": 1}', "written by an older asyncsim .*anew"),
+        (f'{{"format": "asyncsim run folder", "version": {asyncsim.folder.VERSION}}}', "record.sqlite is missing"),
     ],
 )
 def test_what_is_no_run_folder_or_has_a_damaged_manifest_is_refused(path: Path, text: str | None, said: str) -> None:

@@ -159,7 +159,9 @@ def test_counts_and_intervals_are_those_of_all_events(method):
 
 
 def test_intervals_of_one_worker_do_not_overlap():
-    run = simulate(RingmasterASGD(0.1, 3), NoProblem(), Workers(4, Exponential(1.0), uplink=0.2), stop=Stop(time=3000.0))
+    run = simulate(
+        RingmasterASGD(0.1, 3), NoProblem(), Workers(4, Exponential(1.0), uplink=0.2), stop=Stop(time=3000.0)
+    )
     assert set(run.intervals["window"]) == {0, 1, 2}
     for window in range(3):
         for worker in range(4):
@@ -202,7 +204,9 @@ def test_a_stop_before_anything_ends_leaves_an_empty_log():
 
 def test_records_of_any_kind_leave_the_intervals_alone():
     def run(record: Record):
-        return simulate(RennalaSGD(0.2, 3), Noisy(), Workers(6, Exponential(1.0)), stop=Stop(time=2500.0), record=record)
+        return simulate(
+            RennalaSGD(0.2, 3), Noisy(), Workers(6, Exponential(1.0)), stop=Stop(time=2500.0), record=record
+        )
 
     few, many = run(Record(iterations=10**6)), run(Record(every=3.1))
     assert bits(few.intervals) == bits(many.intervals)

@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from toys import Noisy, Slope, play
+from toys import Noisy, Slope, differences, play
 
-from asyncsim import AsynchronousSGD, Exponential, NoProblem, Record, RennalaSGD, Stop
+from asyncsim import AsynchronousSGD, Exponential, NoProblem, Record, RennalaSGD, Stop, Workers, simulate
 from asyncsim.log import Log
 from asyncsim.record import Recorder, value_and_gradient
 from asyncsim.result import CURVES
+from asyncsim.testing import resumed
 
 HALVE = AsynchronousSGD(0.5)
 
@@ -84,7 +85,9 @@ def test_between_two_records_the_running_mean_counts_the_earlier_one():
 
 
 def test_gradients_are_counted_up_to_the_record():
-    run = play(RennalaSGD(0.1, batch_size=1, stops=True), [1.0, 3.0], record=Record(iterations=1), stop=Stop(iterations=2))
+    run = play(
+        RennalaSGD(0.1, batch_size=1, stops=True), [1.0, 3.0], record=Record(iterations=1), stop=Stop(iterations=2)
+    )
     assert run.curves["gradients_used"].tolist() == [0, 1, 2]
     assert run.curves["gradients_stopped"].tolist() == [0, 0, 1]
     assert run.curves["gradients_discarded"].tolist() == [0, 0, 0]
@@ -128,7 +131,12 @@ def test_a_target_of_two_would_need_both_and_nan_meets_none():
 
 @given(st.lists(st.tuples(st.floats(0, 3), st.booleans()), min_size=1, max_size=30), st.integers(0, 29))
 def test_a_recorder_that_is_taken_up_goes_on_as_if_nothing_had_been(steps, cut):
-    for record, stop_time in ((Record(every=1.0), None), (Record(iterations=3), None), (Record(points=16), None), (Record(points=9), 20.0)):
+    for record, stop_time in (
+        (Record(every=1.0), None),
+        (Record(iterations=3), None),
+        (Record(points=16), None),
+        (Record(points=9), 20.0),
+    ):
         recorders = [Recorder(Slope(), record, stop_time) for _ in range(2)]
         time, k = 0.0, 0
         for i, (seconds, steps_on) in enumerate(steps):
@@ -175,3 +183,27 @@ def test_recording_asks_for_no_random_number_and_no_gradient_of_a_worker():
     play(HALVE, Exponential(1.0), n=3, problem=few, record=Record(iterations=1000))
     play(HALVE, Exponential(1.0), n=3, problem=many, record=Record(every=0.01))
     assert few.drawn == many.drawn
+
+
+def test_who_had_contributed_how_much_stands_beside_each_record():
+    """Workers of 1 s and 3 s; what the second brings is discarded, but it has arrived."""
+    run = play(HALVE, [1.0, 3.0], record=Record(every=1.5), stop=Stop(time=6.0))
+    assert run.shown.tolist() == [0, 1]
+    assert run.contributions.tolist() == [[0, 0], [1, 0], [3, 1], [4, 1], [6, 2]]
+    assert run.contributions[-1].sum() == run.curves["gradients_used"][-1] + run.curves["gradients_discarded"][-1]
+
+
+def test_of_many_workers_forty_are_followed():
+    run = play(HALVE, 1.0, n=1000, problem=NoProblem(), record=Record(every=1.0), stop=Stop(time=2.0))
+    assert len(run.shown) == 40
+    assert run.contributions.tolist() == [[0] * 40, [1] * 40, [2] * 40]
+
+
+@pytest.mark.parametrize("k", [1, 7, 20])
+def test_a_run_taken_up_again_has_the_same_contributions(k):
+    workers = Workers(3, lambda worker: Exponential(1.0 + worker))
+    options = {"stop": Stop(iterations=30), "record": Record(iterations=4)}
+    again = resumed(RennalaSGD(0.1, 2), Noisy(), workers, at=[k], **options)
+    whole = simulate(RennalaSGD(0.1, 2), Noisy(), workers, **options)
+    assert differences(whole, again) == []
+    assert whole.contributions.dtype == again.contributions.dtype == np.int64

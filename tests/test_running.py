@@ -85,14 +85,16 @@ def test_a_method_may_have_a_name_and_a_run_a_label():
 
 def test_parameters_stand_in_the_run_as_they_were_run():
     run = simulate(HeroSGD(0.5), Slope(), Workers(2, [2.0, 1.0]), stop=SHORT)
-    assert run.parameters == {"stepsize": 0.5, "worker": 1}
+    assert run.parameters == {"stepsize": 0.5, "worker": 1, "local_steps": 1}
 
 
 # ---- compare
 
 
 def test_compare_runs_every_method_with_every_seed_on_the_same_luck():
-    result = compare([AsynchronousSGD(0.1), HeroSGD(0.1, worker=0)], Noisy(), Workers(1, Exponential(1.0)), stop=SHORT, seeds=[3, 5])
+    result = compare(
+        [AsynchronousSGD(0.1), HeroSGD(0.1, worker=0)], Noisy(), Workers(1, Exponential(1.0)), stop=SHORT, seeds=[3, 5]
+    )
     assert result.labels == ["asynchronous_sgd", "hero_sgd"]
     assert [(run.label, run.seed) for run in result.runs] == [
         ("asynchronous_sgd", 3), ("asynchronous_sgd", 5), ("hero_sgd", 3), ("hero_sgd", 5),
@@ -101,18 +103,25 @@ def test_compare_runs_every_method_with_every_seed_on_the_same_luck():
 
 
 def test_seeds_may_come_from_a_generator():
-    result = compare([AsynchronousSGD(0.1), SignSGD(0.1)], Slope(), Workers(1, 1.0), stop=SHORT, seeds=(s for s in (1, 2)))
+    result = compare(
+        [AsynchronousSGD(0.1), SignSGD(0.1)], Slope(), Workers(1, 1.0), stop=SHORT, seeds=(s for s in (1, 2))
+    )
     assert len(result.runs) == 4
 
 
 def test_equal_methods_get_labels_that_tell_them_apart_or_those_that_are_given():
     workers = Workers(1, 1.0)
     assert compare([SignSGD(0.1), SignSGD(0.2)], Slope(), workers, stop=SHORT).labels == ["SignSGD", "SignSGD 2"]
-    assert compare({"small": SignSGD(0.1), "large": SignSGD(0.2)}, Slope(), workers, stop=SHORT).labels == ["small", "large"]
+    assert compare({"small": SignSGD(0.1), "large": SignSGD(0.2)}, Slope(), workers, stop=SHORT).labels == [
+        "small",
+        "large",
+    ]
 
 
 def test_a_result_knows_its_problem_and_target():
-    result = compare([HeroSGD(0.5)], Quadratic(10), Workers(1, 1.0), stop=SHORT, target={"squared_gradient_norm": 1e-3}, name="study")
+    result = compare(
+        [HeroSGD(0.5)], Quadratic(10), Workers(1, 1.0), stop=SHORT, target={"squared_gradient_norm": 1e-3}, name="study"
+    )
     assert result.name == "study"
     assert result.target == {"squared_gradient_norm": 1e-3}
     assert (result.problem["name"], result.problem["dimension"], result.problem["estimated"]) == ("quadratic", 10, [])
@@ -144,8 +153,14 @@ class Gradientless:
         ({"target": {"squared_gradient_norm": 0.0}}, "but a number > 0 is needed"),
         ({"target": {"suboptimality": 1.0}, "problem": Bare()}, "needs a problem with a known f"),
         ({"stop": Stop(target=True)}, "no target is given"),
-        ({"stop": Stop(target=True), "target": {"squared_gradient_norm": 1.0}, "problem": Bare()}, "would never end the run"),
-        ({"method": AsynchronousSGD("theory"), "problem": Bare()}, "AsynchronousSGD: stepsize = theory is not possible here"),
+        (
+            {"stop": Stop(target=True), "target": {"squared_gradient_norm": 1.0}, "problem": Bare()},
+            "would never end the run",
+        ),
+        (
+            {"method": AsynchronousSGD("theory"), "problem": Bare()},
+            "AsynchronousSGD: stepsize = theory is not possible here",
+        ),
     ],
 )
 def test_what_cannot_be_run_is_refused_with_what_is_needed(changes, words):
@@ -195,6 +210,8 @@ def test_gradients_are_evaluated_together_only_where_that_changes_no_bit():
 
 def test_a_large_batch_is_evaluated_in_slices_with_the_same_bits():
     options = (Workers(3, Exponential(1.0)), Stop(iterations=3), 1, None, Record(iterations=1), "x")
-    runs = [execute(RennalaSGD(0.5, batch_size=150), Quadratic(7), *options, evaluation=e) for e in ("single", "batched")]
+    runs = [
+        execute(RennalaSGD(0.5, batch_size=150), Quadratic(7), *options, evaluation=e) for e in ("single", "batched")
+    ]
     assert differences(*runs) == []
     assert runs[0].used == 450

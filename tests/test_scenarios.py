@@ -10,7 +10,7 @@ from asyncsim.scenario import from_data, load
 
 FOLDER = Path(__file__).parent.parent / "scenarios"
 FILES = sorted(FOLDER.glob("**/*.yaml"))
-FEW = 2
+FEW = 2  # iterations
 
 
 def shrunk(path):
@@ -49,9 +49,13 @@ def test_each_file_has_its_line_in_the_table():
 
 
 def test_the_quickstart_is_five_methods_on_a_hundred_workers_with_five_seeds(quickstart):
-    assert {entry.name for entry in quickstart.methods} == set(
-        ["asynchronous_sgd", "hero_sgd", "minibatch_sgd", "rennala_sgd", "ringmaster_asgd"]
-    )
+    assert {entry.name for entry in quickstart.methods} == {
+        "asynchronous_sgd",
+        "hero_sgd",
+        "minibatch_sgd",
+        "rennala_sgd",
+        "ringmaster_asgd",
+    }
     assert quickstart.build_workers().n == 100
     assert len(quickstart.seeds) == 5
 
@@ -87,7 +91,7 @@ def test_the_winner_of_the_quickstart_is_there_first(quickstart):
             quickstart.build_workers(),
             stop=asyncsim.Stop(time=400, target=True),
             target={"squared_gradient_norm": quickstart.target.squared_gradient_norm},
-            record=asyncsim.Record(every=5),
+            record=asyncsim.Record(every=10),
         ).time
         for label in ("ringmaster_asgd", "hero_sgd")
     }

@@ -248,7 +248,7 @@ def test_a_stop_that_keeps_sends_what_is_finished():
 
 
 def test_what_a_stop_keeps_takes_the_uplink_and_is_not_grown_by_a_second_stop():
-    """Stopped at 2.5 with two of four finished; the uplink takes 1, so they arrive at 3.5. A second stop at 3.2 is too late."""
+    """Stopped at 2.5 with two of four finished, there at 3.5 (uplink 1). A second stop comes late."""
 
     def stop_twice(server: Server) -> None:
         server.send(0, Gradient(server.x, count=4))
@@ -367,7 +367,9 @@ def test_a_refused_job_leaves_its_point_writable():
         point[0] = other[0] = 1.0
 
 
-@pytest.mark.parametrize("deadline", [{"deadline": -1.0}, {"deadline": np.nan}, {"deadline": 1.0, "at_deadline": "keep"}])
+@pytest.mark.parametrize(
+    "deadline", [{"deadline": -1.0}, {"deadline": np.nan}, {"deadline": 1.0, "at_deadline": "keep"}]
+)
 def test_impossible_deadlines_are_refused(deadline):
     @on([])
     def _(server: Server) -> None:
@@ -519,7 +521,7 @@ def test_workers_are_0_to_n_minus_1():
 
 
 def test_broadcast_reaches_the_idle_in_ascending_order():
-    sent = on([1, 2], n=4)(lambda server: _broadcasts(server)).workers("sent")
+    sent = on([1, 2], n=4)(_broadcasts).workers("sent")
     assert sent == [0, 1, 2, 3, 1, 2]
 
 
@@ -683,7 +685,10 @@ def test_a_script_can_let_a_deadline_come():
 
 
 def seen(server: Server, events: int) -> list[str]:
-    return [came.name if isinstance(came := server.receive(), TimerFired) else f"worker {came.worker}" for _ in range(events)]
+    return [
+        came.name if isinstance(came := server.receive(), TimerFired) else f"worker {came.worker}"
+        for _ in range(events)
+    ]
 
 
 def test_a_timer_fires_once_after_or_again_every_so_many_seconds():
@@ -745,7 +750,8 @@ def test_state_may_hold_everything_that_the_rules_list():
         server.send(0, Gradient(server.x))
         arrival = server.receive()
         server.step(
-            0.1, np.ones(1), number=np.float64(np.inf), text="x", nothing=None, flag=True, table=np.zeros(3), point=server.x,
+            0.1, np.ones(1), number=np.float64(np.inf), text="x", nothing=None, flag=True, table=np.zeros(3),
+            point=server.x,
             job=arrival.job, arrival=arrival, many=[(1, 2.0), {3: "x"}], own=Counter(), some=range(3),
         )  # fmt: skip
 
@@ -754,7 +760,7 @@ def test_state_may_hold_everything_that_the_rules_list():
 def test_state_that_cannot_be_saved_is_an_error_at_the_first_step_that_names_the_key(bad):
     @on([])
     def _(server: Server) -> None:
-        with pytest.raises(ValueError, match="'memory'.*allowed: numbers, text"):
+        with pytest.raises(ValueError, match=r"'memory'.*allowed: numbers, text"):
             server.step(0.1, np.ones(1), memory=bad)
         with pytest.raises(ValueError, match=r"memory\['deep'\]\[1\]"):
             server.step(0.1, np.ones(1), memory={"deep": [0, bad]})

@@ -50,7 +50,7 @@ def listen(server: Server) -> None:
 
 
 def test_two_workers_take_turns_by_their_times():
-    """1 s and 2.5 s a gradient until 5: worker 0 at 1, 2, 3, 4, 5 and worker 1 at 2.5 and 5 (dispatched first: 1 at 2.5, 0 at 4)."""
+    """1 s and 2.5 s a gradient until 5: 0 at 1, 2, 3, 4, 5; 1 at 2.5 and 5, there first, as sent at 2.5."""
     run = play(asynchronous, [1.0, 2.5], stop=Stop(time=5.0))
     assert trace(run, "arrived") == [
         (1.0, 0, "arrived"), (2.0, 0, "arrived"), (2.5, 1, "arrived"), (3.0, 0, "arrived"), (4.0, 0, "arrived"),
@@ -71,7 +71,8 @@ def _by_hand() -> float:
 def test_an_arrival_is_used_and_makes_a_step_at_one_time():
     run = play(asynchronous, [1.0], stop=Stop(time=2.0))
     assert trace(run) == [
-        (1.0, 0, "arrived"), (1.0, 0, "used"), (1.0, -1, "step"), (2.0, 0, "arrived"), (2.0, 0, "used"), (2.0, -1, "step"),
+        (1.0, 0, "arrived"), (1.0, 0, "used"), (1.0, -1, "step"),
+        (2.0, 0, "arrived"), (2.0, 0, "used"), (2.0, -1, "step"),
     ]  # fmt: skip
 
 
@@ -214,9 +215,7 @@ def test_the_gradient_that_meets_the_limit_still_reaches_the_method():
 
 def test_a_run_ends_at_the_first_record_that_meets_the_target():
     """x is halved each second from 8: ‖∇f‖² = 64, 16, 4, 1."""
-    run = play(
-        AsynchronousSGD(0.5), [1.0], stop=Stop(target=True), target={"squared_gradient_norm": 4.0}
-    )
+    run = play(AsynchronousSGD(0.5), [1.0], stop=Stop(target=True), target={"squared_gradient_norm": 4.0})
     assert (run.status, run.reason, run.iterations) == ("finished", "target reached", 2)
 
 
@@ -240,9 +239,11 @@ def test_an_error_of_the_method_passes_through():
         play(lambda server: 1 / 0, [1.0])
 
 
-@pytest.mark.parametrize("limits", [{}, {"time": -1.0}, {"time": math.nan}, {"iterations": -1}, {"wall_clock": math.inf}])
+@pytest.mark.parametrize(
+    "limits", [{}, {"time": -1.0}, {"time": math.nan}, {"iterations": -1}, {"wall_clock": math.inf}]
+)
 def test_a_stop_that_is_none_is_refused(limits):
-    with pytest.raises(ValueError, match="^stop: "):
+    with pytest.raises(ValueError, match=r"^stop: "):
         Stop(**limits)
 
 
@@ -264,7 +265,9 @@ def test_a_stall_names_ten_workers_and_counts_the_rest():
 
 @pytest.mark.parametrize("link", ["uplink", "downlink"])
 def test_a_link_that_never_answers_stalls_too(link):
-    assert play(MinibatchSGD(0.1), [1.0, 1.0], **{link: [0.5, math.inf]}).reason.startswith("stalled: waiting for workers {1}")
+    assert play(MinibatchSGD(0.1), [1.0, 1.0], **{link: [0.5, math.inf]}).reason.startswith(
+        "stalled: waiting for workers {1}"
+    )
 
 
 def test_the_busy_time_of_what_never_returns_goes_on_until_the_end():
@@ -287,7 +290,10 @@ def test_a_deadline_or_a_timer_is_something_that_still_comes():
 def test_receiving_from_the_living_for_ever_is_a_stall_when_no_step_comes():
     run = play(listen, [math.inf, 1.0], record=simulation_record(iterations=10**6), stop=Stop(time=1e6))
     assert run.status == "stalled"
-    assert run.reason == "stalled: waiting for workers {0}: no step over the last 10,000 arrivals, and they can never return"
+    assert (
+        run.reason
+        == "stalled: waiting for workers {0}: no step over the last 10,000 arrivals, and they can never return"
+    )
 
 
 def test_receiving_for_ever_is_allowed_when_everybody_can_return():
@@ -297,7 +303,7 @@ def test_receiving_for_ever_is_allowed_when_everybody_can_return():
 
 @pytest.mark.parametrize("at", [set(), {1}])
 def test_the_count_towards_a_stall_begins_anew_with_each_step_also_after_a_resume(at):
-    """10 100 arrivals without a step (by 5050 s), one step, then worker 1 hangs: 10 000 arrivals later it is a stall."""
+    """10 100 arrivals without a step (by 5050 s), a step, then worker 1 hangs: a stall 10 000 arrivals later."""
 
     def law(rng, worker, start):
         return math.inf if worker == 1 and start >= 5050 else 1.0
@@ -320,7 +326,10 @@ def test_the_count_towards_a_stall_begins_anew_with_each_step_also_after_a_resum
 @pytest.mark.parametrize(
     ("law", "words"),
     [
-        (lambda rng, worker, start: math.nan, "compute time of worker 1, draw 0: .* gave nan; allowed: seconds >= 0, or inf"),
+        (
+            lambda rng, worker, start: math.nan,
+            "compute time of worker 1, draw 0: .* gave nan; allowed: seconds >= 0, or inf",
+        ),
         (lambda rng, worker, start: -1.0, "worker 1, draw 0: .* gave -1.0"),
         (lambda rng, worker, start: "soon", "worker 1, draw 0: .* gave 'soon'"),
         (lambda rng, worker, start: None, "worker 1, draw 0: .* gave None"),
@@ -350,11 +359,17 @@ class Sampled:
 @pytest.mark.parametrize(
     ("answer", "words"),
     [
-        (lambda size: np.full(size, np.nan), "compute time of worker 0, draw 0: the law Sampled gave nan; allowed: seconds >= 0"),
+        (
+            lambda size: np.full(size, np.nan),
+            "compute time of worker 0, draw 0: the law Sampled gave nan; allowed: seconds >= 0",
+        ),
         (lambda size: np.r_[np.ones(2), -np.ones(size - 2)], "worker 0, draw 2: the law Sampled gave -1.0"),
         (lambda size: np.ones(3), r"sample\(rng, 64\) gave an array of shape \(3,\); allowed: shape \(64,\)"),
         (lambda size: 1.0, r"gave an array of shape \(1,\); allowed"),
-        (lambda size: ["soon"] * size, r"worker 0, draw 0: the law Sampled gave \['soon'.*; allowed: seconds as numbers"),
+        (
+            lambda size: ["soon"] * size,
+            r"worker 0, draw 0: the law Sampled gave \['soon'.*; allowed: seconds as numbers",
+        ),
         (lambda size: [[1.0], [1.0, 2.0]], "allowed: seconds as numbers"),
     ],
 )

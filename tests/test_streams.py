@@ -1,5 +1,6 @@
 """Random numbers are functions of (seed, purpose, worker, m), whoever asks and when."""
 
+import itertools
 import math
 
 import numpy as np
@@ -33,12 +34,13 @@ def test_half_used_generators_leave_nothing_behind():
     stream = Stream(1, "data")
     stream.at(0, 0).integers(0, 10, dtype=np.int32)
     stream.at(0, 1).standard_normal(3)
-    assert stream.at(0, 2).integers(0, 2**31, dtype=np.int32) == Stream(1, "data").at(0, 2).integers(0, 2**31, dtype=np.int32)
+    assert stream.at(0, 2).integers(0, 2**31, dtype=np.int32) == Stream(1, "data").at(0, 2).integers(
+        0, 2**31, dtype=np.int32
+    )
 
 
 def test_seed_purpose_worker_and_number_each_make_other_luck():
-    points = [(seed, purpose, worker, m) for seed in (0, 1, 2**70) for purpose in ("data", "compute") for worker in (0, 1)
-              for m in (0, 1, 2**40)]  # fmt: skip
+    points = list(itertools.product((0, 1, 2**70), ("data", "compute"), (0, 1), (0, 1, 2**40)))
     drawn = {Stream(seed, purpose).at(worker, m).random() for seed, purpose, worker, m in points}
     assert len(drawn) == len(points)
 
@@ -103,7 +105,17 @@ def test_constant_times_are_not_drawn():
 
 @pytest.mark.parametrize("name", sorted(LAWS))
 def test_no_law_of_ours_gives_what_is_no_time(name):
-    made = {"mean": 1.0, "value": 1.0, "low": 1.0, "high": 2.0, "scale": 1.0, "shape": 2.5, "shift": 1.0, "sigma": 1.0, "std": 0.5}
+    made = {
+        "mean": 1.0,
+        "value": 1.0,
+        "low": 1.0,
+        "high": 2.0,
+        "scale": 1.0,
+        "shape": 2.5,
+        "shift": 1.0,
+        "sigma": 1.0,
+        "std": 0.5,
+    }
     from asyncsim.parameters import hints
 
     law = LAWS[name](**{p: made.get(p, 1.0) for p in hints(LAWS[name])})

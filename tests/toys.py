@@ -1,4 +1,4 @@
-"""Small real parts for the tests of the core: a method from a function, problems to compute by hand, traces as lists."""
+"""Small real parts for tests of the core: a method from a function, problems to compute by hand, traces as lists."""
 
 import struct
 from collections.abc import Callable, Iterator
@@ -122,7 +122,11 @@ def differences(one: Run, other: Run) -> list[str]:
     ]
     for what, a, b in (("curve", one.curves, other.curves), ("workers'", one.workers, other.workers)):
         found += [f"{what} {name}" for name in a if bits(a[name]) != bits(b[name])]
-    found += [name for name in ("contributions", "delays", "intervals") if bits(getattr(one, name)) != bits(getattr(other, name))]
+    found += [
+        name
+        for name in ("contributions", "delays", "intervals")
+        if bits(getattr(one, name)) != bits(getattr(other, name))
+    ]
     return found
 
 
@@ -140,5 +144,5 @@ def _all_of(server: Server) -> tuple[bytes, str, list[int]]:
 
 
 def differing_numbers(one: Run, other: Run) -> list[str]:
-    """What two runs of different methods differ in, but for what they are called and whether they have an allocation."""
+    """What runs of two methods differ in, but for what they are called and whether they have an allocation."""
     return [what for what in differences(one, other) if not what.startswith(("label", "parameters", "curve regret"))]

@@ -6,6 +6,7 @@ its file, its line below, its row in the contract table (tests/methods/test_ever
 Whoever writes a method keeps to one order, which makes it resumable: `step` or `update` is the last
 statement of the outermost loop; stops and sends that follow from the new x stand at the head of the
 loop; what the head needs from before is in x, k or the `**state` of the step. See asyncsim/server.py.
+What a paper promises of every run, `invariants(n)` says in one line; asyncsim/verify.py holds a run to it.
 """
 
 from asyncsim.methods.async_batch_sgd import AsyncBatchSGD

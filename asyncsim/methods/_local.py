@@ -1,6 +1,6 @@
 """What the synchronous methods with local steps share: a round, and their parameters from theory.
 
-In a round every worker makes K local steps z ← z − η_{ℓ,j}·g from z = x^k and sends Σ_j g_i^j; the server waits
+In a round every worker makes K local steps z ← z − η_{l,j}·g from z = x^k and sends Σ_j g_i^j; the server waits
 for all n. With h seconds a gradient and τ seconds of communication a round lasts τ + Kh. The methods differ
 in the local stepsizes and in what the server does with the sum of all nK gradients.
 """

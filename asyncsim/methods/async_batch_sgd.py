@@ -4,6 +4,7 @@ from asyncsim.jobs import Gradient, total
 from asyncsim.parameters import CountOrTheory, Stepsize, parameters
 from asyncsim.server import Server
 from asyncsim.theory import Knowledge, birch_stepsize, collected_gradients, local_steps, threshold_distance
+from asyncsim.verify import Invariants
 
 
 @parameters
@@ -48,6 +49,10 @@ class AsyncBatchSGD:
                 server.send(arrival.worker, Gradient(server.x, count=M))
                 arrival = server.receive()
             server.step(γ, total([arrival]))
+
+    def invariants(self, n: int) -> Invariants:
+        M, B = self.batch_size, self.threshold
+        return Invariants(largest_delay=(B - 1) // M, tree=True, tree_distance=threshold_distance(M, B))
 
     def theory(self, knowledge: Knowledge) -> dict[str, float]:
         L, sigma2, epsilon = knowledge.need("L", "sigma2", "epsilon")

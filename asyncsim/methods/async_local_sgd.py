@@ -4,6 +4,7 @@ from asyncsim.jobs import LocalSteps
 from asyncsim.parameters import CountOrTheory, Stepsize, parameters
 from asyncsim.server import Server
 from asyncsim.theory import Knowledge, birch_stepsize, collected_gradients, local_steps, threshold_distance
+from asyncsim.verify import Invariants
 
 
 @parameters
@@ -49,6 +50,10 @@ class AsyncLocalSGD:
                 server.send(arrival.worker, LocalSteps(server.x, M, γ))
                 arrival = server.receive()
             server.step(γ, arrival.gradient_sum)
+
+    def invariants(self, n: int) -> Invariants:
+        M, B = self.local_steps, self.threshold
+        return Invariants(largest_delay=(B - 1) // M, tree=True, tree_distance=threshold_distance(M, B))
 
     def theory(self, knowledge: Knowledge) -> dict[str, float]:
         L, sigma2, epsilon = knowledge.need("L", "sigma2", "epsilon")

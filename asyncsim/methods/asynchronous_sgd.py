@@ -4,6 +4,7 @@ from asyncsim.jobs import Gradient
 from asyncsim.parameters import Stepsize, parameters
 from asyncsim.server import Server
 from asyncsim.theory import Knowledge, largest_delay, ringmaster_stepsize
+from asyncsim.verify import Invariants
 
 
 @parameters
@@ -43,6 +44,9 @@ class AsynchronousSGD:
             arrival = server.receive()
             γ_k = γ * n / max(n, arrival.delay) if self.delay_adaptive else γ
             server.step(γ_k, arrival.gradient)
+
+    def invariants(self, n: int) -> Invariants:
+        return Invariants(tree=not self.delay_adaptive)  # the tree has one stepsize
 
     def theory(self, knowledge: Knowledge) -> dict[str, float]:
         L, sigma2, epsilon, times = knowledge.need("L", "sigma2", "epsilon", "mean_times")

@@ -6,6 +6,7 @@ from asyncsim.methods._local import local_theory, sum_of_a_round
 from asyncsim.parameters import CountOrTheory, Stepsize, parameters
 from asyncsim.server import Server
 from asyncsim.theory import Knowledge, decaying_stepsizes
+from asyncsim.verify import Invariants
 
 
 @parameters
@@ -15,9 +16,9 @@ class DecayingLocalSGD:
     Preprint of 2025 (arXiv:2509.23207), section 4: the global step of Dual Local SGD and its time complexity,
     with larger local steps at the beginning of a round.
 
-    In each round every worker makes K local steps from x^k with η_{ℓ,j} = η_g·√(nK/((j + 1)(ln K + 1))),
+    In each round every worker makes K local steps from x^k with η_{l,j} = η_g·√(nK/((j + 1)(ln K + 1))),
     j = 0…K−1. The server waits for all n workers and steps with the sum of all gradients, x − η_g·ΣΣg. This
-    closed form is derived from the drift that the theory allows a round, Ση_{ℓ,j}² ≤ nK·η_g².
+    closed form is derived from the drift that the theory allows a round, Ση_{l,j}² ≤ nK·η_g².
 
     Parameters:
         stepsize: η_g of one gradient in the sum of nK. "theory": min{1/(2L), 1/(2(nK − 1)L), ε/(4σ²L)}.
@@ -45,6 +46,9 @@ class DecayingLocalSGD:
         η_local = decaying_stepsizes(η_g, server.n, K, self.log_of)
         while True:
             server.step(η_g, sum_of_a_round(server, K, stepsizes=η_local))
+
+    def invariants(self, n: int) -> Invariants:
+        return Invariants(largest_delay=0, tree=True, tree_distance=n * self.local_steps - 1)
 
     def theory(self, knowledge: Knowledge) -> dict[str, float]:
         return local_theory(self, knowledge)

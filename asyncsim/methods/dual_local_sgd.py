@@ -6,6 +6,7 @@ from asyncsim.methods._local import local_theory, sum_of_a_round
 from asyncsim.parameters import CountOrTheory, Stepsize, parameters
 from asyncsim.server import Server
 from asyncsim.theory import Knowledge
+from asyncsim.verify import Invariants
 
 
 @parameters
@@ -16,7 +17,7 @@ class DualLocalSGD:
     homogeneous data on equal workers: Hero where an exchange takes longer than max{1, σ²/ε} gradients of one
     worker, Dual Local SGD or Minibatch SGD else.
 
-    In each round every worker makes K local steps from x^k with η_ℓ = √n·η_g. The server waits for all n workers
+    In each round every worker makes K local steps from x^k with η_l = √n·η_g. The server waits for all n workers
     and steps with the sum of all gradients, x − η_g·ΣΣg, which is x + (1/√n)·Σ(z_i^K − x): canonical Local SGD
     has 1/n there.
 
@@ -42,6 +43,9 @@ class DualLocalSGD:
         η_local = math.sqrt(server.n) * η_g
         while True:
             server.step(η_g, sum_of_a_round(server, K, stepsizes=η_local))
+
+    def invariants(self, n: int) -> Invariants:
+        return Invariants(largest_delay=0, tree=True, tree_distance=n * self.local_steps - 1)
 
     def theory(self, knowledge: Knowledge) -> dict[str, float]:
         return local_theory(self, knowledge)

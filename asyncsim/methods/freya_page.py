@@ -10,6 +10,7 @@ from asyncsim.methods._page import drawn, page_theory
 from asyncsim.parameters import CountOrTheory, ProbabilityOrTheory, Stepsize, parameters
 from asyncsim.server import Server
 from asyncsim.theory import Knowledge
+from asyncsim.verify import Invariants
 
 
 @parameters
@@ -61,6 +62,9 @@ class FreyaPAGE:
             else:
                 g = g + compute_batch_difference(server, S, m, server.state["x_prev"], allocation)
             server.step(γ, g, x_prev=server.x, g=g, allocation=allocation.state())
+
+    def invariants(self, n: int) -> Invariants:
+        return Invariants(largest_delay=0)
 
     def theory(self, knowledge: Knowledge) -> dict[str, Any]:
         return page_theory(self, knowledge)

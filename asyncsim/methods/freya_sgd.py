@@ -8,6 +8,7 @@ from asyncsim.methods._page import drawn
 from asyncsim.parameters import CountOrTheory, Stepsize, parameters
 from asyncsim.server import Server
 from asyncsim.theory import Knowledge, batch_stepsize, collected_gradients
+from asyncsim.verify import Invariants
 
 
 @parameters
@@ -54,6 +55,9 @@ class FreyaSGD:
             batch = collect(server, gradients, S, allocation)
             server.stop_all()
             server.step(γ, mean(batch), allocation=allocation.state())
+
+    def invariants(self, n: int) -> Invariants:
+        return Invariants(largest_delay=0, tree=True, tree_distance=self.batch_size - 1)
 
     def theory(self, knowledge: Knowledge) -> dict[str, Any]:
         wanted = [name for name in ("components", "batch_size", "stepsize") if getattr(self, name) == "theory"]

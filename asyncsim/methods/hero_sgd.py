@@ -2,10 +2,11 @@
 
 import numpy as np
 
-from asyncsim.jobs import Gradient
-from asyncsim.parameters import Stepsize, WholeOrTheory, parameters
+from asyncsim.jobs import LocalSteps
+from asyncsim.parameters import Count, Stepsize, WholeOrTheory, parameters
 from asyncsim.server import Server
 from asyncsim.theory import Knowledge, batch_stepsize
+from asyncsim.verify import Invariants
 
 
 @parameters
@@ -13,12 +14,14 @@ class HeroSGD:
     """Hero SGD: plain SGD on one worker, the others idle.
 
     The m = 1 end of the bounds of Tyurin & Richtárik 2023 (arXiv:2305.12387); by this name in the study of
-    Local SGD's time complexity (arXiv:2509.23207). The hero computes a gradient at x^k, the server steps,
-    the hero goes on at x^{k+1}: every delay is 0.
+    Local SGD's time complexity (arXiv:2509.23207). The hero makes `local_steps` steps of SGD from x^k and
+    sends the sum of their gradients, the server steps with it, the hero goes on at x^{k+1}: every delay is 0.
 
     Parameters:
         stepsize: γ of one gradient. "theory": min{1/L, ε/(2Lσ²)}.
         worker: the hero, 0…n−1. "theory" takes the one with the least mean time of a gradient.
+        local_steps: gradients between two messages. The paper's hero computes without any exchange: with
+            communication times make it large; without them it changes nothing but how often x is known.
 
     When not to use it: where σ² is large against ε, so that averaging over many workers pays; it is best
     when one worker is much faster than all others together, or when σ² = 0 and communication is dear.
@@ -32,11 +35,16 @@ class HeroSGD:
 
     stepsize: Stepsize
     worker: WholeOrTheory = "theory"
+    local_steps: Count = 1
 
     def run(self, server: Server) -> None:
+        γ, K = self.stepsize, self.local_steps
         while True:
-            server.send(self.worker, Gradient(server.x))
-            server.step(self.stepsize, server.receive().gradient)
+            server.send(self.worker, LocalSteps(server.x, K, γ))
+            server.step(γ, server.receive().gradient_sum)
+
+    def invariants(self, n: int) -> Invariants:
+        return Invariants(largest_delay=0, tree=True, tree_distance=self.local_steps - 1)
 
     def theory(self, knowledge: Knowledge) -> dict[str, float]:
         found: dict[str, float] = {}

@@ -4,6 +4,7 @@ from asyncsim.methods._local import sum_of_a_round
 from asyncsim.parameters import CountOrTheory, Stepsize, parameters
 from asyncsim.server import Server
 from asyncsim.theory import Knowledge, local_steps, local_stepsize
+from asyncsim.verify import Invariants
 
 
 @parameters
@@ -12,19 +13,20 @@ class LocalSGD:
 
     McMahan et al. 2017 (arXiv:1602.05629); its time complexity is the subject of arXiv:2509.23207.
 
-    In each round every worker makes K local steps from x^k, z_i ← z_i − η_ℓ·g_i. The server waits for all n
+    In each round every worker makes K local steps from x^k, z_i ← z_i − η_l·g_i. The server waits for all n
     workers and sets x^{k+1} to the mean of the end points z_i^K. It is written here as the same step
-    x − (η_ℓ/n)·ΣΣg, a global stepsize per gradient of η_ℓ/n, so that update rules apply to it.
+    x − (η_l/n)·ΣΣg, a global stepsize per gradient of η_l/n, so that update rules apply to it.
 
     Parameters:
-        stepsize: η_ℓ of one local step. "theory": min{1/(2KL), √(ε/((K − 1)σ²))/(2L), nε/(4σ²L)};
+        stepsize: η_l of one local step. "theory": min{1/(2KL), √(ε/((K − 1)σ²))/(2L), nε/(4σ²L)};
             the orders are known, the constants are not.
         local_steps: K of each worker in a round. "theory": max{1, ⌈σ²/(nε)⌉}, the rule of the family; where a
             round's communication takes τ and a gradient h seconds, K near τ/h is often better for this one.
 
-    When not to use it: with stepsizes from theory it is never better than the better one of Minibatch SGD and
-    Hero SGD, as its steps must be small against the drift of the local points (Dual Local SGD). On a
-    quadratic there is no such drift and it looks better than it is. A round waits for the slowest worker.
+    When not to use it: with stepsizes from theory it is, up to constants, never better than the better one of
+    Minibatch SGD and Hero SGD, as its steps must be small against the drift of the local points (Dual Local
+    SGD). On a quadratic the drift does no harm, and it looks better than it is. A round waits for the slowest
+    worker.
 
     >>> from asyncsim import Constant, Quadratic, Stop, Workers, simulate
     >>> workers = Workers(3, compute_time=1.0, uplink=20.0)
@@ -40,6 +42,9 @@ class LocalSGD:
         η, K = self.stepsize, self.local_steps
         while True:
             server.step(η / server.n, sum_of_a_round(server, K, stepsizes=η))  # = (1/n) Σ z_i^K
+
+    def invariants(self, n: int) -> Invariants:
+        return Invariants(largest_delay=0, tree=True, tree_distance=n * self.local_steps - 1)
 
     def theory(self, knowledge: Knowledge) -> dict[str, float]:
         L, sigma2, epsilon = knowledge.need("L", "sigma2", "epsilon")

@@ -9,6 +9,7 @@ from asyncsim.jobs import Arrival, Gradient, mean
 from asyncsim.parameters import CountOrTheory, Stepsize, parameters
 from asyncsim.server import Server
 from asyncsim.theory import Knowledge, batch_stepsize, collected_gradients, harmonic_mean_reaches
+from asyncsim.verify import Invariants
 
 
 @parameters
@@ -65,6 +66,9 @@ class MaleniaSGD:
                     server.send(arrival.worker, Gradient(x))
             rows: Any = sum(mean(batch) for batch in batches)
             server.step(self.stepsize, rows / n)
+
+    def invariants(self, n: int) -> Invariants:
+        return Invariants(largest_delay=0)
 
     def theory(self, knowledge: Knowledge) -> dict[str, float]:
         L, sigma2, epsilon = knowledge.need("L", "sigma2", "epsilon")

@@ -7,9 +7,10 @@ import annotated_types as at
 import numpy as np
 
 from asyncsim.jobs import Gradient, total
-from asyncsim.parameters import Count, Positive, Stepsize, Whole, parameters
+from asyncsim.parameters import Count, NonNegative, Stepsize, Whole, parameters
 from asyncsim.server import Server
 from asyncsim.theory import Knowledge, mindflayer_stepsize, mindflayer_trials
+from asyncsim.verify import Invariants
 
 LAWS = ("compute_laws", "communication_times")
 NEEDS = {
@@ -19,7 +20,6 @@ NEEDS = {
     "stepsize": ("L", "sigma2", "epsilon"),
 }
 
-Allotted = Positive | Literal[math.inf]  # type: ignore[valid-type]
 Chance = Annotated[float, at.Ge(0), at.Le(1)]
 
 
@@ -37,7 +37,8 @@ class MindFlayerSGD:
     Parameters:
         stepsize: γ. "theory": min{1, εB/σ²}/(2L).
         allotted_times: T_i, seconds of a trial from sending the point to receiving the gradient: one number for
-            all workers, or a list. "theory": the medians of the times; communication times must then be constant.
+            all workers, or a list. "theory": the medians of the times, and 0 for a worker whose median is infinite;
+            communication times must then be constant.
         trials: B_i, one whole number for all workers, or a list; workers with 0 stay idle. "theory":
             ⌈T/T_i − 1⌉ for the workers that are worth it, with the T at which Σp_iB_i ≥ max{1, σ²/ε}.
         success_probabilities: p_i, one number for all workers, or a list. "theory": P(time ≤ T_i) by the
@@ -56,12 +57,14 @@ class MindFlayerSGD:
     """
 
     stepsize: Stepsize
-    allotted_times: Allotted | tuple[Allotted, ...] | Literal["theory"] = "theory"
+    allotted_times: NonNegative | tuple[NonNegative, ...] | Literal["theory"] = "theory"
     trials: Count | tuple[Whole, ...] | Literal["theory"] = "theory"
     success_probabilities: Chance | tuple[Chance, ...] | Literal["theory"] = "theory"
 
     def run(self, server: Server) -> None:
-        T, trials, p = (one_each(self, name, server.n) for name in ("allotted_times", "trials", "success_probabilities"))
+        T, trials, p = (
+            one_each(self, name, server.n) for name in ("allotted_times", "trials", "success_probabilities")
+        )
         B = gradients_expected(p, trials)
         while True:
             left = trials.copy()
@@ -74,6 +77,9 @@ class MindFlayerSGD:
                 if left[i]:
                     attempt(server, i, T[i], left)
             server.step(self.stepsize, total(done) / B)  # a trial that was given up adds nothing
+
+    def invariants(self, n: int) -> Invariants:
+        return Invariants(largest_delay=0)
 
     def theory(self, knowledge: Knowledge) -> dict[str, Any]:
         asked = [name for name in NEEDS if getattr(self, name) == "theory"]
@@ -96,7 +102,7 @@ class MindFlayerSGD:
 def attempt(server: Server, i: int, T: float, left: np.ndarray) -> None:
     """One trial of worker i at x^k, given up after T seconds."""
     left[i] -= 1
-    server.send(i, Gradient(server.x), deadline=None if T == math.inf else float(T), at_deadline="drop")
+    server.send(i, Gradient(server.x), deadline=float(T), at_deadline="drop")
 
 
 def gradients_expected(p: np.ndarray, trials: np.ndarray) -> float:
@@ -124,13 +130,16 @@ def brief(values: np.ndarray) -> Any:
 
 
 def medians(knowledge: Knowledge) -> np.ndarray:
-    """The median seconds (n,) of each worker's whole trip."""
+    """The median seconds (n,) of each worker's whole trip; 0, no time at all, where the median is never."""
     (communication,) = knowledge.need("communication_times")
     compute = np.array([law(knowledge, worker).quantile(0.5) for worker in range(knowledge.n)])
     if not (compute + communication > 0).all():
-        raise ValueError(f"half of the times of worker {int(np.argmin(compute + communication))} are 0: give allotted_times")
-    # sending, computing and sending back are added one by one: a time that equals its median must not miss it by rounding
-    return np.where(communication > 0, (compute + communication) * (1 + 1e-9), compute)
+        raise ValueError(
+            f"half of the times of worker {int(np.argmin(compute + communication))} are 0: give allotted_times"
+        )
+    # the parts of a trip are added one by one: a time that equals its median must not miss it by rounding
+    found = np.where(communication > 0, (compute + communication) * (1 + 1e-9), compute)
+    return np.where(np.isfinite(found), found, 0.0)
 
 
 def chances(knowledge: Knowledge, T: np.ndarray) -> np.ndarray:

@@ -4,6 +4,7 @@ from asyncsim.jobs import Gradient, mean
 from asyncsim.parameters import Count, Stepsize, parameters
 from asyncsim.server import Server
 from asyncsim.theory import Knowledge, batch_stepsize
+from asyncsim.verify import Invariants
 
 
 @parameters
@@ -36,6 +37,9 @@ class MinibatchSGD:
             server.broadcast(Gradient(server.x, count=self.batch_size))
             batch = [server.receive() for _ in server.workers]
             server.step(self.stepsize, mean(batch))
+
+    def invariants(self, n: int) -> Invariants:
+        return Invariants(largest_delay=0, tree=True, tree_distance=n * self.batch_size - 1)
 
     def theory(self, knowledge: Knowledge) -> dict[str, float]:
         L, sigma2, epsilon = knowledge.need("L", "sigma2", "epsilon")

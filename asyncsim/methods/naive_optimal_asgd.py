@@ -6,6 +6,7 @@ from asyncsim.jobs import Gradient
 from asyncsim.parameters import Stepsize, Whole, parameters
 from asyncsim.server import Server
 from asyncsim.theory import Knowledge, fastest_workers, largest_delay, ringmaster_stepsize
+from asyncsim.verify import Invariants
 
 
 @parameters
@@ -49,6 +50,9 @@ class NaiveOptimalASGD:
             arrival = server.receive()
             free = [arrival.worker]
             server.step(self.stepsize, arrival.gradient, free=free)
+
+    def invariants(self, n: int) -> Invariants:
+        return Invariants(tree=True)
 
     def theory(self, knowledge: Knowledge) -> dict[str, Any]:
         chosen = self.workers

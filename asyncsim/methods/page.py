@@ -7,6 +7,7 @@ from asyncsim.methods._page import dealt_out, drawn
 from asyncsim.parameters import CountOrTheory, ProbabilityOrTheory, Stepsize, parameters
 from asyncsim.server import Server
 from asyncsim.theory import Knowledge, page_probability, page_stepsize
+from asyncsim.verify import Invariants
 
 
 @parameters
@@ -54,6 +55,9 @@ class PAGE:
             else:
                 g = g + dealt_out(server, server.workers, drawn(rng, m, b_prime), x, x_prev)
             server.step(γ, g, x_prev=x, g=g)
+
+    def invariants(self, n: int) -> Invariants:
+        return Invariants(largest_delay=0)
 
     def theory(self, knowledge: Knowledge) -> dict[str, Any]:
         asked = {"components": "components", "stepsize": "L_plus"}

@@ -7,6 +7,7 @@ from asyncsim.jobs import Gradient, mean
 from asyncsim.parameters import CountOrTheory, Stepsize, parameters
 from asyncsim.server import Server
 from asyncsim.theory import Knowledge, batch_stepsize, collected_gradients
+from asyncsim.verify import Invariants
 
 
 @parameters
@@ -50,6 +51,9 @@ class RennalaSGD:
                 server.stop_all()
             batch = collect(server, partial(Gradient, server.x), self.batch_size, allocation)
             server.step(self.stepsize, mean(batch), allocation=allocation.state())
+
+    def invariants(self, n: int) -> Invariants:
+        return Invariants(largest_delay=0, tree=True, tree_distance=self.batch_size - 1)
 
     def theory(self, knowledge: Knowledge) -> dict[str, float]:
         L, sigma2, epsilon = knowledge.need("L", "sigma2", "epsilon")

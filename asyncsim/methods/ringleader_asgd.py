@@ -9,6 +9,7 @@ from asyncsim.jobs import Gradient
 from asyncsim.parameters import Stepsize, parameters
 from asyncsim.server import Server
 from asyncsim.theory import Knowledge, harmonic_mean_reaches, ringleader_harmonic_mean, ringleader_stepsize
+from asyncsim.verify import Invariants
 
 
 class Table:
@@ -97,6 +98,9 @@ class RingleaderASGD:
                 owes[:] = True  # phase 2 begins, with the update of the worker that ended phase 1
             owes[i] = False
             server.step(self.stepsize, G.mean, G=G, G_next=G_next, owes=owes)
+
+    def invariants(self, n: int) -> Invariants:
+        return Invariants(largest_delay=2 * n - 2, one_update_each=True)
 
     def theory(self, knowledge: Knowledge) -> dict[str, float]:
         (L,) = knowledge.need("L" if knowledge.L_max is None else "L_max")

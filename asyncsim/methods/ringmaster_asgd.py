@@ -4,6 +4,7 @@ from asyncsim.jobs import Gradient
 from asyncsim.parameters import CountOrTheory, Stepsize, parameters
 from asyncsim.server import Server
 from asyncsim.theory import Knowledge, collected_gradients, ringmaster_stepsize
+from asyncsim.verify import Invariants
 
 
 @parameters
@@ -51,6 +52,9 @@ class RingmasterASGD:
                 server.send(arrival.worker, Gradient(x))
                 arrival = server.receive()
             server.step(self.stepsize, arrival.gradient)
+
+    def invariants(self, n: int) -> Invariants:
+        return Invariants(largest_delay=self.threshold - 1, tree=True, tree_distance=self.threshold - 1)
 
     def theory(self, knowledge: Knowledge) -> dict[str, float]:
         L, sigma2, epsilon = knowledge.need("L", "sigma2", "epsilon")

@@ -6,6 +6,7 @@ from asyncsim.methods._page import dealt_out, drawn, page_theory
 from asyncsim.parameters import CountOrTheory, ProbabilityOrTheory, Stepsize, parameters
 from asyncsim.server import Server
 from asyncsim.theory import Knowledge
+from asyncsim.verify import Invariants
 
 
 @parameters
@@ -52,6 +53,9 @@ class SovietPAGE:
             else:
                 g = g + dealt_out(server, rng.permutation(server.n).tolist(), drawn(rng, m, S), x, x_prev)
             server.step(γ, g, x_prev=x, g=g)
+
+    def invariants(self, n: int) -> Invariants:
+        return Invariants(largest_delay=0)
 
     def theory(self, knowledge: Knowledge) -> dict[str, Any]:
         return page_theory(self, knowledge)

@@ -2,7 +2,7 @@
 // Curves, histograms of delays and the workers' shares, drawn by plotly from the page's data.
 
 (() => {
-  const { page, shown, onChange, colour, faint, style, number, choice } = asyncsim;
+  const { page, shown, onChange, onPoint, pointed, colour, faint, style, number, choice } = asyncsim;
   // The buttons are named one by one: among plotly's own is one that sends the chart to a server of theirs.
   const config = { responsive: true, displaylogo: false, displayModeBar: "hover", showTips: false, plotlyServerURL: "", doubleClick: "reset",
     modeBarButtons: [["toImage", "zoom2d", "pan2d", "resetScale2d"]] };
@@ -64,24 +64,46 @@
   const state = { quantity: choice("quantity", (value) => { state.quantity = value; curves(); }) };
   state.x = choice("x-axis", (value) => { state.x = value; curves(); });
   state.y = choice("y-axis", (value) => { state.y = value; curves(); });
+  state.rounds = choice("rounds-axis", (value) => { state.rounds = value; regret(); });
+  const WORDS = { iteration: "iterations", worker_seconds: "total worker time" };
+  choice("second", (value) => {
+    const place = document.querySelector("[data-curves]:not([data-curves=time])");
+    place.dataset.curves = value;
+    place.parentElement.querySelector("[data-axis-name]").textContent = WORDS[value];
+    curves();
+  });
 
-  const lines = (label, key, x, logs) => {
-    const line = page.curves[label][x][key];
+  const MANY = 8; // bands of more methods than these would hide each other's lines
+
+  // The bands come first and the one that is pointed at last, so that no line lies under a band or behind the others.
+  const inOrder = (labels) => {
+    const rank = (label) => (label === pointed() ? 2 : weak(label) ? 0 : 1);
+    return [...labels].sort((a, b) => rank(a) - rank(b));
+  };
+  const STRONG = 6; // of more than MANY methods, the best so many stand before the others
+  const weak = (label) => shown().length > MANY && page.best.filter((other) => shown().includes(other)).indexOf(label) >= STRONG;
+  const strength = (label) => {
+    if (pointed() !== null && shown().includes(pointed())) return pointed() === label ? 1 : 0.14;
+    return weak(label) ? 0.6 : 1;
+  };
+
+  const lines = (label, line, logs, banded) => {
     const { colour: hue, dash } = style(label);
     // what a logarithmic axis cannot show leaves a gap instead of a warning
     const hide = (values, log) => (log ? values.map((value) => (value > 0 ? value : null)) : values);
     const xs = hide(line.x, logs.x), ys = hide(line.median, logs.y);
     const traces = [];
-    if (line.lower && line.x.length > 1) {
+    if (line.lower && line.x.length > 1 && (banded || pointed() === label)) {
       const low = hide(line.lower, logs.y), high = hide(line.upper, logs.y);
       // a band needs both of its edges
       const whole = xs.map((value, i) => i).filter((i) => xs[i] !== null && low[i] !== null && high[i] !== null);
       const edge = { mode: "lines", line: { width: 0 }, hoverinfo: "skip", legendgroup: label };
       traces.push({ ...edge, x: whole.map((i) => xs[i]), y: whole.map((i) => low[i]) });
-      traces.push({ ...edge, x: whole.map((i) => xs[i]), y: whole.map((i) => high[i]), fill: "tonexty", fillcolor: faint(hue, 0.16) });
+      traces.push({ ...edge, x: whole.map((i) => xs[i]), y: whole.map((i) => high[i]), fill: "tonexty", fillcolor: faint(hue, 0.16 * strength(label)) });
     }
     const single = ys.filter((value) => value !== null).length < 2;
-    traces.push({ x: xs, y: ys, name: label, mode: single ? "markers" : "lines", line: { color: hue, dash, width: 2.2 }, marker: { color: hue, size: 8 },
+    traces.push({ x: xs, y: ys, name: label, mode: single ? "markers" : "lines", opacity: strength(label),
+      line: { color: hue, dash, width: pointed() === label ? 2.8 : weak(label) ? 1.1 : 2.2 }, marker: { color: hue, size: 8 },
       legendgroup: label, text: line.x.map((value, i) => `${number(value)} → ${number(line.median[i])}`), hovertemplate: "<b>%{fullData.name}</b><br>%{text}<extra></extra>" });
     return traces;
   };
@@ -91,7 +113,7 @@
     const level = page.target[key];
     const at = logs.y ? Math.log10(level) : level;
     const traces = x !== "time" ? [] : labels.filter((label) => page.reached[label] != null).map((label) => ({
-      x: [page.reached[label]], y: [level], mode: "markers", name: label, marker: { symbol: "diamond", size: 11, color: style(label).colour,
+      x: [page.reached[label]], y: [level], mode: "markers", name: label, opacity: strength(label), marker: { symbol: "diamond", size: 11, color: style(label).colour,
         line: { color: colour("paper"), width: 1.5 } }, hovertemplate: `<b>%{fullData.name}</b><br>target after ${number(page.reached[label])} s<extra></extra>`,
     }));
     return {
@@ -107,7 +129,7 @@
       const x = place.dataset.curves, key = place.dataset.quantity || state.quantity;
       const logs = { x: state.x === "log", y: state.y === "log" };
       const labels = shown();
-      const traces = labels.flatMap((label) => lines(label, key, x, logs));
+      const traces = inOrder(labels).flatMap((label) => lines(label, page.curves[label][x][key], logs, labels.length <= MANY));
       const goal = target(key, x, labels, logs);
       const own = labels.map((label) => page.curves[label][x][key]);
       const values = own.flatMap((line) => [line.median, line.lower || [], line.upper || []].flat()).concat(goal.shapes.length ? [page.target[key]] : []);
@@ -120,10 +142,20 @@
     });
   };
 
+  // -- regret --
+  const regret = () => document.querySelectorAll("[data-regret]").forEach((place) => {
+    const labels = shown().filter((label) => label in page.regret), logs = { x: state.rounds === "log", y: false };
+    const traces = inOrder(labels).flatMap((label) => lines(label, page.regret[label], logs, labels.length <= MANY));
+    const across = labels.flatMap((label) => page.regret[label].x);
+    const look = layout(axis("rounds", logs.x, across, logs.x ? {} : { rangemode: "tozero" }), axis("", false, [], { rangemode: "tozero" }));
+    draw(place, traces, look, "no method with an allocation is chosen");
+  });
+
   // -- delays --
   const delays = () => document.querySelectorAll("[data-delays]").forEach((place) => {
     const label = place.dataset.delays, table = page.delays[label];
     place.closest("figure").classList.toggle("hidden", !shown().includes(label));
+    if (place.closest("details:not([open])")) return; // drawn when it is opened
     const centre = table.delay.map((delay) => delay + (table.width - 1) / 2);
     const words = table.delay.map((delay, i) => `delay ${table.width > 1 ? `${delay} to ${delay + table.width - 1}` : delay}<br>`
       + `${number(table.arrived[i], 7)} arrived, ${number(table.used[i], 7)} used`);
@@ -145,11 +177,11 @@
 
   // -- who contributed --
   const shares = () => document.querySelectorAll("[data-shares]").forEach((place) => {
-    const labels = shown();
+    const labels = inOrder(shown());
     const traces = labels.map((label) => {
       const { worker, time, share } = page.shares[label];
       const { colour: hue, symbol } = style(label);
-      return { x: time, y: share.map((value) => (value === null ? null : 100 * value)), mode: "markers", name: label, type: "scatter",
+      return { opacity: strength(label), x: time, y: share.map((value) => (value === null ? null : 100 * value)), mode: "markers", name: label, type: "scatter",
         marker: { color: faint(hue, 0.72), symbol, size: worker.length > 300 ? 5 : 7, line: { width: worker.length > 300 ? 0 : 0.6, color: colour("paper") } },
         customdata: worker, hovertemplate: "<b>%{fullData.name}</b><br>worker %{customdata}: %{y:.3g} % of the used gradients<br>%{x:.4g} s a gradient<extra></extra>" };
     });
@@ -158,7 +190,13 @@
       labels.length ? "no gradient was used" : "no method is chosen");
   });
 
-  const everything = () => { curves(); delays(); shares(); };
+  const everything = () => { curves(); regret(); delays(); shares(); };
   onChange(everything);
+  let asked = false;
+  onPoint(() => {
+    if (asked) return;
+    asked = true;
+    requestAnimationFrame(() => { asked = false; curves(); regret(); shares(); });
+  });
   everything();
 })();

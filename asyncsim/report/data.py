@@ -1,8 +1,9 @@
 """What the page's scripts draw, as one blob of plain lists and numbers.
 
 Rules:
-1. Everything is shrunk here and nowhere else: curves to `POINTS` points, histograms to `BINS` bins,
-   dots to `DOTS` a method, intervals to `INTERVALS` in all. A page stays below 8 MB whatever was run.
+1. Everything is shrunk here and nowhere else: curves to `POINTS` points (fewer where there are many
+   methods), histograms to `BINS` bins, dots to `DOTS` a method, intervals to `INTERVALS` in all, heat maps to
+   `SLICES` of time. A page stays below 8 MB whatever was run.
 2. JSON knows neither NaN nor infinity. Both become null, and the page leaves a gap there.
 3. Curves of several seeds are put on one grid of record points. Between two record points a positive
    quantity is interpolated in its logarithm, any other stays at the earlier value. A seed that has ended
@@ -18,17 +19,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from asyncsim.summary import summarise
+from asyncsim.summary import ranked, summarise
 
 if TYPE_CHECKING:
     from asyncsim.result import Result, Run
 
 POINTS = 240
+POINTS_IN_ALL = 2000
 BINS = 100
 DISTINCT_DELAYS = 200
 DOTS = 1500
 INTERVALS = 120_000
 LANES = 40
+SLICES = 60
 TIMELINE_SEEDS = 3
 TICKS = 2**20
 
@@ -42,7 +45,7 @@ QUANTITIES = {
 }
 OF_THE_OBJECTIVE = ("squared_gradient_norm", "mean_squared_gradient_norm", "suboptimality", "value")
 OF_THE_CLOCK = ("iteration", "gradients_used")
-AXES = {"time": "simulated time (s)", "iteration": "iteration k"}
+AXES = {"time": "simulated time (s)", "iteration": "iteration k", "worker_seconds": "total worker time (s)"}
 
 Floats = NDArray[np.float64]
 Rows = NDArray[Any]
@@ -52,7 +55,8 @@ def blob(result: "Result") -> dict[str, Any]:
     """Everything the scripts draw; each part stands alone, in the order of `result.labels`."""
     return {
         "methods": list(result.labels),
-        "axes": AXES,
+        "best": [method.label for method in ranked(result)],
+        "axes": {key: AXES[key] for key in axes(result)},
         "quantities": {key: QUANTITIES[key] for key in quantities(result)},
         "target": result.target,
         "reached": {row.label: _number(row.time_to_target) for row in summarise(result)},
@@ -60,6 +64,8 @@ def blob(result: "Result") -> dict[str, Any]:
         "delays": {label: delays(result.of(label)) for label in result.labels},
         "shares": {label: shares(result, label) for label in result.labels},
         "timeline": timeline(result),
+        "deliveries": deliveries(result),
+        "regret": {label: regret(result, label) for label in allocating(result)},
     }
 
 
@@ -84,10 +90,19 @@ def quantities(result: "Result") -> list[str]:
 def curves(result: "Result", label: str) -> dict[str, Any]:
     """For each axis and quantity the median over seeds, with quartiles where there are seeds to have them."""
     runs = result.of(label)
+    points = max(POINTS // 3, min(POINTS, POINTS_IN_ALL // len(result.labels)))
     return {
-        axis: {key: merged([(_column(run, axis), _column(run, key)) for run in runs]) for key in quantities(result)}
-        for axis in AXES
+        axis: {
+            key: merged([(_column(run, axis), _column(run, key)) for run in runs], points) for key in quantities(result)
+        }
+        for axis in axes(result)
     }
+
+
+def axes(result: "Result") -> list[str]:
+    """What a curve can be drawn against: the workers' time only where it was recorded."""
+    kept = any((_column(run, "worker_seconds") > 0).any() for run in result.runs)
+    return [key for key in AXES if kept or key != "worker_seconds"]
 
 
 def merged(lines: Sequence[tuple[Floats, Floats]], points: int = POINTS) -> dict[str, list[float | None]]:
@@ -204,6 +219,64 @@ def _totals(runs: Sequence["Run"]) -> dict[str, Rows] | None:
     """Counts and seconds per worker over all runs; a run that was killed before its end has none to add."""
     whole = [run.workers for run in runs if len(run.workers["sent"]) == run.n]
     return {key: np.sum([workers[key] for workers in whole], axis=0) for key in whole[0]} if whole else None
+
+
+# -- who delivered when -----------------------------------------------------------------------------
+
+
+def deliveries(result: "Result") -> dict[str, Any]:
+    """Gradients that arrived of each shown worker in each slice of time, of each method's first seed.
+
+    `edges` (s + 1) bounds the slices, `counts` has their rows one after the other, a number a worker, and `totals`
+    what arrived of all workers, shown or not. A method without any such record has no panel.
+    """
+    first = result.seeds[:1]
+    panels = {run.label: panel for run in result.runs if run.seed in first and (panel := _slices(run))}
+    return {"n": max((run.n for run in result.runs), default=0), "seed": first[0] if first else None, "panels": panels}
+
+
+def _slices(run: "Run") -> dict[str, Any] | None:
+    time, contributions = _column(run, "time"), run.contributions
+    if len(time) < 2 or contributions.shape[0] != len(time) or not time[-1] > time[0]:
+        return None
+    wanted = np.linspace(time[0], time[-1], SLICES + 1)
+    kept = np.unique(np.clip(np.searchsorted(time, wanted - 1e-9 * time[-1]), 0, len(time) - 1))
+    arrived = _column(run, "gradients_used") + _column(run, "gradients_discarded")
+    return {
+        "edges": _short(time[kept]),
+        "workers": run.shown.tolist(),
+        "counts": np.diff(contributions[kept], axis=0).ravel().tolist(),
+        "totals": np.rint(np.diff(np.nan_to_num(arrived[kept]))).astype(int).tolist(),
+    }
+
+
+# -- allocations ------------------------------------------------------------------------------------
+
+
+def allocating(result: "Result") -> list[str]:
+    """The methods of which a regret is known: those that take an allocation."""
+    return [label for label in result.labels if any(np.isfinite(_column(r, "regret")).any() for r in result.of(label))]
+
+
+def regret(result: "Result", label: str) -> dict[str, Any]:
+    """The regret against rounds: median over seeds and quartiles."""
+    return merged([(_column(run, "iteration"), _column(run, "regret")) for run in result.of(label)])
+
+
+def rivals(result: "Result") -> list[list[str]]:
+    """The allocating methods in groups that can be compared round by round: one method, several allocations."""
+    groups: dict[str, list[str]] = {}
+    for label in allocating(result):
+        groups.setdefault(result.of(label)[0].method, []).append(label)
+    return [group for group in groups.values() if len(group) > 1]
+
+
+def after_rounds(result: "Result", label: str, rounds: float) -> dict[str, float]:
+    """Simulated time, total worker time and regret when so many rounds were over: medians over the seeds."""
+    names = ("time", "worker_seconds", "regret")
+    runs = [run for run in result.of(label) if len(_column(run, "iteration"))]
+    found = {name: [np.interp(rounds, _column(run, "iteration"), _column(run, name)) for run in runs] for name in names}
+    return {name: float(np.median(values)) if values else math.nan for name, values in found.items()}
 
 
 # -- the timeline ---------------------------------------------------------------------------------

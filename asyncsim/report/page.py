@@ -11,7 +11,8 @@ Rules:
 import base64
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from html import escape
 from importlib import resources
@@ -24,7 +25,10 @@ from asyncsim.report import data
 if TYPE_CHECKING:
     from asyncsim.result import Result
 
-SCRIPTS = ("shared.js", "charts.js", "timeline.js")
+SCRIPTS = ("shared.js", "charts.js", "timeline.js", "heat.js")
+
+MANY = 8  # more methods than these are folded where each has a figure of its own
+UNFOLDED = 6
 
 OUTCOMES = {
     "used": "read by the method and applied",
@@ -181,7 +185,15 @@ def methods(result: "Result") -> str:
         f"{_dash(i)}{escape(label)}</label>"
         for i, label in sorted(enumerate(result.labels), key=lambda pair: best_first(result).index(pair[1]))
     )
-    return f'<div class="bar chips" role="group" aria-label="Methods shown">{chips}</div>'
+    labels = best_first(result)
+    presets = {"all": labels, f"best {UNFOLDED}": labels[:UNFOLDED], "none": []} if len(labels) > MANY else {}
+    buttons = "".join(
+        f'<button type="button" data-choose="{escape(json.dumps(chosen))}">{words}</button>'
+        for words, chosen in presets.items()
+    )
+    keys = f'<span class="keys">{buttons}</span>' if buttons else ""
+    many = " many" if buttons else ""
+    return f'<div class="bar chips{many}" role="group" aria-label="Methods shown">{keys}{chips}</div>'
 
 
 def _dash(i: int) -> str:
@@ -195,26 +207,29 @@ def _dash(i: int) -> str:
 
 def curves(result: "Result") -> str:
     """What was reached, against simulated time and against iterations."""
-    keys = data.quantities(result)
+    keys, many = data.quantities(result), len(result.labels) > MANY
     if keys[0] in data.OF_THE_CLOCK:
         places = "".join(_curve("time", f"{data.QUANTITIES[key]} against simulated time", key) for key in keys)
         choices = choice("y-axis", "Vertical axis", {"linear": "linear y", "log": "log y"}, "linear")
         words = (
             "The problem has no objective: what can be compared is how many iterations and gradients fit into the time."
         )
-        return _curves("How far each method gets", words, choices, places)
+        return _curves("How far each method gets", words, choices, places, many)
     quantity = choice("quantity", "Quantity", {key: data.QUANTITIES[key] for key in keys}, keys[0])
     places = _curve("time", "<span data-quantity-name></span> against simulated time") + _curve(
-        "iteration", "<span data-quantity-name></span> against iterations"
+        "iteration", "<span data-quantity-name></span> against <span data-axis-name>iterations</span>"
     )
     choices = quantity + choice("y-axis", "Vertical axis", {"log": "log y", "linear": "linear y"}, "log")
-    return _curves("Who gets there first", _how_drawn(result), choices, places)
+    if "worker_seconds" in data.axes(result):
+        others = {"iteration": "iterations", "worker_seconds": "worker time"}
+        choices += choice("second", "Horizontal axis of the second chart", others, "iteration")
+    return _curves("Who gets there first", _how_drawn(result), choices, places, many)
 
 
-def _curves(title: str, words: str, choices: str, places: str) -> str:
+def _curves(title: str, words: str, choices: str, places: str, many: bool) -> str:
     choices += choice("x-axis", "Horizontal axis", {"linear": "linear x", "log": "log x"}, "linear")
     return f"""<section><h2>{title}</h2><p class="note">{words}</p>
-<div class="bar">{choices}</div><div class="charts">{places}</div></section>"""
+<div class="bar">{choices}</div><div class="charts{" tall" if many else ""}">{places}</div></section>"""
 
 
 def _curve(axis: str, title: str, quantity: str = "") -> str:
@@ -225,9 +240,14 @@ def _curve(axis: str, title: str, quantity: str = "") -> str:
 
 def _how_drawn(result: "Result") -> str:
     words = "The seconds on the left are what you wait; iterations on the right are what theory counts."
+    if "worker_seconds" in data.axes(result):
+        words += " Worker time, the computing of all workers added up, is what you pay."
+    if len(result.labels) > MANY:
+        words += f" The best {UNFOLDED} are drawn strong, the others thin; point at a method above to see it alone."
     if len(result.seeds) > 1:
+        bands = f" (drawn for up to {MANY} methods)" if len(result.labels) > MANY else ""
         words += (
-            f" Lines are medians over {len(result.seeds)} seeds, bands reach from the lower to the upper quartile."
+            f" Lines are medians over {len(result.seeds)} seeds, bands{bands} reach from the lower to the upper quartile."
             " Between record points curves are interpolated in the logarithm; a seed that has ended counts with its"
             " last value."
         )
@@ -240,7 +260,7 @@ WINDOWS = ("start of the run", "middle", "end")
 def lanes(result: "Result") -> str:
     """The timeline of the workers, a panel a method."""
     seeds = [str(seed) for seed in data.timeline_seeds(result)]
-    figures = "".join(_panel(label, _spent(result, label)) for label in best_first(result))
+    figures = folded([_panel(label, _spent(result, label)) for label in best_first(result)], "lanes")
     windows = {str(window): words for window, words in enumerate(WINDOWS) if window in data.windows(result)}
     choices = (
         (choice("window", "Window", windows, next(iter(windows))) if len(windows) > 1 else "")
@@ -288,17 +308,36 @@ def _spent(result: "Result", label: str) -> str:
 
 def delays(result: "Result") -> str:
     """The histogram of delays, a small chart a method."""
-    figures = "".join(
-        f"<figure><figcaption><h3>{escape(label)}</h3>{escape(_delays_in_words(result, label))}</figcaption>"
-        f'<div class="chart" data-delays="{escape(label)}"></div></figure>'
-        for label in best_first(result)
+    figures = folded(
+        [
+            f"<figure><figcaption><h3>{escape(label)}</h3>{escape(_delays_in_words(result, label))}</figcaption>"
+            f'<div class="chart" data-delays="{escape(label)}"></div></figure>'
+            for label in best_first(result)
+        ],
+        _grid(result.labels),
     )
     return f"""<section class="small"><h2>How old the gradients were</h2>
 <p class="note">Gradients by delay, the number of iterations made since the point they were computed at; the count is
 logarithmic, all seeds together.
 <span class="inline"><span class="swatch used"></span> used,</span>
 <span class="inline"><span class="swatch discarded"></span> arrived and not used.</span></p>
-<div class="charts small">{figures}</div></section>"""
+<div class="{_grid(result.labels)}">{figures}</div></section>"""
+
+
+def _grid(labels: Sequence[str]) -> str:
+    """The classes of a grid of small figures: six of them stand in rows of three."""
+    return "charts small three" if len(labels) > MANY else "charts small"
+
+
+def folded(figures: Sequence[str], grid: str) -> str:
+    """A figure a method: beyond `MANY` only the best stand open, the rest under one line that opens them."""
+    if len(figures) <= MANY:
+        return "".join(figures)
+    rest = "".join(figures[UNFOLDED:])
+    more = counted(len(figures) - UNFOLDED, "more method")
+    return "".join(figures[:UNFOLDED]) + (
+        f'<details class="more"><summary>{more}</summary><div class="{grid}">{rest}</div></details>'
+    )
 
 
 def _delays_in_words(result: "Result", label: str) -> str:
@@ -325,6 +364,145 @@ def contributors(result: "Result") -> str:
         words += f" Workers of whom nothing was used are not drawn: {'; '.join(silent)}."
     return f"""<section class="dots"><h2>Who contributed</h2><p class="note">{escape(words)}</p>
 <figure><div class="chart" data-shares></div></figure></section>"""
+
+
+def deliveries(result: "Result") -> str:
+    """Who delivered when: a heat map a method, worker × time."""
+    found = data.deliveries(result)
+    labels = [label for label in best_first(result) if label in found["panels"]]
+    if not labels:
+        return ""
+    figures = folded(
+        [
+            f"<figure><figcaption><h3>{escape(label)}</h3></figcaption>"
+            f'<canvas data-heat="{escape(label)}" role="img" aria-label="Share of the gradients that each worker'
+            f' delivered over time under {escape(label)}"></canvas></figure>'
+            for label in labels
+        ],
+        _grid(labels),
+    )
+    equal = 1 / max(1, found["n"])
+    marks = "".join(
+        f'<span style="left:{100 * math.log1p(4 * found["n"] * share) / math.log1p(4 * found["n"]):.2f}%">{words}</span>'
+        for share, words in ((0.0, "nothing"), (equal, f"equal share, {100 * equal:.3g} %"), (1.0, "all"))
+        if share < 1 or found["n"] > 1 or words == "all"
+    )
+    seeds = f" Seed {found['seed']}." if len(result.seeds) > 1 else ""
+    learns = " An allocation that learns grows dark where the fast workers are." if data.rivals(result) else ""
+    return f"""<section class="small heat"><h2>Who delivered when</h2>
+<p class="note">One lane a worker (number on the left{_up_to_40(result)}), time to the right. The colour is the worker's
+share of all gradients that arrived in that slice of time, used or not, on a logarithmic scale.{seeds}{learns}</p>
+<div class="ramp" aria-hidden="true"><div></div>{marks}</div>
+<div class="{_grid(labels)}">{figures}</div><div class="tip" role="status"></div></section>"""
+
+
+def allocations(result: "Result") -> str:
+    """What the allocations cost: their regret against rounds, and time and worker time against the best of them."""
+    if not data.allocating(result):
+        return ""
+    tables = "".join(_allocation_table(result, group) for group in data.rivals(result))
+    choices = choice("rounds-axis", "Axis of the rounds", {"log": "log rounds", "linear": "linear rounds"}, "log")
+    return f"""<section><h2>What the allocation of work cost</h2>
+<p class="note">Regret: over all rounds before, the sum of max aᵢμᵢ over the workers i, for the aᵢ
+gradients that worker i delivered for the round, minus the least that any allocation of as many gradients has, in seconds of
+mean computing time. The means μ are the true ones, which no method knows. Where an allocation learns, the regret grows as
+the logarithm of the rounds: a straight line on the logarithmic axis.</p>
+<div class="bar">{choices}</div>
+<div class="charts"><figure><figcaption><h3>Regret (s) against rounds</h3></figcaption>
+<div class="chart" data-regret></div></figure></div>
+{tables}</section>"""
+
+
+def _allocation_table(result: "Result", group: list[str]) -> str:
+    rounds = min(max((run.iterations for run in result.of(label)), default=0) for label in group)
+    rows = {label: data.after_rounds(result, label, rounds) for label in group}
+    optimal = [label for label in group if _allocation(result, label) == "fixed_optimal"]
+    against = f"against {optimal[0]}" if optimal else "against the least"
+    base = {
+        name: rows[optimal[0]][name] if optimal else min(row[name] for row in rows.values())
+        for name in ("time", "worker_seconds")
+    }
+    cells = "".join(
+        f'<tr><th scope="row">{escape(label)}</th><td class="text">{escape(_allocation(result, label))}</td>'
+        + "".join(
+            f"<td>{summary.seconds(row[name])}</td><td>{_ratio(row[name], base[name])}</td>"
+            for name in ("time", "worker_seconds")
+        )
+        + f"<td>{summary.seconds(row['regret'])}</td></tr>"
+        for label, row in sorted(rows.items(), key=lambda pair: pair[1]["time"])
+    )
+    words = ("method", "allocation", "simulated time", escape(against), "worker time", escape(against), "regret")
+    head = "".join(f'<th scope="col"{" class=text" if word == "allocation" else ""}>{word}</th>' for word in words)
+    name = escape(result.of(group[0])[0].method)
+    return f"""<div class="scroll" tabindex="0" role="region" aria-label="Cost of the allocations under {name}">
+<table><thead><tr>{head}</tr></thead><tbody>{cells}</tbody></table></div>
+<p class="note" style="margin-top:8px">{name} when {counted(rounds, "round")} were over{_median_words(result)}. Worker time is the
+computing of all assignments that had ended, stopped ones too.</p>"""
+
+
+def _median_words(result: "Result") -> str:
+    return ", medians over seeds" if len(result.seeds) > 1 else ""
+
+
+def _allocation(result: "Result", label: str) -> str:
+    chosen = result.of(label)[0].parameters.get("allocation", "")
+    return str(chosen.get("name", "")) if isinstance(chosen, Mapping) else str(chosen)
+
+
+def _ratio(value: float, base: float) -> str:
+    return f"× {value / base:.3g}" if base > 0 else "—"
+
+
+def split(result: "Result") -> str:
+    """How the data are shared out among the workers, where they are."""
+    found = result.problem.get("split")
+    if not isinstance(found, Mapping) or not found.get("counts"):
+        return ""
+    counts = found["counts"]
+    across, down, size = len(counts), len(counts[0]), max(1, *(sum(row) for row in counts))
+    titles = across * down <= MOST_TITLES
+    names = [escape(str(name)) for name in found["classes"]]
+    cells = "".join(
+        f'<rect x="{worker}" y="{label}" width="1" height="1" fill-opacity="{max(0.06, count / size):.3g}">'
+        + (f"<title>worker {worker}: {count} of {sum(row)} samples have label {names[label]}</title>" if titles else "")
+        + "</rect>"
+        for worker, row in enumerate(counts)
+        for label, count in enumerate(row)
+        if count
+    )
+    rows = "".join(f"<span>{name}</span>" for name in names)
+    return f"""<section class="split"><h2>How the data are split</h2>
+<p class="note">{escape(_split_words(result, found))}</p>
+<div class="table" style="--rows:{down}"><div class="rows" aria-hidden="true">{rows}</div>
+<svg viewBox="0 0 {across} {down}" preserveAspectRatio="none" role="img"
+aria-label="Samples of each label that each worker has">{cells}</svg>
+<div class="ends" aria-hidden="true"><span>worker 0</span><span>{across - 1 if across > 1 else ""}</span></div></div></section>"""
+
+
+MOST_TITLES = 1500
+
+
+def _split_words(result: "Result", found: Mapping[str, Any]) -> str:
+    kinds = {
+        "even": "evenly: any worker may have any sample",
+        "by_label": "sorted by label",
+        "dirichlet": f"by a Dirichlet law with α = {_shown(found.get('alpha'))} for each worker",
+    }
+    workers, labels = int(found.get("workers") or 0), int(found.get("labels") or 0)
+    words = (
+        f"{found.get('samples', 0):,} samples of {counted(labels, 'label')} are shared out among {counted(workers, 'worker')}, "
+        f"{kinds.get(str(found.get('split')), str(found.get('split')))}; all have equally many. "
+    )
+    if found.get("left_out"):
+        words += f"{counted(found['left_out'], 'sample')} left over. "
+    words += "A column is a worker, a row a label; the darker, the more of the worker's samples have that label."
+    if found.get("problem_seed") is not None:
+        words += f" Drawn from the problem's own seed {found['problem_seed']}, the same for all runs."
+    elif len(result.seeds) > 1:
+        words += f" This is the split of seed {result.seeds[0]}; each seed has its own, drawn by the same law."
+    if workers > len(found["counts"]) or labels > len(found["classes"]):
+        words += f" Shown are the first {len(found['counts'])} workers and {len(found['classes'])} labels."
+    return words
 
 
 def work(result: "Result") -> str:
@@ -358,7 +536,7 @@ def provenance(result: "Result") -> str:
 <details><summary>How to read this page</summary>{asset("reading.html")}</details>
 <details><summary>Scenario</summary><pre>{escape(_scenario_text(result))}</pre></details>
 <details><summary>Runs</summary>{_runs(result)}</details>
-<details><summary>Versions and problem</summary>{_facts(result)}</details>
+{_self_check(result)}<details><summary>Versions and problem</summary>{_facts(result)}</details>
 </section>"""
 
 
@@ -385,12 +563,48 @@ def _runs(result: "Result") -> str:
 <table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>"""
 
 
+_CHECKED = {
+    "largest_delay": "largest delay",
+    "largest_delay_allowed": "allowed",
+    "rounds": "rounds",
+    "tree_distance": "tree distance R",
+    "tree_distance_allowed": "allowed",
+    "applied_of_arrived": "applied of arrived",
+    "tree_stepsize": "theory's γ of one gradient for this R",
+}
+
+
+def _self_check(result: "Result") -> str:
+    """What the self-check found in each run, where the scenario says `verify: true`."""
+    checked = [run for run in result.runs if run.verification]
+    if not checked:
+        return ""
+    columns = [key for key in _CHECKED if any(key in run.verification for run in checked)]
+    head = "".join(f'<th scope="col">{words}</th>' for words in ("method", "seed", *map(_CHECKED.__getitem__, columns)))
+    rows = "".join(
+        f'<tr><th scope="row">{escape(run.label)}</th><td>{run.seed}</td>'
+        + "".join(f"<td>{_checked(run.verification.get(key))}</td>" for key in columns)
+        + "</tr>"
+        for run in checked
+    )
+    return f"""<details><summary>Self-check</summary>
+<p class="note">Every event was checked as it happened, and no invariant was broken in the runs below. A run that
+breaks one ends as failed and says where.</p>
+<div class="scroll" tabindex="0" role="region" aria-label="Self-check">
+<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div></details>
+"""
+
+
+def _checked(value: Any) -> str:
+    return "" if value is None else f"{value:,}" if isinstance(value, int) else f"{value:.4g}"
+
+
 def _facts(result: "Result") -> str:
     estimated = set(result.problem.get("estimated") or ())
     facts: dict[str, Any] = {
         f"problem {key}": f"{_shown(value)}{' (estimated)' if key in estimated else ''}"
         for key, value in result.problem.items()
-        if key != "estimated" and value is not None
+        if key not in ("estimated", "split") and value is not None
     }
     # the scenario stands above in its own words, and runs have their table
     facts |= flat(
@@ -403,7 +617,10 @@ def _facts(result: "Result") -> str:
     )
 
 
-SECTIONS = (opening, numbers, outcomes, methods, curves, lanes, delays, contributors, work, provenance)
+SECTIONS = (
+    *(opening, numbers, outcomes, methods, curves, lanes, delays, contributors, deliveries, allocations, work, split),
+    provenance,
+)
 
 
 # -- little helpers -------------------------------------------------------------------------------
@@ -465,6 +682,9 @@ def spoken(outcome: str) -> str:
     return outcome.replace("_", " ")
 
 
+MOST_LISTED = 12
+
+
 def _listed(parameters: Mapping[str, Any]) -> str:
     return ", ".join(f"{key} = {_shown(value)}" for key, value in parameters.items()) or "no parameters"
 
@@ -474,6 +694,10 @@ def _shown(value: Any) -> str:
         return {True: "true", False: "false", None: "not known"}[value]
     if isinstance(value, float):
         return f"{value:.6g}"
+    if isinstance(value, Mapping):
+        of = ", ".join(f"{key} = {_shown(item)}" for key, item in value.items() if key != "name")
+        return f"{value.get('name', '')}({of})"
     if isinstance(value, list | tuple):
-        return ", ".join(map(_shown, value))
+        few = [_shown(item) for item in value[:MOST_LISTED]]
+        return ", ".join(few if len(value) <= MOST_LISTED else [*few, f"… ({len(value):,} in all)"])
     return str(value)

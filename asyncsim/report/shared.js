@@ -11,6 +11,29 @@ const asyncsim = (() => {
   const shown = () => boxes.filter((box) => box.checked).map((box) => box.dataset.method);
   const changed = () => listeners.forEach((listener) => listener());
   boxes.forEach((box) => box.addEventListener("change", changed));
+  document.querySelectorAll("[data-choose]").forEach((button) => button.addEventListener("click", () => {
+    const chosen = JSON.parse(button.dataset.choose);
+    boxes.forEach((box) => { box.checked = chosen.includes(box.dataset.method); });
+    changed();
+  }));
+  document.querySelectorAll("details.more").forEach((part) => part.addEventListener("toggle", changed));
+
+  // Whoever points at a chip, or comes to it by keyboard, sees that method's lines before the others.
+  let pointed = null;
+  const point = (label) => {
+    if (label === pointed) return;
+    pointed = label;
+    spotlights.forEach((listener) => listener());
+  };
+  const spotlights = [];
+  if (boxes.length > 1) boxes.forEach((box) => {
+    const chip = box.closest(".chip");
+    chip.addEventListener("pointerenter", (event) => { if (event.pointerType === "mouse" && box.checked) point(box.dataset.method); });
+    chip.addEventListener("pointerleave", () => point(null));
+    box.addEventListener("focus", () => { if (box.matches(":focus-visible") && box.checked) point(box.dataset.method); });
+    box.addEventListener("blur", () => point(null));
+    box.addEventListener("change", () => point(null));
+  });
   window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", changed);
 
   const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
@@ -36,5 +59,5 @@ const asyncsim = (() => {
     return chosen ? chosen.value : null;
   };
 
-  return { page, shown, onChange: (listener) => listeners.push(listener), colour, faint, style, number, choice };
+  return { page, shown, onChange: (listener) => listeners.push(listener), onPoint: (listener) => spotlights.push(listener), pointed: () => pointed, colour, faint, style, number, choice };
 })();

@@ -21,5 +21,7 @@ def test_the_delay_is_counted_in_gradients_and_must_be_below_the_threshold(B, ac
 
 
 def test_the_gradients_of_a_sum_are_the_workers_next_ones():
-    trace = scripted(AsyncBatchSGD(1.0, batch_size=3, threshold=1), [0, 0], n=1, x0=[0.0], gradient=lambda x, worker, m: [m])
+    trace = scripted(
+        AsyncBatchSGD(1.0, batch_size=3, threshold=1), [0, 0], n=1, x0=[0.0], gradient=lambda x, worker, m: [m]
+    )
     assert [x.item() for x in trace.iterates] == [0.0, -(0 + 1 + 2.0), -3.0 - (3 + 4 + 5)]

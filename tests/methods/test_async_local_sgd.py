@@ -5,8 +5,8 @@ from toys import Noisy, differences, differing_numbers
 
 from asyncsim import (
     AsyncBatchSGD,
-    AsyncLocalSGD,
     AsynchronousSGD,
+    AsyncLocalSGD,
     Exponential,
     Knowledge,
     Record,
@@ -41,7 +41,7 @@ def test_the_delay_is_counted_in_gradients_and_must_be_below_the_threshold(B, ac
 @given(M=st.integers(1, 6), B=st.integers(1, 40), seed=st.integers(0, 10))
 @settings(max_examples=20)
 def test_no_gradient_is_applied_further_than_the_tree_distance_from_its_point(M, B, seed):
-    run = simulate(AsyncLocalSGD(1e-3, M, B), Noisy(), UNEQUAL, stop=Stop(iterations=60), seed=seed, record=EVERY)
+    run = simulate(AsyncLocalSGD(1e-3, M, B), Noisy(), UNEQUAL, stop=Stop(iterations=60), seed=seed, verify=True)
     assert M * run.largest_delay < B
     assert M * run.largest_delay + M - 1 <= threshold_distance(M, B) <= B + M - 2
 
@@ -56,7 +56,9 @@ def test_with_one_gradient_a_message_it_is_ringmaster_asgd_bit_by_bit(method):
 
 def test_with_one_gradient_a_message_and_no_threshold_it_is_asynchronous_sgd_bit_by_bit():
     options = {"stop": Stop(time=100.0), "seed": 1, "record": EVERY}
-    found, vanilla = (simulate(m, Noisy(), UNEQUAL, **options) for m in (AsyncLocalSGD(0.05, 1, 10**9), AsynchronousSGD(0.05)))
+    found, vanilla = (
+        simulate(m, Noisy(), UNEQUAL, **options) for m in (AsyncLocalSGD(0.05, 1, 10**9), AsynchronousSGD(0.05))
+    )
     assert differing_numbers(found, vanilla) == []
 
 
@@ -75,11 +77,17 @@ def test_a_worker_that_never_returns_does_not_hold_it_up():
 
 
 def test_a_message_carries_all_gradients_of_its_chain():
-    run = simulate(AsyncLocalSGD(0.02, 5, 100), Noisy(), Workers(1, 1.0, uplink=7.0, downlink=2.0), stop=Stop(time=140.0))
+    run = simulate(
+        AsyncLocalSGD(0.02, 5, 100), Noisy(), Workers(1, 1.0, uplink=7.0, downlink=2.0), stop=Stop(time=140.0)
+    )
     assert (run.iterations, run.used) == (10, 50)
 
 
 @pytest.mark.parametrize(("method", "M"), [(AsyncLocalSGD, "local_steps"), (AsyncBatchSGD, "batch_size")])
 def test_theory_takes_the_stepsize_from_the_tree_distance(method, M):
     found = method("theory", "theory", "theory").theory(Knowledge(n=16, L=1.0, sigma2=10.0, epsilon=0.05))
-    assert found == {M: 13, "threshold": 200, "stepsize": birch_stepsize(1.0, 10.0, 0.05, R=threshold_distance(13, 200))}
+    assert found == {
+        M: 13,
+        "threshold": 200,
+        "stepsize": birch_stepsize(1.0, 10.0, 0.05, R=threshold_distance(13, 200)),
+    }

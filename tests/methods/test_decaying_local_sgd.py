@@ -16,7 +16,9 @@ def test_a_round_by_hand():
     assert trace.iterates[1].item() == pytest.approx(8.0 - 0.1 * 2 * (8.0 + 8.0 * (1 - first)))
 
 
-@given(n=st.integers(1, 10**4), K=st.integers(1, 300), stepsize=st.floats(1e-6, 1.0), log_of=st.sampled_from(["K", "b"]))
+@given(
+    n=st.integers(1, 10**4), K=st.integers(1, 300), stepsize=st.floats(1e-6, 1.0), log_of=st.sampled_from(["K", "b"])
+)
 def test_the_local_stepsizes_stay_in_the_rounds_budget(n, K, stepsize, log_of):
     """Ση² ≤ nKη_g², what K steps of Dual Local SGD spend exactly; each is smaller than the one before."""
     found = decaying_stepsizes(stepsize, n, K, log_of)

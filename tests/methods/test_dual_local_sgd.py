@@ -19,7 +19,9 @@ def test_a_round_by_hand():
 
 def test_the_step_is_the_sum_of_the_moves_over_the_root_of_n():
     x, n = np.array([1.0, -3.0]), 3
-    trace = scripted(DualLocalSGD(0.1, local_steps=3), [0, 1, 2], n=n, x0=x, gradient=lambda x, worker: (worker + 1) * x)
+    trace = scripted(
+        DualLocalSGD(0.1, local_steps=3), [0, 1, 2], n=n, x0=x, gradient=lambda x, worker: (worker + 1) * x
+    )
     moves = [((1 - math.sqrt(n) * 0.1 * (worker + 1)) ** 3 - 1) * x for worker in range(n)]
     assert trace.iterates[1] == pytest.approx(x + np.sum(moves, axis=0) / math.sqrt(n))
 
@@ -30,7 +32,7 @@ def test_theory_needs_at_most_twelve_rounds_for_each_of_its_unit(n, sigma2, epsi
     known = Knowledge(n=n, L=2.0, sigma2=sigma2, epsilon=epsilon)
     found = DualLocalSGD("theory", "theory").theory(known)
     K = found["local_steps"]
-    assert K == local_steps(sigma2, epsilon, n)
+    assert local_steps(sigma2, epsilon, n) == K
     assert found["stepsize"] == birch_stepsize(2.0, sigma2, epsilon, R=n * K - 1)
     gradients = 4 * n * K * 2.0 * Delta / epsilon + 8 * sigma2 * 2.0 * Delta / epsilon**2
     assert gradients / (n * K) <= 12 * 2.0 * Delta / epsilon * (1 + 1e-12)

@@ -202,7 +202,8 @@ def test_every_gradient_sent_is_accounted_for(case):
 def test_on_timing_only_runs_the_events_are_the_same_as_with_a_problem(case):
     from asyncsim import NoProblem
 
-    runs = [simulate(make(case), p, unequal(), stop=Stop(time=60.0), record=FEW_RECORDS) for p in (Noisy(), NoProblem())]
+    problems = (Noisy(), NoProblem())
+    runs = [simulate(make(case), p, unequal(), stop=Stop(time=60.0), record=FEW_RECORDS) for p in problems]
     assert runs[0].event_hash == runs[1].event_hash
     assert runs[0].used == runs[1].used
 
@@ -282,3 +283,21 @@ def test_equal_constant_times_and_equal_seeds_give_all_methods_the_same_first_gr
         simulate(make(case), problem, Workers(3, Constant(1.0)), stop=Stop(iterations=1), seed=9, record=FEW_RECORDS)
         first.add(problem.drawn[0])
     assert len(first) == 1
+
+
+@every_case
+@given(choices=st.lists(st.integers(0, 100), max_size=120), n=st.integers(1, 6))
+@settings(max_examples=20)
+def test_it_keeps_what_its_paper_promises_in_every_fair_order(case, choices, n):
+    trace = adversarial(make(case), choices, n=n, x0=[1.0, -1.0], gradient=lambda x, who: x + 0.1 * who, verify=True)
+    assert trace.verification["iterations"] == len(trace.iterates) - 1
+
+
+@every_case
+def test_the_self_check_finds_no_breach_and_changes_no_bit_also_when_taken_up_again(case):
+    options = {"stop": STEPS, "seed": 5, "record": FEW_RECORDS}
+    alone = simulate(make(case), Noisy(), unequal(), **options)
+    checked = simulate(make(case), Noisy(), unequal(), verify=True, **options)
+    again = resumed(make(case), Noisy(), unequal(), at=[3, 4, 17], verify=True, **options)
+    assert differences(alone, checked) == differences(alone, again) == []
+    assert checked.verification == again.verification

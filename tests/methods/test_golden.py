@@ -50,7 +50,9 @@ def test_a_method_gives_the_numbers_that_it_gave(case):
         pytest.fail(f"golden.csv had no row for {case!r}; it has one now: look at it and commit it")
     then = kept[case]
     f_then, f_now = float(then.pop("f")), float(now.pop("f"))
-    assert now == then, "the numbers have changed; if that is meant, delete this row of golden.csv and run the test twice"
+    assert now == then, (
+        "the numbers have changed; if that is meant, delete this row of golden.csv and run the test twice"
+    )
     assert f_now == pytest.approx(f_then, rel=1e-11)
 
 

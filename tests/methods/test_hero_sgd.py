@@ -21,7 +21,7 @@ def test_theory_chooses_the_one_with_the_shortest_trip():
     """Compute times 3, 2, 2.5 and an uplink that makes the second one slow: worker 2 has the least sum."""
     workers = Workers(3, [3.0, 2.0, 2.5], uplink=[0.0, 1.5, 0.0])
     run = simulate(HeroSGD(0.5), Noisy(), workers, stop=Stop(iterations=4))
-    assert run.parameters == {"stepsize": 0.5, "worker": 2}
+    assert run.parameters == {"stepsize": 0.5, "worker": 2, "local_steps": 1}
     assert run.workers["used"].tolist() == [0, 0, 4]
     assert run.time == 10.0
 
@@ -32,6 +32,15 @@ def test_on_one_worker_it_is_rennala_sgd_with_a_batch_of_one(seed):
     hero = simulate(HeroSGD(0.3, worker=0), Noisy(), Workers(1, 1.0), **options)
     rennala = simulate(RennalaSGD(0.3, batch_size=1), Noisy(), Workers(1, 1.0), **options)
     assert differing_numbers(hero, rennala) == []
+
+
+def test_local_steps_share_one_message():
+    """γ = ½, K = 3: 8 → 4 → 2 → 1 on the worker, sent once; with 2 s a gradient and 1 s each way a round takes 8 s."""
+    trace = scripted(HeroSGD(0.5, worker=0, local_steps=3), [0, 0], n=1, x0=[8.0])
+    assert np.concatenate(trace.iterates).tolist() == [8.0, 1.0, 0.125]
+    workers = Workers(1, 2.0, uplink=1.0, downlink=1.0)
+    run = simulate(HeroSGD(0.1, worker=0, local_steps=3), Noisy(), workers, stop=Stop(iterations=4))
+    assert (run.time, run.used) == (32.0, 12)
 
 
 def test_a_hero_who_is_not_there_is_an_error():

@@ -59,7 +59,9 @@ def random_times(n: int) -> Workers:
 
 
 @pytest.mark.parametrize("n", [1, 2, 8])
-@pytest.mark.parametrize("same", [LocalSGD(8 * 0.03125, 1), DualLocalSGD(0.03125, 1), DecayingLocalSGD(0.03125, 1)], ids=repr)
+@pytest.mark.parametrize(
+    "same", [LocalSGD(8 * 0.03125, 1), DualLocalSGD(0.03125, 1), DecayingLocalSGD(0.03125, 1)], ids=repr
+)
 def test_with_one_local_step_all_of_the_family_are_minibatch_sgd_bit_by_bit(n, same):
     """Of n = 2^p workers and stepsizes that are powers of two, so that dividing by n is exact."""
     if isinstance(same, LocalSGD):
@@ -109,7 +111,10 @@ def test_a_worker_that_never_returns_stalls_it():
 
 def test_theory_gives_local_steps_and_stepsize():
     known = Knowledge(n=16, L=1.0, sigma2=10.0, epsilon=0.05)
-    assert LocalSGD("theory", "theory").theory(known) == {"local_steps": 13, "stepsize": local_stepsize(1.0, 10.0, 0.05, 16, 13)}
+    assert LocalSGD("theory", "theory").theory(known) == {
+        "local_steps": 13,
+        "stepsize": local_stepsize(1.0, 10.0, 0.05, 16, 13),
+    }
     assert LocalSGD("theory", 40).theory(known)["stepsize"] < LocalSGD("theory", 20).theory(known)["stepsize"]
     with pytest.raises(ValueError, match=r"unknown: sigma2 .*, epsilon"):
         LocalSGD("theory", "theory").theory(Knowledge(n=16, L=1.0))
@@ -170,15 +175,15 @@ def test_where_an_exchange_is_dearer_than_a_heros_gradients_hero_wins():
 
 def mean_value(method) -> float:
     """f after 1000 of 1400 seconds, a mean over the rounds and four seeds; 16 workers, an exchange takes 20 s."""
-    found = []
+    found, workers = [], Workers(16, 1.0, uplink=20.0)
     for seed in range(4):
-        run = simulate(method, DriftSensitive(), Workers(16, 1.0, uplink=20.0), stop=Stop(time=1400.0), seed=seed, record=EVERY)
+        run = simulate(method, DriftSensitive(), workers, stop=Stop(time=1400.0), seed=seed, record=EVERY)
         found.append(run.curves["value"][run.curves["time"] >= 1000.0].mean())
     return float(np.mean(found))
 
 
 def test_with_tuned_stepsizes_canonical_local_sgd_drifts_where_dual_does_not():
-    """The best of K ∈ {1, 4, 16, 64} and stepsizes 2^−j, found beforehand, and the best neighbours of the canonical one."""
+    """The best of K in {1, 4, 16, 64} and stepsizes 2^−j, found beforehand; of canonical Local SGD the best three."""
     dual = mean_value(DualLocalSGD(2.0**-8, 64))
     canonical = [mean_value(LocalSGD(16 * 2.0**j, K)) for j, K in [(-8, 64), (-8, 16), (-7, 16)]]
     assert dual < 0.075

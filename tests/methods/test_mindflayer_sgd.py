@@ -59,13 +59,13 @@ def test_a_gradient_that_comes_at_the_allotted_time_is_delivered():
 def test_with_one_trial_that_always_succeeds_it_is_minibatch_sgd_bit_by_bit():
     workers = Workers(5, lambda worker: Exponential(1.0 + worker), uplink=0.25)
     options = {"stop": Stop(iterations=20), "seed": 4, "record": EVERY}
-    never_up = MindFlayerSGD(0.3, allotted_times=math.inf, trials=1, success_probabilities=1.0)
+    never_up = MindFlayerSGD(0.3, allotted_times=1e6, trials=1, success_probabilities=1.0)
     found, minibatch = (simulate(method, Noisy(), workers, **options) for method in (never_up, MinibatchSGD(0.3)))
     assert differing_numbers(found, minibatch) == []
 
 
 def test_the_estimate_has_no_bias():
-    """With a step of next to nothing, 3000 estimates of ∇f(8) = 8 from lognormal times; a tenth of a percent of B is one σ."""
+    """3000 estimates of ∇f(8) = 8 with lognormal times; the step is next to nothing, so that x stays where it is."""
     workers = Workers(4, lambda worker: LogNormal(0.0, 1.0 + 3.0 * worker))
     method = MindFlayerSGD(1e-9, allotted_times=(0.5, 1.0, 2.0, 40.0), trials=2)
     run = simulate(method, Slope(), workers, stop=Stop(iterations=3000), seed=1, record=Record(iterations=10**6))
@@ -93,12 +93,12 @@ def test_a_worker_that_never_returns_costs_its_trials_only():
     assert (run.status, run.time, run.timed_out) == ("finished", 10.0, 5)
     problem, target = Quadratic(10, noise=0.1), {"squared_gradient_norm": 0.01}
     run = simulate(MindFlayerSGD("theory"), problem, Workers(3, times), stop=Stop(iterations=5), target=target)
-    assert run.parameters["trials"][2] == 0
+    assert [run.parameters[name][2] for name in ("allotted_times", "success_probabilities", "trials")] == [0.0, 0.0, 0]
     assert (run.status, run.timed_out) == ("finished", 0)
 
 
 def test_under_heavy_tails_it_reaches_what_rennala_sgd_does_not():
-    """Five workers with lognormal times, σ = 100: half of all gradients take next to no time, a tenth longer than 10⁵⁵ s."""
+    """Lognormal times, σ = 100: half of all gradients take less than a second, a tenth longer than 10⁵⁵ seconds."""
     workers, problem = Workers(5, LogNormal(0.0, 100.0)), Quadratic(10, noise=0.0)
     mindflayer = MindFlayerSGD(0.5, trials=2)
     options = {"stop": Stop(time=1000.0), "record": EVERY}
@@ -147,7 +147,7 @@ def test_theory_allots_the_medians_and_divides_by_what_they_give():
     assert found["success_probabilities"] == pytest.approx((1.0, 0.5, 0.5))
     B = sum(p * trials for p, trials in zip(found["success_probabilities"], found["trials"], strict=True))
     assert found["stepsize"] == mindflayer_stepsize(known.L, known.sigma2, 0.01, B)
-    assert B >= known.sigma2 / 0.01
+    assert known.sigma2 / 0.01 <= B
 
 
 def test_parameters_that_are_given_are_kept_and_the_others_follow_them():

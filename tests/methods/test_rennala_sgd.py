@@ -32,7 +32,9 @@ def test_with_stops_everybody_starts_anew_at_each_step():
 
 def test_the_direction_is_the_plain_mean_of_the_batch():
     """g_i = i + 1: the batch of workers 0, 2, 2 has the mean (1 + 3 + 3)/3."""
-    trace = scripted(RennalaSGD(3.0, batch_size=3), [0, 2, 2], n=3, x0=[8.0], gradient=lambda x, worker: np.array([worker + 1.0]))
+    trace = scripted(
+        RennalaSGD(3.0, batch_size=3), [0, 2, 2], n=3, x0=[8.0], gradient=lambda x, worker: np.array([worker + 1.0])
+    )
     assert trace.iterates[-1].tolist() == [8.0 - 3.0 * (7.0 / 3)]
 
 
@@ -60,7 +62,8 @@ def test_stops_give_more_steps_in_the_same_time_when_the_batch_is_small():
     """Twenty workers of 10 s and batches of 2: without stops the old gradients are waited for."""
     workers = Workers(20, lambda worker: Exponential(10.0))
     runs = [
-        simulate(RennalaSGD(0.1, batch_size=2, stops=stops), Slope(), workers, stop=Stop(time=200.0)) for stops in (False, True)
+        simulate(RennalaSGD(0.1, batch_size=2, stops=stops), Slope(), workers, stop=Stop(time=200.0))
+        for stops in (False, True)
     ]
     assert runs[1].iterations > 1.5 * runs[0].iterations
     assert runs[1].discarded == 0

@@ -39,7 +39,9 @@ def used_delays(trace: Trace) -> list[int]:
     return [delay for delay, was_used in zip(trace.delays, used, strict=False) if was_used]
 
 
-@given(st.lists(st.integers(0, 100), max_size=150), st.integers(1, 7), st.integers(1, 5), st.booleans(), st.integers(0, 40))
+@given(
+    st.lists(st.integers(0, 100), max_size=150), st.integers(1, 7), st.integers(1, 5), st.booleans(), st.integers(0, 40)
+)
 def test_no_accepted_delay_reaches_r(choices, n, R, stops, patience):
     trace = adversarial(RingmasterASGD(0.01, threshold=R, stops=stops), choices, n=n, patience=patience)
     assert all(delay < R for delay in used_delays(trace))
