@@ -2,6 +2,7 @@
 # make test                the tests that the light install can run
 # make test EXTRAS=all     all tests and static checks, with everything they need
 # make check               static checks: ruff, mypy
+# make picture             docs/quickstart.png, the head of the demo's report
 # make clean               remove the environment and what was built
 #
 # Each makes its own environment in .venv when it has to (uv where it is, else venv and pip).
@@ -10,10 +11,10 @@ EXTRAS ?=
 BIN := .venv/bin
 ALL := test,sklearn,browser,notebook,check
 
-.PHONY: demo test check clean help
+.PHONY: demo test check picture clean help
 
 help:
-	@sed -n 's/^# \{0,1\}//p' Makefile | head -7
+	@sed -n 's/^# \{0,1\}//p' Makefile | head -8
 
 demo:
 	@.ci/environment
@@ -34,6 +35,12 @@ endif
 check:
 	@.ci/environment $(ALL)
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+
+picture:
+	@.ci/environment && .ci/browser
+	@test -f runs/quickstart/report.html || $(BIN)/asyncsim demo -o runs/quickstart
+	chromium --headless --no-sandbox --disable-gpu --hide-scrollbars --window-size=1200,1180 --virtual-time-budget=6000 \
+	  --user-data-dir="$$(mktemp -d)" --screenshot=docs/quickstart.png "file://$(CURDIR)/runs/quickstart/report.html" 2>/dev/null
 
 clean:
 	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -251,6 +251,13 @@ def _alone(result: Result, only: MethodSummary) -> str:
 
 
 def _timing_only(summaries: Sequence[MethodSummary]) -> str:
+    if len(summaries) > _ALL_NAMED:
+        by_rate = sorted(summaries, key=lambda s: -_rate(s) if s.time > 0 else math.inf)
+        most, least = ((s.label, f"{count(s.iterations)} in {seconds(s.time)}") for s in (by_rate[0], by_rate[-1]))
+        return (
+            f"This problem has no function, so there is no winner to name: {most[0]} made the most iterations a simulated "
+            f"second, {most[1]}, {least[0]} the fewest, {least[1]} ({_seeds(summaries[0].seeds)})."
+        )
     made = _listed([f"{s.label} made {count(s.iterations)} iterations in {seconds(s.time)}" for s in summaries])
     return f"This problem has no function, so there is no winner to name: {made} ({_seeds(summaries[0].seeds)})."
 
@@ -535,6 +542,8 @@ def _share_text(summary: MethodSummary) -> str:
     rest = percent(waste[most] / (summary.used + sum(waste.values())))
     return f"{percent(share)} ({rest} {most.replace('_', ' ')})"
 
+
+_ALL_NAMED = 3
 
 # what a cause is made of: words, the value by which methods differ, how it is shown
 _FACTS: tuple[tuple[str, Callable[[MethodSummary], float], Callable[[MethodSummary], str]], ...] = (

@@ -14,7 +14,10 @@
     const look = { title: { text: title, standoff: 6, font: { size: 12.5 } }, type: log ? "log" : "linear", gridcolor: colour("grid"),
       zeroline: false, linecolor: colour("line"), tickcolor: colour("line"), ticks: "outside", ticklen: 4, automargin: true,
       tickfont: { size: 11.5 }, exponentformat: "power", nticks: 7, ...more };
-    if (!log) return { ...look, rangemode: "normal", separatethousands: true };
+    if (!log) {
+      const most = values.reduce((a, b) => Math.max(a, Math.abs(b)), 0);
+      return { rangemode: "normal", separatethousands: true, ...look, ...(most >= 1e3 && most < 1e7 ? { exponentformat: "none" } : {}) };
+    }
     const positive = values.filter((value) => value !== null && value > 0);
     if (!positive.length) return look;
     const low = Math.log10(positive.reduce((a, b) => Math.min(a, b))), high = Math.log10(positive.reduce((a, b) => Math.max(a, b)));
@@ -147,7 +150,7 @@
     const labels = shown().filter((label) => label in page.regret), logs = { x: state.rounds === "log", y: false };
     const traces = inOrder(labels).flatMap((label) => lines(label, page.regret[label], logs, labels.length <= MANY));
     const across = labels.flatMap((label) => page.regret[label].x);
-    const look = layout(axis("rounds", logs.x, across, logs.x ? {} : { rangemode: "tozero" }), axis("", false, [], { rangemode: "tozero" }));
+    const look = layout(axis("rounds", logs.x, across, logs.x ? {} : { rangemode: "tozero" }), axis("", false, labels.flatMap((label) => page.regret[label].median), { rangemode: "tozero" }));
     draw(place, traces, look, "no method with an allocation is chosen");
   });
 

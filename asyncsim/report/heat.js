@@ -26,10 +26,10 @@
   };
 
   const panels = [...root.querySelectorAll("[data-heat]")].map((canvas) => ({ canvas, label: canvas.dataset.heat, ...data.panels[canvas.dataset.heat] }));
-  const last = Math.max(...panels.map((panel) => panel.edges[panel.edges.length - 1]));
 
   const paintPanel = (panel, colours) => {
     const { canvas, workers, edges } = panel, unit = window.devicePixelRatio || 1, width = canvas.clientWidth;
+    const last = edges[edges.length - 1]; // each has its own scale: this is about change, not about speed
     if (!width) return;
     panel.pitch = Math.max(4, Math.min(16, Math.floor(160 / workers.length)));
     panel.plot = width - GUTTER - RIGHT;
@@ -84,7 +84,7 @@
   panels.forEach((panel) => {
     panel.canvas.addEventListener("pointerleave", hide);
     panel.canvas.addEventListener("pointermove", (event) => {
-      const rect = panel.canvas.getBoundingClientRect(), time = ((event.clientX - rect.left - GUTTER) / panel.plot) * last;
+      const rect = panel.canvas.getBoundingClientRect(), time = ((event.clientX - rect.left - GUTTER) / panel.plot) * panel.edges[panel.edges.length - 1];
       const worker = Math.floor((event.clientY - rect.top) / panel.pitch);
       const slice = panel.edges.findIndex((edge, i) => edge <= time && time < panel.edges[i + 1]);
       if (slice < 0 || worker < 0 || worker >= panel.workers.length) { hide(); return; }

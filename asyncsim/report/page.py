@@ -227,7 +227,7 @@ def curves(result: "Result") -> str:
 
 
 def _curves(title: str, words: str, choices: str, places: str, many: bool) -> str:
-    choices += choice("x-axis", "Horizontal axis", {"linear": "linear x", "log": "log x"}, "linear")
+    choices += choice("x-axis", "Horizontal axis", {"linear": "linear x", "log": "log x"}, "log" if many else "linear")
     return f"""<section><h2>{title}</h2><p class="note">{words}</p>
 <div class="bar">{choices}</div><div class="charts{" tall" if many else ""}">{places}</div></section>"""
 
@@ -403,10 +403,10 @@ def allocations(result: "Result") -> str:
     tables = "".join(_allocation_table(result, group) for group in data.rivals(result))
     choices = choice("rounds-axis", "Axis of the rounds", {"log": "log rounds", "linear": "linear rounds"}, "log")
     return f"""<section><h2>What the allocation of work cost</h2>
-<p class="note">Regret: over all rounds before, the sum of max aᵢμᵢ over the workers i, for the aᵢ
+<p class="note">Regret: over all rounds before, the sum of max<sub>i</sub> a<sub>i</sub>μ<sub>i</sub> for the a<sub>i</sub>
 gradients that worker i delivered for the round, minus the least that any allocation of as many gradients has, in seconds of
-mean computing time. The means μ are the true ones, which no method knows. Where an allocation learns, the regret grows as
-the logarithm of the rounds: a straight line on the logarithmic axis.</p>
+mean computing time. The means μ are the true ones, which no method knows. Where an allocation learns, the regret grows in the
+long run as the logarithm of the rounds: a straight line on the logarithmic axis.</p>
 <div class="bar">{choices}</div>
 <div class="charts"><figure><figcaption><h3>Regret (s) against rounds</h3></figcaption>
 <div class="chart" data-regret></div></figure></div>
