@@ -113,15 +113,15 @@ def test_the_pointer_over_an_interval_shows_worker_gradient_times_outcome_and_de
     box = page.locator("[data-lanes]").bounding_box()
     plot = box["width"] - 50
     page.mouse.move(box["x"] + 40 + plot * 25 / 60, box["y"] + 30)
-    words = page.locator(".tip").inner_text()
+    words = page.locator(".timeline .tip").inner_text()
     assert "Worker 1, gradient 2: stopped" in words
     assert "20 → 30 s, 8 s computing" in words
     assert "downlink 1 s, uplink 1 s" in words
     assert "at iteration 7, delay 3" in words
     page.mouse.move(box["x"] + 40 + plot * 25 / 60, box["y"] + 10)
-    assert "Worker 0: idle" in page.locator(".tip").inner_text()
+    assert "Worker 0: idle" in page.locator(".timeline .tip").inner_text()
     page.mouse.move(box["x"] + 40, box["y"] - 60)
-    assert not page.locator(".tip").is_visible()
+    assert not page.locator(".timeline .tip").is_visible()
 
 
 def test_the_keyboard_zooms_moves_and_returns_to_the_whole_window(opened):
