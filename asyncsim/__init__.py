@@ -39,7 +39,7 @@ _WHERE = {
     "Invariants": "verify", "VerificationError": "verify",
 }  # fmt: skip
 
-__all__ = sorted([*_WHERE, "__version__"])
+__all__ = sorted([*_WHERE, "__version__"])  # noqa: PLE0605 - a list, which ruff cannot see
 
 
 def __getattr__(name: str) -> Any:

@@ -70,7 +70,7 @@ class _Writer:
         self._seen: dict[int, Any] = {}
         self.arrays: list[np.ndarray] = []
 
-    def write(self, value: Any, key: str) -> Any:
+    def write(self, value: Any, key: str) -> Any:  # noqa: C901 - one case a kind of value
         match value:
             case None | bool() | int() | str():
                 return value

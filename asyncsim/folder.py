@@ -212,7 +212,7 @@ class RunFolder:
         with _said(self.path / "manifest.json"):
             _write_whole(self.path / "manifest.json", text.encode())
 
-    def writer(  # noqa: PLR0917 - the columns of table runs
+    def writer(
         self, run: int, label: str, method: str, parameters: Mapping[str, Any], seed: int, n: int
     ) -> "RunWriter":
         """Begin run number `run`, or take it up again. FolderError when the folder holds another run by this number."""

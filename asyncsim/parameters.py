@@ -63,7 +63,7 @@ def parameters(cls: type[T]) -> type[T]:
     """
     further_checks = cls.__dict__.get("__post_init__")
 
-    def __post_init__(self: Any) -> None:
+    def __post_init__(self: Any) -> None:  # noqa: N807 - it becomes that method
         for name, annotation in hints(cls).items():
             value = getattr(self, name)
             if not allows(annotation, value):

@@ -77,7 +77,8 @@ class Progress:
 
 def _bar(runs: int) -> tuple[Any, Any]:
     from rich.console import Console
-    from rich.progress import BarColumn, Progress as Bar, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
 
     bar = Bar(
         TextColumn("{task.fields[what]}"),

@@ -11,7 +11,7 @@ from __future__ import annotations
 import dataclasses
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -124,7 +124,7 @@ def compare(
         execute(
             method, problem, workers, stop, seed, target, record or Record(), label,
             update_rule=update_rule, verify=verify, evaluation=evaluation,
-        )  # fmt: skip
+        )
         for label, method in named.items()
         for seed in seeds
     )

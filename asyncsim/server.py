@@ -58,7 +58,7 @@ from asyncsim.jobs import (
     ProtocolError,
     TimerFired,
 )
-from asyncsim.log import ARRIVED, DISCARDED, STEP, STOPPED, TIMED_OUT, TIMER, USED, Log
+from asyncsim.log import DISCARDED, STEP, STOPPED, TIMER, USED, Log
 from asyncsim.update_rules import Plain, UpdateRule, UpdateRuleRun
 
 __all__ = ["EndOfRun", "Engine", "NoProgressError", "ProtocolError", "Server"]

@@ -252,7 +252,7 @@ def test_check_shows_what_would_run(command):
     assert out.splitlines() == [
         "small.yaml: good. small: 3 workers, 5 seeds",
         "  ringmaster_asgd: RingmasterASGD(stepsize=0.2, threshold=3, stops=False)",
-        "  hero_sgd: HeroSGD(stepsize=0.5, worker=0)",
+        "  hero_sgd: HeroSGD(stepsize=0.5, worker=0, local_steps=1)",
     ]
     assert not Path("runs").exists()
 

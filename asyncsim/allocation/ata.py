@@ -83,7 +83,8 @@ class _Adaptive:
     def __init__(self, n: int, rng: np.random.Generator, state: Any, scores: Any) -> None:
         self._rng = rng
         self._scores = scores
-        self._k, self._K, self._T = state or (0, np.zeros(n, np.int64), np.zeros(n))
+        begin: tuple[int, np.ndarray, np.ndarray] = (0, np.zeros(n, np.int64), np.zeros(n))
+        self._k, self._K, self._T = state or begin
         self._left: dict[int, int] = {}
 
     def begin(self, B: int) -> None:

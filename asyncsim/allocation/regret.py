@@ -8,6 +8,7 @@ the true means μ, which the method does not know; it is measured from the event
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -71,4 +72,4 @@ def _runs_of_equal(values: np.ndarray) -> list[tuple[int, int]]:
     if not len(values):
         return []
     edges = [0, *(np.flatnonzero(np.diff(values)) + 1).tolist(), len(values)]
-    return list(zip(edges[:-1], edges[1:], strict=True))
+    return list(pairwise(edges))

@@ -106,8 +106,8 @@ class Quadratic:
                 exact[id(x)] = self.full_gradient(x)
             row[:] = exact[id(x)]
         if self.noise:
-            for row, rng in zip(rows, rngs, strict=True):
-                row += self._noise(rng)
+            for j, rng in enumerate(rngs):
+                rows[j] += self._noise(rng)
         return rows
 
     def _noise(self, rng: np.random.Generator) -> Vector | float:

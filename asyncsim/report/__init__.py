@@ -20,7 +20,7 @@ def write_report(result: "Result", path: Path | str) -> Path:
     An OSError from writing (no such folder, disk full) is left to the caller. A file that is there
     already is replaced in one step, so a reader never sees half a page.
     """
-    from asyncsim.report.page import page  # noqa: PLC0415 (see above)
+    from asyncsim.report.page import page
 
     path = Path(path)
     text = page(result)

@@ -32,6 +32,7 @@ DOTS = 1500
 INTERVALS = 120_000
 LANES = 40
 SLICES = 60
+COLOURS = 8  # as many as style.css has for methods
 TIMELINE_SEEDS = 3
 TICKS = 2**20
 
@@ -56,6 +57,7 @@ def blob(result: "Result") -> dict[str, Any]:
     return {
         "methods": list(result.labels),
         "best": [method.label for method in ranked(result)],
+        "styles": styles(result),
         "axes": {key: AXES[key] for key in axes(result)},
         "quantities": {key: QUANTITIES[key] for key in quantities(result)},
         "target": result.target,
@@ -67,6 +69,15 @@ def blob(result: "Result") -> dict[str, Any]:
         "deliveries": deliveries(result),
         "regret": {label: regret(result, label) for label in allocating(result)},
     }
+
+
+def styles(result: "Result") -> list[str]:
+    """The methods in the order in which they get their colours and dashes.
+
+    That of the scenario, so that they keep them from run to run; of more than `COLOURS` methods the best come first, so
+    that these have a colour of their own.
+    """
+    return result.labels if len(result.labels) <= COLOURS else [method.label for method in ranked(result)]
 
 
 # -- curves ---------------------------------------------------------------------------------------

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 SCRIPTS = ("shared.js", "charts.js", "timeline.js", "heat.js")
 
-MANY = 8  # more methods than these are folded where each has a figure of its own
+MANY = data.COLOURS  # more methods than these are folded where each has a figure of its own
 UNFOLDED = 6
 
 OUTCOMES = {
@@ -58,7 +58,7 @@ def page(result: "Result") -> str:
 @cache
 def plotly() -> str:
     """The script of the installed plotly, with nothing in it that would end a script element."""
-    from plotly.offline import get_plotlyjs  # type: ignore[import-untyped]  # noqa: PLC0415 (5 MB, only for reports)
+    from plotly.offline import get_plotlyjs  # type: ignore[import-untyped]
 
     return str(get_plotlyjs()).replace("\r\n", "\n").replace("</script", "<\\/script").replace("<!--", "<\\!--")
 
@@ -158,7 +158,7 @@ to the worker, the gradient on its way back</span></li>
 
 
 def best_first(result: "Result") -> list[str]:
-    """The methods in the order of the table; their colours keep the order of the scenario."""
+    """The methods in the order of the table."""
     return [method.label for method in summary.ranked(result)]
 
 
@@ -183,7 +183,7 @@ def methods(result: "Result") -> str:
         f'<label class="chip" style="--c:var(--m{i % 8})">'
         f'<input type="checkbox" checked autocomplete="off" data-method="{escape(label)}">'
         f"{_dash(i)}{escape(label)}</label>"
-        for i, label in sorted(enumerate(result.labels), key=lambda pair: best_first(result).index(pair[1]))
+        for i, label in sorted(enumerate(data.styles(result)), key=lambda pair: best_first(result).index(pair[1]))
     )
     labels = best_first(result)
     presets = {"all": labels, f"best {UNFOLDED}": labels[:UNFOLDED], "none": []} if len(labels) > MANY else {}

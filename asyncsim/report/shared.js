@@ -42,7 +42,7 @@ const asyncsim = (() => {
     return `rgba(${r},${g},${b},${alpha})`;
   };
   const style = (label) => {
-    const i = page.methods.indexOf(label);
+    const i = page.styles.indexOf(label);
     return { colour: colour(`m${i % 8}`), dash: DASHES[i % DASHES.length], symbol: SYMBOLS[i % SYMBOLS.length] };
   };
   const number = (value, digits = 4) => {

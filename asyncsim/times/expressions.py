@@ -82,7 +82,7 @@ def evaluate(text: str, n: int, workers: range | None = None) -> NDArray[np.floa
     ValueError: expression '1 / (i - 2)': 1 / 0 is inf for i = 2 (worker 1)
     """
     # only expressions need it
-    from simpleeval import InvalidExpression, SimpleEval  # type: ignore[import-untyped]  # noqa: PLC0415
+    from simpleeval import InvalidExpression, SimpleEval  # type: ignore[import-untyped]
 
     workers = range(n) if workers is None else workers
     tree = _parsed(text)

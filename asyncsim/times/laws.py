@@ -453,7 +453,7 @@ def _above(z: float) -> float:
 
 def _normal_quantile(p: float) -> float:
     # a slow import for a function that most runs never call
-    from statistics import NormalDist  # noqa: PLC0415
+    from statistics import NormalDist
 
     if p <= 0 or p >= 1:
         return math.inf if p >= 1 else -math.inf

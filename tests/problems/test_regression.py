@@ -6,8 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from asyncsim.problems import LogisticRegression, SoftmaxRegression, batch_matches_single
-from asyncsim.problems import regression
+from asyncsim.problems import LogisticRegression, SoftmaxRegression, batch_matches_single, regression
 
 LUCK = np.random.default_rng(26)
 SAMPLES = LUCK.standard_normal((12, 3))
@@ -112,21 +111,21 @@ def test_gradients_are_lipschitz_with_the_stated_constant(kind, data):
 def test_smoothness_constants_are_the_known_bounds():
     X = np.hstack([SAMPLES / np.abs(SAMPLES).max(), np.ones((12, 1))])
     largest = np.linalg.eigvalsh(X.T @ X / 12)[-1]
-    assert softmax(regularisation=0.1).L == pytest.approx(largest / 2 + 0.1)
-    assert logistic(regularisation=0.1).L == pytest.approx(largest / 4 + 0.1)
+    assert pytest.approx(largest / 2 + 0.1) == softmax(regularisation=0.1).L
+    assert pytest.approx(largest / 4 + 0.1) == logistic(regularisation=0.1).L
 
 
 def test_smoothness_of_wide_and_long_data_is_estimated_and_said_so(monkeypatch):
     exact = softmax().L
     monkeypatch.setattr(regression, "_EXACT_SIDE", 3)
-    assert softmax().L == pytest.approx(exact, rel=1e-3)
+    assert pytest.approx(exact, rel=1e-3) == softmax().L
     assert softmax().estimated == {"sigma2", "L", "L_minus", "L_plus", "L_plus_minus"}
 
 
 def test_smoothness_of_few_samples_with_many_features_is_exact():
     X = LUCK.standard_normal((3, 40))
     wide = SoftmaxRegression.of(X, [0, 1, 1], scale="none", bias=False)
-    assert wide.L == pytest.approx(np.linalg.eigvalsh(X.T @ X / 3)[-1] / 2)
+    assert pytest.approx(np.linalg.eigvalsh(X.T @ X / 3)[-1] / 2) == wide.L
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 8, 33])

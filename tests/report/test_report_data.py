@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from asyncsim.report import data
-from asyncsim.result import INTERVAL, Run
+from asyncsim.result import INTERVAL, Result, Run
 
 
 def unpacked(window):
@@ -133,6 +133,54 @@ def test_a_method_that_stops_long_work_does_not_make_its_workers_look_fast():
 
 def test_workers_are_as_fast_as_their_gradients_that_arrived_where_nothing_else_is_known():
     assert np.isfinite(data.mean_times(make_result(methods=("rennala_sgd",), n=2))).all()
+
+
+def test_slices_of_a_heat_map_hold_every_gradient_that_arrived_once():
+    result = make_result(methods=("asynchronous_sgd",), seeds=(5, 6), n=8, points=201)
+    drawn = data.deliveries(result)
+    panel = drawn["panels"]["asynchronous_sgd"]
+    counts = np.array(panel["counts"]).reshape(-1, 8)
+    assert drawn["seed"] == 5
+    assert (panel["edges"][0], panel["edges"][-1]) == (0, 60)
+    assert len(counts) == len(panel["edges"]) - 1 == data.SLICES
+    assert counts.sum(axis=0).tolist() == result.runs[0].contributions[-1].tolist()
+    assert counts.sum(axis=1).tolist() == panel["totals"]
+
+
+def test_a_short_record_has_a_slice_between_each_two_points():
+    panel = data.deliveries(make_result(methods=("rennala_sgd",), points=4))["panels"]["rennala_sgd"]
+    assert panel["edges"] == [0, 20, 40, 60]
+    assert data.deliveries(make_result(methods=("rennala_sgd",), points=1))["panels"] == {}
+
+
+def test_of_many_workers_the_shares_are_shares_of_all():
+    run = make_run("hero_sgd", n=3)
+    wide = dataclasses.replace(run, n=1000, contributions=run.contributions[:, :2])
+    panel = data._slices(wide)
+    assert panel["workers"] == [0, 999]
+    assert sum(panel["totals"]) == run.curves["gradients_used"][-1]
+
+
+def test_allocations_are_compared_when_the_same_rounds_are_over():
+    run = make_run(points=3)
+    curves = run.curves | {"iteration": np.array([0, 10, 20.0]), "time": np.array([0, 5, 30.0])}
+    result = Result("x", (dataclasses.replace(run, curves=curves),))
+    assert data.after_rounds(result, run.label, 15)["time"] == 17.5
+
+
+def test_the_more_methods_the_fewer_points_a_curve_has():
+    def points(count):
+        result = make_result(methods=("hero_sgd",) * count, seeds=(0,), n=1, points=500, time=10.0)
+        return len(data.curves(result, "hero_sgd")["time"]["squared_gradient_norm"]["x"])
+
+    assert (points(3), points(20)) == (data.POINTS, 100)
+
+
+def test_colours_go_by_the_scenario_and_of_many_methods_to_the_best_first():
+    few = make_result(methods=("hero_sgd", "rennala_sgd"), reached={"rennala_sgd": 10.0})
+    assert data.styles(few) == ["hero_sgd", "rennala_sgd"]
+    many = make_result(methods=("hero_sgd",) * 9 + ("rennala_sgd",), n=2, seeds=(0,), points=5, reached={"rennala_sgd": 10.0})
+    assert data.styles(many)[0] == "rennala_sgd"
 
 
 @pytest.mark.parametrize("window", [0, 1, 2])

@@ -245,6 +245,86 @@ def test_odd_results_are_drawn_without_complaint(opened, name):
     assert page.locator("h1").is_visible()
 
 
+def test_the_second_chart_can_be_drawn_against_the_workers_time(opened):
+    page = opened(make_result())
+    page.get_by_text("worker time", exact=True).click()
+    settled(page)
+    second = page.locator("[data-curves=worker_seconds]")
+    assert second.count() == 1
+    assert "against total worker time" in page.locator("figure", has=second).inner_text()
+    assert second.evaluate("(place) => place.layout.xaxis.title.text") == "total worker time (s)"
+
+
+def test_a_heat_map_tells_who_delivered_how_much_of_a_slice(opened):
+    page = opened(make_result(methods=("hero_sgd",), seeds=(0,), n=4))
+    canvas = page.locator("[data-heat]")
+    canvas.scroll_into_view_if_needed()
+    box = canvas.bounding_box()
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + 5)
+    words = page.locator(".heat .tip").inner_text()
+    assert words.startswith("Worker 0, ")
+    assert "(100 %)" in words
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + 30)
+    assert "0 of the " in page.locator(".heat .tip").inner_text()
+
+
+def test_a_heat_map_is_dark_where_everything_comes_from_and_empty_elsewhere(opened):
+    page = opened(make_result(methods=("hero_sgd",), seeds=(0,), n=4), color_scheme="light")
+    pixel = """(canvas, row) => [...canvas.getContext("2d").getImageData(canvas.width / 2, row * 16 + 8, 1, 1).data]"""
+    canvas = page.locator("[data-heat]")
+    assert [canvas.evaluate(pixel, row) for row in (0, 1)] == [[11, 42, 74, 255], [237, 240, 242, 255]]
+
+
+def nine_methods():
+    return make_result(methods=("hero_sgd",) * 9, seeds=(0, 1), n=2, points=5, time=10.0)
+
+
+def test_what_is_folded_is_drawn_when_it_is_opened(opened):
+    page = opened(nine_methods())
+    drawn = "(places) => places.filter((place) => place.classList.contains('js-plotly-plot')).length"
+    assert page.locator("[data-delays]").evaluate_all(drawn) == 6
+    for summary in page.locator("details.more summary").all():
+        summary.click()
+    settled(page)
+    settled(page)
+    assert page.locator("[data-delays]").evaluate_all(drawn) == 9
+    for canvas in page.locator("[data-lanes], [data-heat]").all():
+        assert canvas.evaluate("(c) => c.getContext('2d').getImageData(0, 0, c.width, c.height).data.some(Boolean)")
+
+
+def test_presets_choose_all_the_best_six_or_none(opened):
+    page = opened(nine_methods())
+    for words, count in (("best 6", 6), ("none", 0), ("all", 9)):
+        page.get_by_role("button", name=words, exact=True).click()
+        settled(page)
+        assert page.locator("input[data-method]:checked").count() == count
+        assert page.locator(".chip:has(input:checked)").count() == count
+
+
+def test_pointing_at_a_chip_brings_its_line_before_the_others(opened):
+    page = opened(nine_methods())
+    lines = """() => document.querySelector('[data-curves=time]').data
+        .filter((trace) => trace.mode === 'lines' && trace.name).map((trace) => [trace.name, trace.opacity])"""
+    page.locator(".chip", has_text="hero_sgd 4").hover()
+    settled(page)
+    settled(page)
+    *others, last = page.evaluate(lines)
+    assert last == ["hero_sgd 4", 1]
+    assert {opacity for _, opacity in others} == {0.14}
+    page.locator("h1").hover()
+    settled(page)
+    settled(page)
+    assert {opacity for _, opacity in page.evaluate(lines)} == {1, 0.6}
+
+
+def test_regret_is_drawn_on_a_logarithmic_or_linear_axis_of_rounds(opened):
+    page = opened(make_result())
+    kind = "() => document.querySelector('[data-regret]').layout.xaxis.type"
+    assert page.evaluate(kind) == "log"
+    page.get_by_text("linear rounds", exact=True).click()
+    assert page.evaluate(kind) == "linear"
+
+
 def test_a_hostile_name_is_shown_as_text(opened):
     plain = make_result(methods=("rennala_sgd",), n=2, seeds=(0,))
     page = opened(

@@ -6,6 +6,7 @@ import re
 from html import escape, unescape
 from html.parser import HTMLParser
 
+import numpy as np
 import pytest
 from factories import METHODS, make_result
 from report.odd import HOSTILE, ODD
@@ -14,6 +15,7 @@ from asyncsim import summary
 from asyncsim.report import page as page_module
 from asyncsim.report import write_report
 from asyncsim.report.page import asset, embedded, page, policy
+from asyncsim.result import no_contributions
 
 
 class Outline(HTMLParser):
@@ -121,7 +123,7 @@ def test_nothing_in_the_page_points_outside():
             assert attributes.get(name, "data:").startswith(("data:", "#"))
 
 
-@pytest.mark.parametrize("name", ["shared.js", "charts.js", "timeline.js"])
+@pytest.mark.parametrize("name", ["shared.js", "charts.js", "timeline.js", "heat.js"])
 def test_our_scripts_may_stand_in_a_page(name):
     assert not re.search(r"</script|<!--|\r", asset(name), re.IGNORECASE)
 
@@ -137,6 +139,109 @@ def test_a_timing_only_page_shows_no_curve_of_f():
     text = page(ODD["timing only"])
     assert 'data-quantity="iteration"' in text
     assert 'value="squared_gradient_norm"' not in text
+
+
+def allocated(rounds=100):
+    """Two allocations of one method: the second took twice the time and three times the worker time."""
+    plain = make_result(methods=("rennala_sgd", "rennala_sgd"), seeds=(0, 1), target=None)
+    names = {"rennala_sgd": "fixed_optimal", "rennala_sgd 2": "uniform"}
+
+    def run_of(run):
+        slow = 1 if run.label == "rennala_sgd" else 2
+        k = np.linspace(0, rounds, len(run.curves["time"]))
+        curves = {"iteration": k, "time": k * slow, "worker_seconds": 5 * k * (2 * slow - 1), "regret": k * (slow - 1.0)}
+        return dataclasses.replace(
+            run,
+            iterations=rounds,
+            curves=run.curves | curves,
+            parameters={"allocation": {"name": names[run.label], "means": list(range(1000))}},
+        )
+
+    return dataclasses.replace(plain, runs=tuple(map(run_of, plain.runs)))
+
+
+def test_allocations_are_measured_against_the_fixed_optimum():
+    text = page(allocated())
+    cells = [unescape(cell) for cell in re.findall(r"<td[^>]*>(.*?)</td>", text.split("Cost of the allocations")[1])][:12]
+    assert cells == [
+        *("fixed_optimal", "100 s", "× 1", "500 s", "× 1", "0 s"),
+        *("uniform", "200 s", "× 2", "1500 s", "× 3", "100 s"),
+    ]
+    assert "against rennala_sgd<" in text
+    assert "when 100 rounds were over, medians over seeds" in text
+
+
+def test_parameters_that_are_long_lists_are_shortened():
+    assert "means = 0, 1, 2" in (text := page(allocated()))
+    assert "… (1,000 in all)" in text
+
+
+def test_without_allocations_there_is_no_regret():
+    plain = make_result()
+    silent = {"regret": np.full(41, np.nan)}
+    runs = tuple(dataclasses.replace(run, curves=run.curves | silent) for run in plain.runs)
+    text = page(dataclasses.replace(plain, runs=runs))
+    assert "data-regret>" not in text
+    assert "data-heat=" in text
+
+
+def test_runs_that_kept_no_contributions_have_no_heat_map():
+    plain = make_result()
+    runs = tuple(dataclasses.replace(run, contributions=no_contributions()) for run in plain.runs)
+    assert "data-heat=" not in page(dataclasses.replace(plain, runs=runs))
+
+
+def test_workers_time_is_offered_only_where_it_was_recorded():
+    plain = make_result()
+    assert 'value="worker_seconds"' in page(plain)
+    runs = tuple(dataclasses.replace(run, curves=run.curves | {"worker_seconds": np.zeros(41)}) for run in plain.runs)
+    assert 'value="worker_seconds"' not in page(dataclasses.replace(plain, runs=runs))
+
+
+def test_of_many_methods_six_stand_open_and_the_rest_under_one_line():
+    many = page(make_result(methods=("hero_sgd",) * 9, seeds=(0,), n=2, points=5, time=10.0))
+    for place in ("data-lanes=", "data-delays=", "data-heat="):
+        opened, folded = re.split(r'<details class="more">', many.split("<section")[_section_with(many, place)], maxsplit=1)
+        assert (opened.count(place), folded.count(place)) == (6, 3)
+        assert "3 more methods" in folded
+    assert many.count("data-choose=") == 3
+    few = page(make_result(methods=("hero_sgd",) * 8, seeds=(0,), n=2, points=5, time=10.0))
+    assert '<details class="more">' not in few
+    assert "data-choose=" not in few
+
+
+def _section_with(text, words):
+    return next(place for place, section in enumerate(text.split("<section")) if words in section)
+
+
+SPLIT = {
+    "split": "dirichlet", "alpha": 0.1, "problem_seed": None, "left_out": 2, "workers": 3, "samples": 30,
+    "labels": 2, "classes": ["0", HOSTILE], "counts": [[10, 0], [5, 5], [0, 10]],
+}
+
+
+def test_the_split_of_the_data_is_drawn_and_told():
+    plain = make_result(n=3)
+    text = page(dataclasses.replace(plain, problem=plain.problem | {"split": SPLIT}))
+    section = unescape(text.split('<section class="split">')[1].split("</section>")[0])
+    assert section.count("<rect ") == 4
+    assert "worker 1: 5 of 10 samples have label 0" in section
+    assert "30 samples of 2 labels are shared out among 3 workers, by a Dirichlet law with α = 0.1" in section
+    assert "This is the split of seed 0; each seed has its own" in section
+    assert "<script>alert" not in text
+    assert "problem split" not in text
+
+
+def test_of_a_split_among_very_many_only_a_corner_is_drawn():
+    plain = make_result(n=3)
+    split = SPLIT | {"workers": 1000, "counts": [[1] * 20] * 200, "labels": 20, "classes": list(map(str, range(20)))}
+    text = page(dataclasses.replace(plain, problem=plain.problem | {"split": split}))
+    assert "Shown are the first 200 workers and 20 labels" in text
+    assert "<title>worker" not in text
+
+
+def test_data_that_all_workers_share_are_no_split():
+    assert "How the data are split" not in page(make_result())
 
 
 def test_the_scenario_is_shown_as_it_was_written(tmp_path):
