@@ -83,8 +83,10 @@ class _Adaptive:
     def __init__(self, n: int, rng: np.random.Generator, state: Any, scores: Any) -> None:
         self._rng = rng
         self._scores = scores
-        begin: tuple[int, np.ndarray, np.ndarray] = (0, np.zeros(n, np.int64), np.zeros(n))
-        self._k, self._K, self._T = state or begin
+        self._k: int
+        self._K: np.ndarray
+        self._T: np.ndarray
+        self._k, self._K, self._T = state or (0, np.zeros(n, np.int64), np.zeros(n))
         self._left: dict[int, int] = {}
 
     def begin(self, B: int) -> None:
