@@ -327,7 +327,9 @@ class RunWriter:
         self._folder._write("DELETE FROM curves WHERE run = ?", [(self.run,)])
         self._lengths["curves"] = 0
         points = np.column_stack([np.asarray(curves[name], dtype=np.float64) for name in CURVES]).tolist()
-        lists: list[Any] = [[]] * len(points) if contributions is None or not len(contributions) else contributions.tolist()
+        lists: list[Any] = (
+            [[]] * len(points) if contributions is None or not len(contributions) else contributions.tolist()
+        )
         texts = (json.dumps(row, separators=(",", ":")) for row in lists)
         self._append("curves", [[*point, text] for point, text in zip(points, texts, strict=True)], most=64)
 

@@ -56,6 +56,14 @@ class Knowledge:
             raise ValueError("unknown: " + ", ".join(missing))
         return tuple(getattr(self, name) for name in names)
 
+    def need_for(self, method: Any, **needed: tuple[str, ...]) -> None:
+        """A ValueError that lists all that is unknown of what the parameters of `method` that say "theory" need.
+
+        Others ask for nothing: who tunes γ and takes the batch size from theory need not know L.
+        """
+        asked = [names for parameter, names in needed.items() if _says_theory(getattr(method, parameter))]
+        self.need(*dict.fromkeys(name for names in asked for name in names))
+
 
 _WHENCE = {
     "components": "the problem is no finite sum; name one that is, or give the method its components",
@@ -107,7 +115,12 @@ def collected_gradients(sigma2: float, epsilon: float) -> int:
     >>> collected_gradients(sigma2=0.1729, epsilon=0.03)
     6
     """
-    return max(1, math.ceil(sigma2 / epsilon))
+    return max(1, _ceil(sigma2 / epsilon))
+
+
+def _ceil(number: float) -> int:
+    """⌈number⌉, where what is whole but for rounding is whole: ⌈1.1/0.1⌉ = 11, though 1.1/0.1 > 11 in float64."""
+    return math.ceil(number * (1 - 1e-12))
 
 
 def batch_stepsize(L: float, sigma2: float, epsilon: float, S: int) -> float:
@@ -292,7 +305,7 @@ def local_steps(sigma2: float, epsilon: float, n: int) -> int:
     >>> local_steps(sigma2=10.0, epsilon=0.05, n=16), local_steps(sigma2=0.0, epsilon=0.05, n=16)
     (13, 1)
     """
-    return max(1, math.ceil(sigma2 / (n * epsilon)))
+    return max(1, _ceil(sigma2 / (n * epsilon)))
 
 
 def local_stepsize(L: float, sigma2: float, epsilon: float, n: int, K: int) -> float:

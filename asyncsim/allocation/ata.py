@@ -13,9 +13,9 @@ from asyncsim.parameters import NonNegative, Positive, parameters
 
 @parameters
 class ATA:
-    """Adaptive task allocation, for times with a known bound α on their spread.
+    """Adaptive task allocation (ATA), for times with a known bound α on their spread.
 
-    Maranjyan, Tyurin, Richtárik and coauthors 2025 (arXiv:2502.00775), ATA. Each round gives B tasks to the
+    Maranjyan, Saad, Richtárik & Orabona 2025 (arXiv:2502.00775). Each round gives B tasks to the
     workers by RAS on the scores s_i = (μ̂_i − 2αβ_i)₊, lower confidence bounds of the mean times, where
     β_i = √(x/K_i) + x/K_i, x = ln(2k²), K_i the tasks that worker i has done and k the round. The worker time
     it spends is within a constant of the fixed optimum's, and its regret grows as ln k.
@@ -45,7 +45,7 @@ class ATA:
 
 @parameters
 class ATAEmpirical:
-    """Adaptive task allocation with a bound η on the spread in units of the mean.
+    """Adaptive task allocation, empirical form (ATA-Empirical), with a bound η on the spread in units of the mean.
 
     The empirical variant of Maranjyan et al. 2025 (arXiv:2502.00775): it needs η ≥ max_i α_i/μ_i only, and
     adapts to each worker. From α_i ≤ ημ_i follow the two lower confidence bounds offered here:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, Literal
 
 import numpy as np
 
 from asyncsim.allocation.collect import Quotas
 from asyncsim.allocation.ras import recursive_allocation_selection
-from asyncsim.parameters import parameters
+from asyncsim.parameters import NonNegative, parameters
 from asyncsim.theory import Knowledge
+
+Mean = NonNegative | Literal[math.inf]  # type: ignore[valid-type]
 
 
 @parameters
@@ -19,14 +22,15 @@ class FixedOptimal:
     What Maranjyan et al. 2025 (arXiv:2502.00775) measure ATA against; on real workers nobody knows μ.
 
     Parameters:
-        means: μ, mean seconds of a task on each worker. "theory" takes them from the laws.
+        means: μ, mean seconds of a task on each worker, inf for one that is given nothing. "theory" takes them from the
+            laws.
 
     >>> run = FixedOptimal(means=(1.0, 2.0, 9.0)).start(n=3, rng=np.random.default_rng(0), state=None)
     >>> run.begin(3); [run.next(worker) for worker in range(3)]
     [2, 1, 0]
     """
 
-    means: tuple[float, ...] | list[float] | Literal["theory"] = "theory"
+    means: tuple[Mean, ...] | Literal["theory"] = "theory"
 
     def start(self, n: int, rng: np.random.Generator, state: Any) -> Quotas:
         means = np.asarray(self.means, dtype=np.float64)

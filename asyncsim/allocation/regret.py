@@ -1,6 +1,7 @@
 """The regret of an allocation against the fixed optimum, round by round.
 
-A round is an iteration k; a_i^k are the gradients that worker i delivered for it. Its proxy time is
+A round is an iteration k; a_i^k are the tasks that worker i delivered for it, one gradient each or, where a method
+says so by `gradients_of_a_task`, several (a difference of PAGE is two). Its proxy time is
 max_i a_i^k μ_i, the fixed optimum for as many gradients is the least that any allocation has, and the
 regret is the sum of the differences over the rounds (Maranjyan et al. 2025, arXiv:2502.00775). It uses
 the true means μ, which the method does not know; it is measured from the events, not told by it.
@@ -25,15 +26,21 @@ class Regret:
     4.0
     """
 
-    def __init__(self, means: np.ndarray) -> None:
-        self._means = means
+    def __init__(self, means: np.ndarray, gradients_of_a_task: int = 1) -> None:
+        self._of_a_task = gradients_of_a_task
+        self._means = means * gradients_of_a_task
         self._optimum: dict[int, float] = {}
         self._round = 0
         self._counts: dict[int, int] = {}
         self._sum = 0.0
 
     def add(self, k: np.ndarray, workers: np.ndarray, gradients: np.ndarray) -> None:
-        """Gradients that arrived at iteration k for iteration k, in order; all but the last round are complete."""
+        """Gradients that arrived at iteration k for iteration k, in order; all but the last round are complete.
+
+        One entry an arrival. What is no whole number of tasks was not given out by the allocation.
+        """
+        whole = gradients % self._of_a_task == 0
+        k, workers, gradients = k[whole], workers[whole], gradients[whole] // self._of_a_task
         for start, end in _runs_of_equal(k):
             if k[start] != self._round:
                 self._close(int(k[start]))

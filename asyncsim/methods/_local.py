@@ -24,6 +24,16 @@ def sum_of_a_round(server: Server, K: int, stepsizes: float | Sequence[float]) -
 
 def local_theory(method: Any, knowledge: Knowledge) -> dict[str, float]:
     """K and η_g of Dual and of Decaying Local SGD: nK gradients a round, so at most R = nK − 1 apart in the tree."""
-    L, sigma2, epsilon = knowledge.need("L", "sigma2", "epsilon")
-    K = local_steps(sigma2, epsilon, knowledge.n) if method.local_steps == "theory" else method.local_steps
-    return {"local_steps": K, "stepsize": birch_stepsize(L, sigma2, epsilon, R=knowledge.n * K - 1)}
+    K = local_steps_of(method, knowledge)
+    found = {"local_steps": K}
+    if method.stepsize == "theory":
+        found["stepsize"] = birch_stepsize(*knowledge.need("L", "sigma2", "epsilon"), R=knowledge.n * K - 1)
+    return found
+
+
+def local_steps_of(method: Any, knowledge: Knowledge) -> Any:
+    """K, from theory or as given; a ValueError that lists all that is unknown for it and for the stepsize."""
+    knowledge.need_for(method, stepsize=("L", "sigma2", "epsilon"), local_steps=("sigma2", "epsilon"))
+    if method.local_steps != "theory":
+        return method.local_steps
+    return local_steps(*knowledge.need("sigma2", "epsilon"), knowledge.n)

@@ -9,7 +9,7 @@ from asyncsim.verify import Invariants
 
 @parameters
 class AsyncLocalSGD:
-    """Async-Local SGD.
+    """Async-Local SGD: sums of M local steps, applied as they come unless they are too old.
 
     Tyurin & Sivtsov 2025 (arXiv:2505.09218, Birch SGD), for homogeneous data: Ringmaster ASGD with M gradients
     a message.
@@ -56,8 +56,14 @@ class AsyncLocalSGD:
         return Invariants(largest_delay=(B - 1) // M, tree=True, tree_distance=threshold_distance(M, B))
 
     def theory(self, knowledge: Knowledge) -> dict[str, float]:
-        L, sigma2, epsilon = knowledge.need("L", "sigma2", "epsilon")
-        M = local_steps(sigma2, epsilon, knowledge.n) if self.local_steps == "theory" else self.local_steps
-        B = collected_gradients(sigma2, epsilon) if self.threshold == "theory" else self.threshold
-        γ = birch_stepsize(L, sigma2, epsilon, threshold_distance(M, B))
-        return {"local_steps": M, "threshold": B, "stepsize": γ}
+        noise = ("sigma2", "epsilon")
+        knowledge.need_for(self, stepsize=("L", *noise), local_steps=noise, threshold=noise)
+        M, B = self.local_steps, self.threshold
+        if M == "theory":
+            M = local_steps(*knowledge.need(*noise), knowledge.n)
+        if B == "theory":
+            B = collected_gradients(*knowledge.need(*noise))
+        found = {"local_steps": M, "threshold": B}
+        if self.stepsize == "theory":
+            found["stepsize"] = birch_stepsize(*knowledge.need("L", *noise), threshold_distance(M, B))
+        return found

@@ -11,7 +11,7 @@ from asyncsim.verify import Invariants
 
 @parameters
 class DecayingLocalSGD:
-    """Decaying Local SGD.
+    """Decaying Local SGD: local steps that begin large and decay within each round.
 
     Preprint of 2025 (arXiv:2509.23207), section 4: the global step of Dual Local SGD and its time complexity,
     with larger local steps at the beginning of a round.

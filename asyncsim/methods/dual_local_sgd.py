@@ -11,7 +11,7 @@ from asyncsim.verify import Invariants
 
 @parameters
 class DualLocalSGD:
-    """Dual Local SGD.
+    """Dual Local SGD: Local SGD with two stepsizes, a local and a global one.
 
     Preprint of 2025 (arXiv:2509.23207), section 3. With Hero SGD it has the optimal time complexity for
     homogeneous data on equal workers: Hero where an exchange takes longer than max{1, σ²/ε} gradients of one

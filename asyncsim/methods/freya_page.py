@@ -15,9 +15,9 @@ from asyncsim.verify import Invariants
 
 @parameters
 class FreyaPAGE:
-    """Freya PAGE, for finite sums f = (1/m)Σf_j whose components every worker can compute.
+    """Freya PAGE: variance reduction for finite sums, collected from whoever is fast.
 
-    Tyurin, Gruntkowska & Richtárik 2024 (arXiv:2405.15545), with ComputeGradient and
+    For f = (1/m)Σf_j whose components every worker can compute. Tyurin, Gruntkowska & Richtárik 2024 (arXiv:2405.15545), with ComputeGradient and
     ComputeBatchDifference as published there. It needs no knowledge of the workers' speeds, and a worker
     that never returns does not hold it up.
 
@@ -51,6 +51,9 @@ class FreyaPAGE:
     probability: ProbabilityOrTheory = "theory"
     components: CountOrTheory = "theory"
     allocation: Allocation = Greedy()
+
+    # a task of the allocation is a difference; the exact gradient is not its to give out
+    gradients_of_a_task = 2
 
     def run(self, server: Server) -> None:
         γ, S, p, m = self.stepsize, self.batch_size, self.probability, self.components

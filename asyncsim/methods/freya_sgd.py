@@ -13,9 +13,9 @@ from asyncsim.verify import Invariants
 
 @parameters
 class FreyaSGD:
-    """Freya SGD, for finite sums f = (1/m)Σf_j whose components every worker can compute.
+    """Freya SGD: SGD for finite sums, whose batches are collected from whoever is fast.
 
-    The method without variance reduction of Tyurin, Gruntkowska & Richtárik 2024 (arXiv:2405.15545):
+    For f = (1/m)Σf_j whose components every worker can compute; the method without variance reduction of Tyurin, Gruntkowska & Richtárik 2024 (arXiv:2405.15545):
     Rennala SGD for finite sums, with stops.
 
     All workers compute ∇f_j(x^k), each with a fresh j, uniform on all m components. The server steps with
@@ -60,12 +60,12 @@ class FreyaSGD:
         return Invariants(largest_delay=0, tree=True, tree_distance=self.batch_size - 1)
 
     def theory(self, knowledge: Knowledge) -> dict[str, Any]:
-        wanted = [name for name in ("components", "batch_size", "stepsize") if getattr(self, name) == "theory"]
-        knowledge.need(*dict.fromkeys(needed for name in wanted for needed in _NEEDED[name]))
-        L, sigma2, epsilon = (getattr(knowledge, name) for name in _NEEDED["stepsize"])
-        S = collected_gradients(sigma2, epsilon) if self.batch_size == "theory" else self.batch_size
+        noise = ("sigma2", "epsilon")
+        knowledge.need_for(self, components=("components",), batch_size=noise, stepsize=("L", *noise))
+        S = self.batch_size
+        if S == "theory":
+            S = collected_gradients(*knowledge.need(*noise))
         found = {"components": knowledge.components, "batch_size": S}
-        return found | ({"stepsize": batch_stepsize(L, sigma2, epsilon, S)} if self.stepsize == "theory" else {})
-
-
-_NEEDED = {"components": ["components"], "batch_size": ["sigma2", "epsilon"], "stepsize": ["L", "sigma2", "epsilon"]}
+        if self.stepsize == "theory":
+            found["stepsize"] = batch_stepsize(*knowledge.need("L", *noise), S)
+        return found

@@ -47,11 +47,11 @@ class HeroSGD:
         return Invariants(largest_delay=0, tree=True, tree_distance=self.local_steps - 1)
 
     def theory(self, knowledge: Knowledge) -> dict[str, float]:
+        knowledge.need_for(self, stepsize=("L", "sigma2", "epsilon"), worker=("mean_times",))
         found: dict[str, float] = {}
         if self.worker == "theory":
             (times,) = knowledge.need("mean_times")
             found["worker"] = int(np.argmin(times))
         if self.stepsize == "theory":
-            L, sigma2, epsilon = knowledge.need("L", "sigma2", "epsilon")
-            found["stepsize"] = batch_stepsize(L, sigma2, epsilon, S=1)
+            found["stepsize"] = batch_stepsize(*knowledge.need("L", "sigma2", "epsilon"), S=1)
         return found

@@ -9,9 +9,9 @@ from asyncsim.server import Server
 
 @parameters
 class IA2SGD:
-    """Incremental aggregated asynchronous SGD, also published as DuDe-SGD; PIAG with stochastic gradients.
+    """IA²SGD: asynchronous steps with the mean of every worker's last gradient.
 
-    Wang, Sun, Wai & Zhang 2024 (arXiv:2405.16966), for heterogeneous data, f = (1/n)Σf_i.
+    Incremental aggregated asynchronous SGD, also published as DuDe-SGD; PIAG with stochastic gradients. Wang, Sun, Wai & Zhang 2024 (arXiv:2405.16966), for heterogeneous data, f = (1/n)Σf_i.
 
     The server keeps the last gradient g_i of every worker and their mean ḡ. Until the table is full the workers
     compute at x⁰; from then on each arrival replaces its worker's row, the server steps with ḡ at once, and the

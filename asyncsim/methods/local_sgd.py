@@ -1,15 +1,15 @@
 """Local SGD: local steps, then the mean of the end points."""
 
-from asyncsim.methods._local import sum_of_a_round
+from asyncsim.methods._local import local_steps_of, sum_of_a_round
 from asyncsim.parameters import CountOrTheory, Stepsize, parameters
 from asyncsim.server import Server
-from asyncsim.theory import Knowledge, local_steps, local_stepsize
+from asyncsim.theory import Knowledge, local_stepsize
 from asyncsim.verify import Invariants
 
 
 @parameters
 class LocalSGD:
-    """Local SGD, canonical (FedAvg with all workers).
+    """Local SGD, canonical (FedAvg with all workers): local steps, then the mean of the end points.
 
     McMahan et al. 2017 (arXiv:1602.05629); its time complexity is the subject of arXiv:2509.23207.
 
@@ -47,6 +47,8 @@ class LocalSGD:
         return Invariants(largest_delay=0, tree=True, tree_distance=n * self.local_steps - 1)
 
     def theory(self, knowledge: Knowledge) -> dict[str, float]:
-        L, sigma2, epsilon = knowledge.need("L", "sigma2", "epsilon")
-        K = local_steps(sigma2, epsilon, knowledge.n) if self.local_steps == "theory" else self.local_steps
-        return {"local_steps": K, "stepsize": local_stepsize(L, sigma2, epsilon, knowledge.n, K)}
+        K = local_steps_of(self, knowledge)
+        found = {"local_steps": K}
+        if self.stepsize == "theory":
+            found["stepsize"] = local_stepsize(*knowledge.need("L", "sigma2", "epsilon"), knowledge.n, K)
+        return found

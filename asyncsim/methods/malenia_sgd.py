@@ -14,9 +14,9 @@ from asyncsim.verify import Invariants
 
 @parameters
 class MaleniaSGD:
-    """Malenia SGD, with or without stopping the workers at each step.
+    """Malenia SGD: batches in which all workers weigh alike, with or without stops at each step.
 
-    Tyurin & Richtárik 2023 (arXiv:2305.12387), Malenia. Optimal time complexity for heterogeneous data,
+    Tyurin & Richtárik 2023 (arXiv:2305.12387). Optimal time complexity for heterogeneous data,
     f = (1/n)Σf_i, among methods that know no similarity of the f_i.
 
     All workers compute at x^k, again and again. The server collects their gradients until the harmonic mean
@@ -71,9 +71,12 @@ class MaleniaSGD:
         return Invariants(largest_delay=0)
 
     def theory(self, knowledge: Knowledge) -> dict[str, float]:
-        L, sigma2, epsilon = knowledge.need("L", "sigma2", "epsilon")
-        asked: Any = {"theory": collected_gradients(sigma2, epsilon), "every": 1}.get(
-            str(self.batch_size), self.batch_size
-        )
-        S = max(asked, knowledge.n)  # less than one gradient of each worker is never collected
-        return {"batch_size": S, "stepsize": batch_stepsize(L, sigma2, epsilon, S)}
+        knowledge.need_for(self, stepsize=("L", "sigma2", "epsilon"), batch_size=("sigma2", "epsilon"))
+        S: Any = self.batch_size
+        if S == "theory":
+            S = collected_gradients(*knowledge.need("sigma2", "epsilon"))
+        S = knowledge.n if S == "every" else max(S, knowledge.n)  # one gradient of each worker is always collected
+        found = {"batch_size": S}
+        if self.stepsize == "theory":
+            found["stepsize"] = batch_stepsize(*knowledge.need("L", "sigma2", "epsilon"), S)
+        return found

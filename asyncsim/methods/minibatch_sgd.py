@@ -9,9 +9,9 @@ from asyncsim.verify import Invariants
 
 @parameters
 class MinibatchSGD:
-    """Minibatch SGD, synchronous ("naive minibatch").
+    """Minibatch SGD, synchronous ("naive minibatch"): the mean of a gradient of everybody.
 
-    The baseline of Tyurin & Richtárik 2023 (arXiv:2305.12387), section 1: in each round every worker
+    The baseline of Tyurin & Richtárik 2023 (arXiv:2305.12387): in each round every worker
     computes b gradients at x^k, the server waits for all n workers and steps with the mean of the nb
     gradients.
 

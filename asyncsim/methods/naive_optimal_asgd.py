@@ -11,7 +11,7 @@ from asyncsim.verify import Invariants
 
 @parameters
 class NaiveOptimalASGD:
-    """Asynchronous SGD on the fastest workers, chosen before the run; the others stay idle.
+    """Naive Optimal ASGD: Asynchronous SGD on the fastest workers, chosen before the run; the others stay idle.
 
     Maranjyan, Tyurin & Richtárik 2025 (arXiv:2501.16168), Algorithm 3. Optimal time complexity for homogeneous
     data as long as the speeds are known and never change.
@@ -55,6 +55,8 @@ class NaiveOptimalASGD:
         return Invariants(tree=True)
 
     def theory(self, knowledge: Knowledge) -> dict[str, Any]:
+        noise = ("sigma2", "epsilon", "mean_times")
+        knowledge.need_for(self, stepsize=("L", *noise), workers=noise)
         chosen = self.workers
         found: dict[str, Any] = {}
         if chosen == "theory":

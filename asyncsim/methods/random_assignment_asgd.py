@@ -9,7 +9,7 @@ from asyncsim.server import Server
 
 @parameters
 class RandomAssignmentASGD:
-    """Asynchronous SGD that gives each new point to a random worker, busy or not.
+    """Random assignment: Asynchronous SGD that gives each new point to a random worker, busy or not.
 
     Koloskova, Stich & Jaggi 2022 (arXiv:2206.08307), Algorithm 2, for heterogeneous data, f = (1/n)Σf_i.
 

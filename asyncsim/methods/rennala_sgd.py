@@ -12,10 +12,10 @@ from asyncsim.verify import Invariants
 
 @parameters
 class RennalaSGD:
-    """Rennala SGD, with or without stopping the workers at each step.
+    """Rennala SGD: batches of gradients at one point, from whoever is fast, with or without stops at each step.
 
-    Tyurin & Richtárik 2023 (arXiv:2305.12387), Algorithm 1 (Rennala). Optimal time complexity for
-    homogeneous data, and it needs no knowledge of the workers' speeds.
+    Tyurin & Richtárik 2023 (arXiv:2305.12387). Optimal time complexity for homogeneous data, and it needs no
+    knowledge of the workers' speeds.
 
     All workers compute at x^k. The server collects the first S gradients computed at x^k, whoever sends
     them, and steps with their mean. Those still computing at the step finish their old gradient, which
@@ -56,6 +56,11 @@ class RennalaSGD:
         return Invariants(largest_delay=0, tree=True, tree_distance=self.batch_size - 1)
 
     def theory(self, knowledge: Knowledge) -> dict[str, float]:
-        L, sigma2, epsilon = knowledge.need("L", "sigma2", "epsilon")
-        S = collected_gradients(sigma2, epsilon) if self.batch_size == "theory" else self.batch_size
-        return {"batch_size": S, "stepsize": batch_stepsize(L, sigma2, epsilon, S)}
+        knowledge.need_for(self, stepsize=("L", "sigma2", "epsilon"), batch_size=("sigma2", "epsilon"))
+        S = self.batch_size
+        if S == "theory":
+            S = collected_gradients(*knowledge.need("sigma2", "epsilon"))
+        found = {"batch_size": S}
+        if self.stepsize == "theory":
+            found["stepsize"] = batch_stepsize(*knowledge.need("L", "sigma2", "epsilon"), S)
+        return found

@@ -12,7 +12,7 @@ from asyncsim.theory import Knowledge
 
 @parameters
 class RescaledASGD:
-    """Rescaled ASGD.
+    """Rescaled ASGD: Asynchronous SGD with stepsizes in proportion to the workers' compute times.
 
     Mahran, Maranjyan & Richtárik 2026 (arXiv:2605.13434), for heterogeneous data, f = (1/n)Σf_i.
 

@@ -38,7 +38,7 @@ class Table:
 
 @parameters
 class RingleaderASGD:
-    """Ringleader ASGD.
+    """Ringleader ASGD: asynchronous rounds with a table of gradients; every worker makes one update in each.
 
     Maranjyan & Richtárik 2025 (arXiv:2509.22860). Optimal time complexity for heterogeneous data,
     f = (1/n)Σf_i, without idle workers and without discarding a gradient.
@@ -103,10 +103,15 @@ class RingleaderASGD:
         return Invariants(largest_delay=2 * n - 2, one_update_each=True)
 
     def theory(self, knowledge: Knowledge) -> dict[str, float]:
-        (L,) = knowledge.need("L" if knowledge.L_max is None else "L_max")
-        sigma2, epsilon, times = knowledge.need("sigma2", "epsilon", "mean_times")
+        L = "L" if knowledge.L_max is None else "L_max"
+        knowledge.need_for(self, stepsize=(L, "sigma2", "epsilon"), harmonic_mean=("sigma2", "epsilon"))
         n, B = knowledge.n, self.harmonic_mean
         if B == "theory":
-            B = ringleader_harmonic_mean(sigma2, epsilon, n)
-        spread = np.max(times) / (2 * np.mean(times)) if knowledge.constant_times and np.isfinite(times).all() else 1.0
-        return {"harmonic_mean": B, "stepsize": ringleader_stepsize(L, sigma2, epsilon, n, max(B, float(spread)))}
+            B = ringleader_harmonic_mean(*knowledge.need("sigma2", "epsilon"), n)
+        found = {"harmonic_mean": B}
+        if self.stepsize == "theory":
+            times = knowledge.mean_times if knowledge.constant_times else None
+            if times is not None and np.isfinite(times).all():
+                B = max(B, float(np.max(times) / (2 * np.mean(times))))
+            found["stepsize"] = ringleader_stepsize(*knowledge.need(L, "sigma2", "epsilon"), n, B)
+        return found

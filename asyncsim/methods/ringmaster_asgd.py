@@ -9,9 +9,9 @@ from asyncsim.verify import Invariants
 
 @parameters
 class RingmasterASGD:
-    """Ringmaster ASGD, without stops (Algorithm 4) or with them (Algorithm 5).
+    """Ringmaster ASGD: Asynchronous SGD that ignores gradients of a delay of R or more, with or without stops.
 
-    Maranjyan, Tyurin & Richtárik 2025 (arXiv:2501.16168). Optimal time complexity for homogeneous data
+    Maranjyan, Tyurin & Richtárik 2025 (arXiv:2501.16168), Algorithm 4; with `stops` Algorithm 5. Optimal time complexity for homogeneous data
     under arbitrary, even changing, speeds.
 
     When a gradient arrives from worker i with delay δ < R, the server steps with it; with δ ≥ R it is
@@ -57,6 +57,11 @@ class RingmasterASGD:
         return Invariants(largest_delay=self.threshold - 1, tree=True, tree_distance=self.threshold - 1)
 
     def theory(self, knowledge: Knowledge) -> dict[str, float]:
-        L, sigma2, epsilon = knowledge.need("L", "sigma2", "epsilon")
-        R = collected_gradients(sigma2, epsilon) if self.threshold == "theory" else self.threshold
-        return {"threshold": R, "stepsize": ringmaster_stepsize(L, sigma2, epsilon, R)}
+        knowledge.need_for(self, stepsize=("L", "sigma2", "epsilon"), threshold=("sigma2", "epsilon"))
+        R = self.threshold
+        if R == "theory":
+            R = collected_gradients(*knowledge.need("sigma2", "epsilon"))
+        found = {"threshold": R}
+        if self.stepsize == "theory":
+            found["stepsize"] = ringmaster_stepsize(*knowledge.need("L", "sigma2", "epsilon"), R)
+        return found

@@ -388,7 +388,7 @@ def deliveries(result: "Result") -> str:
         if share < 1 or found["n"] > 1 or words == "all"
     )
     seeds = f" Seed {found['seed']}." if len(result.seeds) > 1 else ""
-    learns = " An allocation that learns grows dark where the fast workers are." if data.rivals(result) else ""
+    learns = " Where an allocation learns, the colour gathers at the fast workers." if data.rivals(result) else ""
     return f"""<section class="small heat"><h2>Who delivered when</h2>
 <p class="note">One lane a worker (number on the left{_up_to_40(result)}), time to the right. The colour is the worker's
 share of all gradients that arrived in that slice of time, used or not, on a logarithmic scale.{seeds}{learns}</p>
@@ -495,7 +495,7 @@ def _split_words(result: "Result", found: Mapping[str, Any]) -> str:
     )
     if found.get("left_out"):
         words += f"{counted(found['left_out'], 'sample')} left over. "
-    words += "A column is a worker, a row a label; the darker, the more of the worker's samples have that label."
+    words += "A column is a worker, a row a label; the stronger the colour, the more of the worker's samples have that label."
     if found.get("problem_seed") is not None:
         words += f" Drawn from the problem's own seed {found['problem_seed']}, the same for all runs."
     elif len(result.seeds) > 1:

@@ -179,7 +179,9 @@ def test_the_more_methods_the_fewer_points_a_curve_has():
 def test_colours_go_by_the_scenario_and_of_many_methods_to_the_best_first():
     few = make_result(methods=("hero_sgd", "rennala_sgd"), reached={"rennala_sgd": 10.0})
     assert data.styles(few) == ["hero_sgd", "rennala_sgd"]
-    many = make_result(methods=("hero_sgd",) * 9 + ("rennala_sgd",), n=2, seeds=(0,), points=5, reached={"rennala_sgd": 10.0})
+    many = make_result(
+        methods=("hero_sgd",) * 9 + ("rennala_sgd",), n=2, seeds=(0,), points=5, reached={"rennala_sgd": 10.0}
+    )
     assert data.styles(many)[0] == "rennala_sgd"
 
 

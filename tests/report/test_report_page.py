@@ -149,7 +149,12 @@ def allocated(rounds=100):
     def run_of(run):
         slow = 1 if run.label == "rennala_sgd" else 2
         k = np.linspace(0, rounds, len(run.curves["time"]))
-        curves = {"iteration": k, "time": k * slow, "worker_seconds": 5 * k * (2 * slow - 1), "regret": k * (slow - 1.0)}
+        curves = {
+            "iteration": k,
+            "time": k * slow,
+            "worker_seconds": 5 * k * (2 * slow - 1),
+            "regret": k * (slow - 1.0),
+        }
         return dataclasses.replace(
             run,
             iterations=rounds,
@@ -162,7 +167,9 @@ def allocated(rounds=100):
 
 def test_allocations_are_measured_against_the_fixed_optimum():
     text = page(allocated())
-    cells = [unescape(cell) for cell in re.findall(r"<td[^>]*>(.*?)</td>", text.split("Cost of the allocations")[1])][:12]
+    cells = [unescape(cell) for cell in re.findall(r"<td[^>]*>(.*?)</td>", text.split("Cost of the allocations")[1])][
+        :12
+    ]
     assert cells == [
         *("fixed_optimal", "100 s", "× 1", "500 s", "× 1", "0 s"),
         *("uniform", "200 s", "× 2", "1500 s", "× 3", "100 s"),
@@ -201,7 +208,9 @@ def test_workers_time_is_offered_only_where_it_was_recorded():
 def test_of_many_methods_six_stand_open_and_the_rest_under_one_line():
     many = page(make_result(methods=("hero_sgd",) * 9, seeds=(0,), n=2, points=5, time=10.0))
     for place in ("data-lanes=", "data-delays=", "data-heat="):
-        opened, folded = re.split(r'<details class="more">', many.split("<section")[_section_with(many, place)], maxsplit=1)
+        opened, folded = re.split(
+            r'<details class="more">', many.split("<section")[_section_with(many, place)], maxsplit=1
+        )
         assert (opened.count(place), folded.count(place)) == (6, 3)
         assert "3 more methods" in folded
     assert many.count("data-choose=") == 3
@@ -215,8 +224,15 @@ def _section_with(text, words):
 
 
 SPLIT = {
-    "split": "dirichlet", "alpha": 0.1, "problem_seed": None, "left_out": 2, "workers": 3, "samples": 30,
-    "labels": 2, "classes": ["0", HOSTILE], "counts": [[10, 0], [5, 5], [0, 10]],
+    "split": "dirichlet",
+    "alpha": 0.1,
+    "problem_seed": None,
+    "left_out": 2,
+    "workers": 3,
+    "samples": 30,
+    "labels": 2,
+    "classes": ["0", HOSTILE],
+    "counts": [[10, 0], [5, 5], [0, 10]],
 }
 
 
