@@ -39,7 +39,7 @@ check:
 picture:
 	@.ci/environment && .ci/browser
 	@test -f runs/quickstart/report.html || $(BIN)/asyncsim demo -o runs/quickstart
-	chromium --headless --no-sandbox --disable-gpu --hide-scrollbars --window-size=1200,1180 --virtual-time-budget=6000 \
+	chromium --headless --no-sandbox --disable-gpu --hide-scrollbars --window-size=1200,1310 --virtual-time-budget=6000 \
 	  --user-data-dir="$$(mktemp -d)" --screenshot=docs/quickstart.png "file://$(CURDIR)/runs/quickstart/report.html" 2>/dev/null
 
 clean:
