@@ -9,6 +9,7 @@ are drawn with rich on a terminal and are aligned text in a pipe or with NO_COLO
 
 import os
 import sys
+import textwrap
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -214,7 +215,7 @@ def describe(name: Annotated[str, typer.Argument(metavar="NAME", show_default=Fa
             given = f"default {default}" if default else "must be given"
             typer.echo(f"  {parameter}: {allowed}; {given}")
             if meaning:
-                typer.echo(f"      {meaning}")
+                typer.echo(textwrap.fill(meaning, 112, initial_indent=" " * 6, subsequent_indent=" " * 6))
         typer.echo(f"\nIn a scenario: {about.example}\nIn Python: {about.where}")
 
 

@@ -163,7 +163,8 @@ def execute(
     events = _Events(sink) if record.events == "all" else None
     # where no worker has a finite mean time there is no best allocation to hold one against
     has_regret = hasattr(method, "allocation") and bool(np.isfinite(workers.mean_times()).any())
-    log = Log(workers.n, events, _regret(method, workers) if has_regret else None)
+    per_task = getattr(method, "gradients_of_a_task", 1)
+    log = Log(workers.n, events, Regret(workers.mean_times(), per_task) if has_regret else None)
     recorder = Recorder(problem, record, stop.time, target, sink.curve if sink is not None else None)
     batched = evaluation_of(problem, evaluation) == "batched"
     engine = Simulation(problem, workers, seed, stop, log, recorder, batched, keeper, look)

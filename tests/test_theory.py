@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -10,15 +11,23 @@ from hypothesis import strategies as st
 from toys import Noisy, play
 
 from asyncsim import (
+    AsyncBatchSGD,
     AsynchronousSGD,
+    AsyncLocalSGD,
+    DecayingLocalSGD,
+    DualLocalSGD,
     Exponential,
+    FreyaSGD,
     HeroSGD,
     Knowledge,
+    LocalSGD,
+    MaleniaSGD,
     MinibatchSGD,
     NoProblem,
     Quadratic,
     Record,
     RennalaSGD,
+    RingleaderASGD,
     RingmasterASGD,
     Stop,
     Workers,
@@ -30,6 +39,7 @@ from asyncsim.theory import (
     batch_stepsize,
     collected_gradients,
     largest_delay,
+    local_steps,
     resolved,
     ringmaster_stepsize,
 )
@@ -87,6 +97,38 @@ def test_what_is_missing_is_listed_all_at_once(method):
     missing = ("mean_times",) if type(method) is HeroSGD else ("L (the problem", "sigma2 (the problem", "epsilon (give")
     for word in (type(method).__name__, *missing):
         assert word in str(error.value)
+
+
+BARE = Knowledge(n=4, sigma2=0.5, epsilon=0.1)  # no L, no times
+
+
+@pytest.mark.parametrize(
+    ("method", "expected"),
+    [
+        (RennalaSGD(0.1, "theory"), RennalaSGD(0.1, 5)),
+        (RingmasterASGD(0.1, "theory"), RingmasterASGD(0.1, 5)),
+        (MaleniaSGD(0.1, "theory"), MaleniaSGD(0.1, 5)),
+        (RingleaderASGD(0.1, "theory"), RingleaderASGD(0.1, 1.25 * 0.5 / (4 * 0.1))),
+        (LocalSGD(0.1, "theory"), LocalSGD(0.1, 2)),
+        (DualLocalSGD(0.1, "theory"), DualLocalSGD(0.1, 2)),
+        (DecayingLocalSGD(0.1, "theory"), DecayingLocalSGD(0.1, 2)),
+        (AsyncLocalSGD(0.1, "theory", "theory"), AsyncLocalSGD(0.1, 2, 5)),
+        (AsyncBatchSGD(0.1, "theory", "theory"), AsyncBatchSGD(0.1, 2, 5)),
+        (FreyaSGD(0.1, "theory", 7), FreyaSGD(0.1, 5, 7)),
+    ],
+    ids=repr,
+)
+def test_a_stepsize_that_is_given_asks_for_no_smoothness(method, expected):
+    assert resolved(method, BARE) == expected
+    with pytest.raises(ValueError, match="unknown: L "):
+        resolved(dataclasses.replace(method, stepsize="theory"), BARE)
+
+
+@given(st.integers(1, 400), st.integers(1, 400))
+def test_what_is_whole_but_for_rounding_is_not_rounded_up(a, b):
+    """σ²/ε = (a/10)/(b/100) = 10a/b; 1.1/0.1 is a little above 11 in float64."""
+    assert collected_gradients(a / 10, b / 100) == math.ceil(Fraction(10 * a, b))
+    assert local_steps(a / 10, b / 100, n=3) == max(1, math.ceil(Fraction(10 * a, 3 * b)))
 
 
 def test_delays_are_bounded_for_constant_times_only():

@@ -12,7 +12,7 @@ from asyncsim.allocation.ras import recursive_allocation_selection
 from asyncsim.parameters import NonNegative, parameters
 from asyncsim.theory import Knowledge
 
-Mean = NonNegative | Literal[math.inf]  # type: ignore[valid-type]
+Mean = NonNegative | Literal["inf"]  # a text, as JSON has no such number
 
 
 @parameters
@@ -33,11 +33,13 @@ class FixedOptimal:
     means: tuple[Mean, ...] | Literal["theory"] = "theory"
 
     def start(self, n: int, rng: np.random.Generator, state: Any) -> Quotas:
-        means = np.asarray(self.means, dtype=np.float64)
+        means = np.array([float(mean) for mean in self.means])
         if means.shape != (n,):
-            raise ValueError(f"FixedOptimal: means has shape {means.shape}, but one mean for each of {n} workers is needed")
+            raise ValueError(
+                f"FixedOptimal: means has shape {means.shape}, but one mean for each of {n} workers is needed"
+            )
         return Quotas(lambda B: recursive_allocation_selection(means, B, rng))
 
     def theory(self, knowledge: Knowledge) -> dict[str, Any]:
         (times,) = knowledge.need("mean_times")
-        return {"means": tuple(times.tolist())}
+        return {"means": tuple(mean if mean < math.inf else "inf" for mean in times.tolist())}

@@ -27,7 +27,8 @@ def local_theory(method: Any, knowledge: Knowledge) -> dict[str, float]:
     K = local_steps_of(method, knowledge)
     found = {"local_steps": K}
     if method.stepsize == "theory":
-        found["stepsize"] = birch_stepsize(*knowledge.need("L", "sigma2", "epsilon"), R=knowledge.n * K - 1)
+        L, sigma2, epsilon = knowledge.need("L", "sigma2", "epsilon")
+        found["stepsize"] = birch_stepsize(L, sigma2, epsilon, R=knowledge.n * K - 1)
     return found
 
 
@@ -36,4 +37,5 @@ def local_steps_of(method: Any, knowledge: Knowledge) -> Any:
     knowledge.need_for(method, stepsize=("L", "sigma2", "epsilon"), local_steps=("sigma2", "epsilon"))
     if method.local_steps != "theory":
         return method.local_steps
-    return local_steps(*knowledge.need("sigma2", "epsilon"), knowledge.n)
+    sigma2, epsilon = knowledge.need("sigma2", "epsilon")
+    return local_steps(sigma2, epsilon, knowledge.n)

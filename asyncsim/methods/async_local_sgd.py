@@ -60,10 +60,12 @@ class AsyncLocalSGD:
         knowledge.need_for(self, stepsize=("L", *noise), local_steps=noise, threshold=noise)
         M, B = self.local_steps, self.threshold
         if M == "theory":
-            M = local_steps(*knowledge.need(*noise), knowledge.n)
+            sigma2, epsilon = knowledge.need(*noise)
+            M = local_steps(sigma2, epsilon, knowledge.n)
         if B == "theory":
             B = collected_gradients(*knowledge.need(*noise))
         found = {"local_steps": M, "threshold": B}
         if self.stepsize == "theory":
-            found["stepsize"] = birch_stepsize(*knowledge.need("L", *noise), threshold_distance(M, B))
+            L, sigma2, epsilon = knowledge.need("L", *noise)
+            found["stepsize"] = birch_stepsize(L, sigma2, epsilon, threshold_distance(M, B))
         return found

@@ -67,5 +67,6 @@ class FreyaSGD:
             S = collected_gradients(*knowledge.need(*noise))
         found = {"components": knowledge.components, "batch_size": S}
         if self.stepsize == "theory":
-            found["stepsize"] = batch_stepsize(*knowledge.need("L", *noise), S)
+            L, sigma2, epsilon = knowledge.need("L", *noise)
+            found["stepsize"] = batch_stepsize(L, sigma2, epsilon, S)
         return found

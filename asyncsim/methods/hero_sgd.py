@@ -53,5 +53,6 @@ class HeroSGD:
             (times,) = knowledge.need("mean_times")
             found["worker"] = int(np.argmin(times))
         if self.stepsize == "theory":
-            found["stepsize"] = batch_stepsize(*knowledge.need("L", "sigma2", "epsilon"), S=1)
+            L, sigma2, epsilon = knowledge.need("L", "sigma2", "epsilon")
+            found["stepsize"] = batch_stepsize(L, sigma2, epsilon, S=1)
         return found

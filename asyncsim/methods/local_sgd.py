@@ -50,5 +50,6 @@ class LocalSGD:
         K = local_steps_of(self, knowledge)
         found = {"local_steps": K}
         if self.stepsize == "theory":
-            found["stepsize"] = local_stepsize(*knowledge.need("L", "sigma2", "epsilon"), knowledge.n, K)
+            L, sigma2, epsilon = knowledge.need("L", "sigma2", "epsilon")
+            found["stepsize"] = local_stepsize(L, sigma2, epsilon, knowledge.n, K)
         return found

@@ -78,5 +78,6 @@ class MaleniaSGD:
         S = knowledge.n if S == "every" else max(S, knowledge.n)  # one gradient of each worker is always collected
         found = {"batch_size": S}
         if self.stepsize == "theory":
-            found["stepsize"] = batch_stepsize(*knowledge.need("L", "sigma2", "epsilon"), S)
+            L, sigma2, epsilon = knowledge.need("L", "sigma2", "epsilon")
+            found["stepsize"] = batch_stepsize(L, sigma2, epsilon, S)
         return found

@@ -62,5 +62,6 @@ class RennalaSGD:
             S = collected_gradients(*knowledge.need("sigma2", "epsilon"))
         found = {"batch_size": S}
         if self.stepsize == "theory":
-            found["stepsize"] = batch_stepsize(*knowledge.need("L", "sigma2", "epsilon"), S)
+            L, sigma2, epsilon = knowledge.need("L", "sigma2", "epsilon")
+            found["stepsize"] = batch_stepsize(L, sigma2, epsilon, S)
         return found

@@ -1,6 +1,6 @@
 """Ringleader ASGD: asynchronous rounds in which every worker makes one update."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
 import annotated_types as at
 import numpy as np
@@ -103,15 +103,17 @@ class RingleaderASGD:
         return Invariants(largest_delay=2 * n - 2, one_update_each=True)
 
     def theory(self, knowledge: Knowledge) -> dict[str, float]:
-        L = "L" if knowledge.L_max is None else "L_max"
-        knowledge.need_for(self, stepsize=(L, "sigma2", "epsilon"), harmonic_mean=("sigma2", "epsilon"))
-        n, B = knowledge.n, self.harmonic_mean
+        which_L = "L" if knowledge.L_max is None else "L_max"
+        knowledge.need_for(self, stepsize=(which_L, "sigma2", "epsilon"), harmonic_mean=("sigma2", "epsilon"))
+        n, B = knowledge.n, cast(Any, self.harmonic_mean)
         if B == "theory":
-            B = ringleader_harmonic_mean(*knowledge.need("sigma2", "epsilon"), n)
+            sigma2, epsilon = knowledge.need("sigma2", "epsilon")
+            B = ringleader_harmonic_mean(sigma2, epsilon, n)
         found = {"harmonic_mean": B}
         if self.stepsize == "theory":
             times = knowledge.mean_times if knowledge.constant_times else None
             if times is not None and np.isfinite(times).all():
                 B = max(B, float(np.max(times) / (2 * np.mean(times))))
-            found["stepsize"] = ringleader_stepsize(*knowledge.need(L, "sigma2", "epsilon"), n, B)
+            L, sigma2, epsilon = knowledge.need(which_L, "sigma2", "epsilon")
+            found["stepsize"] = ringleader_stepsize(L, sigma2, epsilon, n, B)
         return found

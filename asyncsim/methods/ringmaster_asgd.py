@@ -63,5 +63,6 @@ class RingmasterASGD:
             R = collected_gradients(*knowledge.need("sigma2", "epsilon"))
         found = {"threshold": R}
         if self.stepsize == "theory":
-            found["stepsize"] = ringmaster_stepsize(*knowledge.need("L", "sigma2", "epsilon"), R)
+            L, sigma2, epsilon = knowledge.need("L", "sigma2", "epsilon")
+            found["stepsize"] = ringmaster_stepsize(L, sigma2, epsilon, R)
         return found

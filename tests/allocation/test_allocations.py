@@ -1,5 +1,7 @@
 """Allocations in rounds: who is given what, what is learned, what a round costs."""
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -81,7 +83,9 @@ def test_the_lower_bound_of_the_empirical_form_by_hand():
 
 def test_ata_learns_to_leave_the_slow_workers_out():
     """Twenty workers, B = 5: the empirical form spends most tasks on the five that the optimum uses."""
-    run = simulate(rennala(ATAEmpirical(eta=0.766, conf_scale=0.3), 5), NoProblem(), unequal(20), stop=Stop(iterations=600))
+    run = simulate(
+        rennala(ATAEmpirical(eta=0.766, conf_scale=0.3), 5), NoProblem(), unequal(20), stop=Stop(iterations=600)
+    )
     assert run.workers["used"][:6].sum() > 0.7 * run.used
 
 
@@ -100,6 +104,20 @@ def test_an_allocation_survives_being_killed(name):
     again = resumed(rennala(allocation, 4), Quadratic(6), unequal(7), stop=stop, seed=3, at=[1, 2, 17, 39])
     assert again.event_hash == whole.event_hash
     assert (again.curves["value"] == whole.curves["value"]).all()
+
+
+@pytest.mark.parametrize("means", [(1.0, -2.0), (math.nan, 1.0), ["a", 1.0], "x"])
+def test_impossible_means_are_refused(means):
+    with pytest.raises(
+        ValueError, match=r"FixedOptimal: means = .*, but a list, each a number >= 0 or 'inf', or 'theory'"
+    ):
+        FixedOptimal(means=means)
+
+
+def test_theorys_means_may_be_infinite_and_give_such_a_worker_nothing():
+    method = RennalaSGD(0.1, 4, allocation=FixedOptimal())
+    run = simulate(method, NoProblem(), Workers(3, [1.0, 3.0, math.inf]), stop=Stop(iterations=5))
+    assert (run.time, run.workers["used"].tolist()) == (15.0, [15, 5, 0])
 
 
 def test_means_of_the_wrong_length_are_refused():

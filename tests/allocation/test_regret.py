@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asyncsim import Constant, NoProblem, RennalaSGD, ShiftedExponential, Stop, Workers, simulate
+from asyncsim import Constant, FreyaPAGE, NoProblem, RennalaSGD, ShiftedExponential, Stop, Workers, simulate
 from asyncsim.allocation import ATAEmpirical, FixedOptimal, Uniform
 from asyncsim.allocation.regret import Regret
 from asyncsim.testing import resumed
@@ -32,6 +32,21 @@ def test_atas_regret_grows_slower_than_uniforms():
         for allocation in (ATAEmpirical(eta=0.5), Uniform())
     )
     assert ata[-1] < 0.5 * uniform[-1]
+
+
+def test_a_task_of_freya_page_is_a_difference_and_the_exact_gradients_are_no_rounds():
+    """Means 1, 2, 3.5 of a gradient, five differences of two: optimum (3, 1, 1) with 7 s; uniform differs by draws."""
+    workers = Workers(3, [1.0, 2.0, 3.5])
+
+    def last(allocation, probability):
+        method = FreyaPAGE(1.0, batch_size=5, probability=probability, components=20, allocation=allocation)
+        return simulate(method, NoProblem(), workers, stop=Stop(iterations=40)).curves["regret"][-1]
+
+    assert last(FixedOptimal(), 1e-9) == last(FixedOptimal(), 0.5) == 0.0
+    # after the first iteration, uniform gives two workers two differences: (2, 2, 1) takes 8 s, the others 14 s
+    assert 39 * 1 <= last(Uniform(), 1e-9) <= 39 * 7
+    assert 0 < last(Uniform(), 0.5) < last(Uniform(), 1e-9)
+    assert last(Uniform(), 1.0) == 0.0
 
 
 def test_methods_without_an_allocation_have_none():

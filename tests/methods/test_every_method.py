@@ -15,9 +15,11 @@ from hypothesis import strategies as st
 from toys import Noisy, Slope, bits, differences
 
 from asyncsim import METHODS, Constant, Exponential, Quadratic, QuadraticSum, Record, Stop, Workers, simulate
+from asyncsim.allocation import ATA, ATAEmpirical, Uniform
 from asyncsim.parameters import described
 from asyncsim.streams import Stream
 from asyncsim.testing import adversarial, resumed
+from asyncsim.update_rules import Momentum
 
 CASES = {
     "asynchronous_sgd": ("asynchronous_sgd", {"stepsize": 0.1}),
@@ -25,29 +27,52 @@ CASES = {
     "minibatch_sgd": ("minibatch_sgd", {"stepsize": 0.5}),
     "minibatch_sgd, 3 each": ("minibatch_sgd", {"stepsize": 0.5, "batch_size": 3}),
     "hero_sgd": ("hero_sgd", {"stepsize": 0.3, "worker": 0}),
+    "hero_sgd, 3 local steps": ("hero_sgd", {"stepsize": 0.2, "worker": 0, "local_steps": 3}),
     "rennala_sgd": ("rennala_sgd", {"stepsize": 0.5, "batch_size": 3}),
     "rennala_sgd, stops": ("rennala_sgd", {"stepsize": 0.5, "batch_size": 3, "stops": True}),
+    "rennala_sgd, uniform": ("rennala_sgd", {"stepsize": 0.5, "batch_size": 3, "allocation": Uniform()}),
+    "rennala_sgd, ata": ("rennala_sgd", {"stepsize": 0.5, "batch_size": 3, "allocation": ATA(alpha=0.5)}),
+    "rennala_sgd, ata_empirical": ("rennala_sgd", {"stepsize": 0.5, "batch_size": 3, "allocation": ATAEmpirical()}),
     "ringmaster_asgd": ("ringmaster_asgd", {"stepsize": 0.1, "threshold": 3}),
     "ringmaster_asgd, stops": ("ringmaster_asgd", {"stepsize": 0.1, "threshold": 3, "stops": True}),
     "naive_optimal_asgd": ("naive_optimal_asgd", {"stepsize": 0.1, "workers": (0,)}),
     "malenia_sgd": ("malenia_sgd", {"stepsize": 0.5}),
+    "malenia_sgd, stops": ("malenia_sgd", {"stepsize": 0.5, "stops": True}),
+    "malenia_sgd, 8 collected": ("malenia_sgd", {"stepsize": 0.5, "batch_size": 8}),
     "malenia_sgd, 8 collected, stops": ("malenia_sgd", {"stepsize": 0.5, "batch_size": 8, "stops": True}),
     "ringleader_asgd": ("ringleader_asgd", {"stepsize": 0.1}),
     "ringleader_asgd, latest": ("ringleader_asgd", {"stepsize": 0.1, "resend": "latest"}),
+    "ringleader_asgd, rows of 2": ("ringleader_asgd", {"stepsize": 0.1, "harmonic_mean": 2.0}),
     "ia2_sgd": ("ia2_sgd", {"stepsize": 0.05}),
     "rescaled_asgd": ("rescaled_asgd", {"stepsize": 0.05}),
     "random_assignment_asgd": ("random_assignment_asgd", {"stepsize": 0.1}),
     "freya_page": ("freya_page", {"stepsize": 0.5, "batch_size": 2, "probability": 0.3, "components": 4}),
+    "freya_page, ata_empirical": (
+        "freya_page",
+        {"stepsize": 0.5, "batch_size": 3, "probability": 0.3, "components": 4, "allocation": ATAEmpirical()},
+    ),
     "freya_sgd": ("freya_sgd", {"stepsize": 0.5, "batch_size": 3, "components": 4}),
+    "freya_sgd, uniform": (
+        "freya_sgd",
+        {"stepsize": 0.5, "batch_size": 3, "components": 4, "allocation": Uniform()},
+    ),
     "soviet_page": ("soviet_page", {"stepsize": 0.5, "batch_size": 2, "probability": 0.3, "components": 4}),
     "hero_page": ("hero_page", {"stepsize": 0.5, "batch_size": 2, "probability": 0.3, "components": 4, "worker": 0}),
     "page": ("page", {"stepsize": 0.5, "batch_size": 4, "difference_batch_size": 2, "probability": 0.3, "components": 4}),
+    "page, fresh minibatches": (
+        "page",
+        {"stepsize": 0.3, "batch_size": 3, "difference_batch_size": 2, "probability": 0.5, "components": 4},
+    ),
     "local_sgd": ("local_sgd", {"stepsize": 0.5, "local_steps": 1}),
     "local_sgd, 3 steps": ("local_sgd", {"stepsize": 0.2, "local_steps": 3}),
     "dual_local_sgd": ("dual_local_sgd", {"stepsize": 0.1, "local_steps": 1}),
     "dual_local_sgd, 3 steps": ("dual_local_sgd", {"stepsize": 0.03, "local_steps": 3}),
     "decaying_local_sgd": ("decaying_local_sgd", {"stepsize": 0.1, "local_steps": 1}),
     "decaying_local_sgd, 3 steps": ("decaying_local_sgd", {"stepsize": 0.03, "local_steps": 3}),
+    "decaying_local_sgd, 3 steps, log of b": (
+        "decaying_local_sgd",
+        {"stepsize": 0.03, "local_steps": 3, "log_of": "b"},
+    ),
     "async_local_sgd": ("async_local_sgd", {"stepsize": 0.1, "local_steps": 1, "threshold": 3}),
     "async_local_sgd, 3 steps": ("async_local_sgd", {"stepsize": 0.05, "local_steps": 3, "threshold": 8}),
     "async_batch_sgd": ("async_batch_sgd", {"stepsize": 0.1, "batch_size": 1, "threshold": 3}),
@@ -66,6 +91,8 @@ CASES = {
 WAITS_FOR_ALL = {
     "minibatch_sgd", "random_assignment_asgd", "soviet_page", "page", "local_sgd", "dual_local_sgd", "decaying_local_sgd",
 }  # fmt: skip
+# and the forms that do, as an allocation gives every worker tasks before it knows them
+WAITS_FOR_ALL |= {case for case, (_, parameters) in CASES.items() if "allocation" in parameters}
 # those that wait for the one worker of theirs
 WAITS_FOR_ITS_OWN = {"hero_sgd", "naive_optimal_asgd", "hero_page"}
 # those that go on receiving from the others while they wait for every worker
@@ -77,8 +104,12 @@ OF_FINITE_SUMS = {case for case, (_, parameters) in CASES.items() if "components
 # those whose step is not γ·(the mean of gradients at x): sums, local steps, expected numbers
 OTHER_STEPS = {
     "local_sgd, 3 steps", "dual_local_sgd, 3 steps", "decaying_local_sgd, 3 steps", "async_local_sgd, 3 steps",
-    "async_batch_sgd, 3 each", "mindflayer_sgd, 2 trials",
+    "decaying_local_sgd, 3 steps, log of b", "async_batch_sgd, 3 each", "mindflayer_sgd, 2 trials",
+    "hero_sgd, 3 local steps", "ringleader_asgd, rows of 2",
 }  # fmt: skip
+
+# those whose workers send means of their own, of which the server makes the sum and the mean again
+SEND_MEANS = {"minibatch_sgd, 3 each", "rennala_sgd, uniform", "rennala_sgd, ata", "rennala_sgd, ata_empirical"}
 
 NAMES = list(dict.fromkeys(name for name, _ in CASES.values()))
 
@@ -111,6 +142,13 @@ def unequal(n: int = 5) -> Workers:
 
 def test_every_registered_method_has_a_row():
     assert {name for name, _ in CASES.values()} == set(METHODS)
+
+
+def test_the_scenarios_homogeneous_and_heterogeneous_show_every_method():
+    from asyncsim.catalogue import starters
+
+    named = [(starters() / f"{which}.yaml").read_text(encoding="utf-8") for which in ("homogeneous", "heterogeneous")]
+    assert [name for name in METHODS if not any(f"name: {name}," in text for text in named)] == []
 
 
 @every_case
@@ -159,8 +197,7 @@ def test_with_one_worker_it_is_sgd_bit_by_bit(case):
         gradients = [problem.gradient(x, data.at(0, m), 0) for m in range(k * batch, (k + 1) * batch)]
         added = functools.reduce(np.add, gradients)
         direction = added if batch == 1 else added / batch
-        if CASES[case][0] == "minibatch_sgd" and batch > 1:
-            # the worker sends its own mean, of which the server makes the sum and the mean again
+        if case in SEND_MEANS:
             direction = batch * direction / batch
         x = x - method.stepsize * direction
         by_hand.append(problem.value(x))
@@ -187,6 +224,17 @@ def test_taken_up_at_every_single_step_it_ends_with_the_same_bits(case):
     options = {"stop": Stop(iterations=15), "seed": 4, "record": FEW_RECORDS}
     alone = simulate(make(case), Noisy(), unequal(), **options)
     assert differences(alone, resumed(make(case), Noisy(), unequal(), at=range(1, 15), **options)) == []
+
+
+@every_case
+def test_under_an_update_rule_the_events_stay_and_its_memory_survives_a_kill(case):
+    options = {"stop": Stop(iterations=15), "seed": 4, "record": FEW_RECORDS}
+    plain = simulate(make(case), Noisy(), unequal(), **options)
+    alone = simulate(make(case), Noisy(), unequal(), update_rule=Momentum(beta=0.5), **options)
+    again = resumed(make(case), Noisy(), unequal(), update_rule=Momentum(beta=0.5), at=[1, 2, 9], **options)
+    assert alone.event_hash == plain.event_hash
+    assert alone.curves["value"][-1] != plain.curves["value"][-1]
+    assert differences(alone, again) == []
 
 
 @every_case
@@ -227,7 +275,7 @@ def test_a_worker_that_never_returns_stalls_only_those_that_wait_for_it(case):
             assert run.status == "stalled"
             assert run.reason.startswith(f"stalled: waiting for workers {{{dead}}}: no step over the last 10,000 ")
             continue
-        waits = name in WAITS_FOR_ALL or (name in WAITS_FOR_ITS_OWN and dead == 0)  # their own is worker 0
+        waits = {name, case} & WAITS_FOR_ALL or (name in WAITS_FOR_ITS_OWN and dead == 0)  # their own is worker 0
         assert run.status == ("stalled" if waits else "finished")
         if waits:
             assert run.reason == f"stalled: waiting for workers {{{dead}}}, who never return"
