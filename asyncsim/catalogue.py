@@ -85,7 +85,9 @@ def describe(name: str) -> list[Description]:
     """
     kinds = KINDS[:-1]  # starters describe themselves
     found = [
-        _description(name, kind.removesuffix("s").replace("_", " "), registry(kind)[name]) for kind in kinds if name in registry(kind)
+        _description(name, kind.removesuffix("s").replace("_", " "), registry(kind)[name])
+        for kind in kinds
+        if name in registry(kind)
     ]
     if not found:
         near = difflib.get_close_matches(name[:100], [known for kind in kinds for known in registry(kind)], n=1)

@@ -183,7 +183,8 @@ def init(
 @app.command("list")
 def list_(
     kind: Annotated[
-        str | None, typer.Argument(metavar="[methods|allocations|update_rules|laws|problems|starters]", show_default=False)
+        str | None,
+        typer.Argument(metavar="[methods|allocations|update_rules|laws|problems|starters]", show_default=False),
     ] = None,
 ) -> None:
     """List what a scenario can name."""

@@ -159,7 +159,9 @@ class Assignment:
         self.outcome = 0  # log.ARRIVED
 
     def __repr__(self) -> str:
-        return f"<assignment #{self.number}: {type(self.job).__name__} of version {self.version} at worker {self.worker}>"
+        return (
+            f"<assignment #{self.number}: {type(self.job).__name__} of version {self.version} at worker {self.worker}>"
+        )
 
 
 class InFlight:

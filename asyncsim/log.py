@@ -106,9 +106,7 @@ class Log:
     allocation, where the method takes one.
     """
 
-    def __init__(
-        self, n: int, keep: Callable[[Rows, Rows], None] | None = None, regret: Regret | None = None
-    ) -> None:
+    def __init__(self, n: int, keep: Callable[[Rows, Rows], None] | None = None, regret: Regret | None = None) -> None:
         self.regret = regret
         self.n = n
         self.in_flight: Callable[[int], Assignment | None] = lambda worker: None  # set by the server

@@ -78,9 +78,11 @@ def parameters(cls: type[T]) -> type[T]:
 def hints(cls: type) -> dict[str, Any]:
     """The parameters of `cls` with their annotations, in the order of declaration."""
     found = typing.get_type_hints(cls, include_extras=True)
-    return {field.name: found[field.name] for field in dataclasses.fields(cls)} if dataclasses.is_dataclass(cls) else {
-        name: annotation for name, annotation in found.items() if name in getattr(cls, "__annotations__", {})
-    }
+    return (
+        {field.name: found[field.name] for field in dataclasses.fields(cls)}
+        if dataclasses.is_dataclass(cls)
+        else {name: annotation for name, annotation in found.items() if name in getattr(cls, "__annotations__", {})}
+    )
 
 
 def allows(annotation: Any, value: Any) -> bool:
@@ -92,7 +94,10 @@ def allows(annotation: Any, value: Any) -> bool:
     if origin in (typing.Union, types.UnionType):
         return any(allows(option, value) for option in typing.get_args(annotation))
     if origin is Literal:
-        return any(value is option or (type(value) is type(option) and value == option) for option in typing.get_args(annotation))
+        return any(
+            value is option or (type(value) is type(option) and value == option)
+            for option in typing.get_args(annotation)
+        )
     if origin is tuple:  # tuple[X, ...]
         item = typing.get_args(annotation)[0]
         return isinstance(value, list | tuple | range) and all(allows(item, each) for each in value)
@@ -132,7 +137,9 @@ def allowed(annotation: Any) -> str:
     origin = typing.get_origin(annotation)
     if origin is Annotated:
         base, *bounds = typing.get_args(annotation)
-        limits = [f"{sign} {getattr(bound, key)}" for bound in bounds for kind, key, sign in _SIGNS if isinstance(bound, kind)]
+        limits = [
+            f"{sign} {getattr(bound, key)}" for bound in bounds for kind, key, sign in _SIGNS if isinstance(bound, kind)
+        ]
         return " ".join([allowed(base), " and ".join(limits)]).strip()
     if origin in (typing.Union, types.UnionType):
         return " or ".join(allowed(option) for option in typing.get_args(annotation))
@@ -140,7 +147,13 @@ def allowed(annotation: Any) -> str:
         return " or ".join(repr(option) for option in typing.get_args(annotation))
     if origin is tuple:
         return f"a list, each {allowed(typing.get_args(annotation)[0])},"
-    words = {float: "a number", int: "a whole number", bool: "true or false", str: "a text", type(None): "nothing (null)"}
+    words = {
+        float: "a number",
+        int: "a whole number",
+        bool: "true or false",
+        str: "a text",
+        type(None): "nothing (null)",
+    }
     return words.get(annotation, str(annotation))
 
 

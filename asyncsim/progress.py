@@ -35,7 +35,9 @@ class Progress:
             self._display.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if self._display is not None:
             self._display.stop()
 
@@ -72,7 +74,9 @@ class Progress:
 
     def _show(self, share: float, **fields: str) -> None:
         if self._display is not None:
-            self._display.update(self._task, completed=self._done + share, count=f"{self._done:.0f}/{self._runs} runs", **fields)
+            self._display.update(
+                self._task, completed=self._done + share, count=f"{self._done:.0f}/{self._runs} runs", **fields
+            )
 
 
 def _bar(runs: int) -> tuple[Any, Any]:

@@ -47,7 +47,9 @@ class Record:
     def __post_init__(self) -> None:
         given = [name for name in ("points", "every", "iterations") if getattr(self, name) is not None]
         if len(given) > 1:
-            raise ValueError(f"record: {' and '.join(given)} are given, but only one of points, every, iterations can be")
+            raise ValueError(
+                f"record: {' and '.join(given)} are given, but only one of points, every, iterations can be"
+            )
         for name in given:
             if not 0 < getattr(self, name) < math.inf:
                 raise ValueError(f"record: {name} = {getattr(self, name)!r}, but a number > 0 is needed")
@@ -175,7 +177,9 @@ class Recorder:
         for name in self._CHANGING:
             setattr(self, name, snapshot[name])
         columns = {name: values.tolist() for name, values in snapshot["rows"].items()}
-        self.rows = [dict(zip(CURVES, row, strict=True)) for row in zip(*(columns[name] for name in CURVES), strict=True)]
+        self.rows = [
+            dict(zip(CURVES, row, strict=True)) for row in zip(*(columns[name] for name in CURVES), strict=True)
+        ]
         self._contributions = list(snapshot["contributions"])
 
 

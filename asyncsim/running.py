@@ -122,8 +122,17 @@ def compare(
     evaluation = evaluation_of(problem, "auto")
     runs = tuple(
         execute(
-            method, problem, workers, stop, seed, target, record or Record(), label,
-            update_rule=update_rule, verify=verify, evaluation=evaluation,
+            method,
+            problem,
+            workers,
+            stop,
+            seed,
+            target,
+            record or Record(),
+            label,
+            update_rule=update_rule,
+            verify=verify,
+            evaluation=evaluation,
         )
         for label, method in named.items()
         for seed in seeds
@@ -233,7 +242,9 @@ def check(
         _check_rule(update_rule, problem)
     made_for = getattr(problem, "workers", None)
     if isinstance(made_for, int) and made_for != workers.n:
-        raise ValueError(f"the problem was made for {made_for} workers, but there are {workers.n}; build it with n={workers.n}")
+        raise ValueError(
+            f"the problem was made for {made_for} workers, but there are {workers.n}; build it with n={workers.n}"
+        )
     for name, limit in (target or {}).items():
         if name not in TARGETS:
             raise ValueError(f"target: {name!r} is unknown; allowed: {', '.join(TARGETS)}")
@@ -326,7 +337,12 @@ def facts(problem: Any) -> dict[str, Any]:
     name = next((name for name, cls in PROBLEMS.items() if type(problem) is cls), type(problem).__name__)
     constants = {key: getattr(problem, key, None) for key in ("L", "sigma2", "f_star")}
     known = {key: None if value is None else float(value) for key, value in constants.items()}
-    found = {"name": name, "dimension": int(problem.dimension), **known, "estimated": sorted(getattr(problem, "estimated", ()))}
+    found = {
+        "name": name,
+        "dimension": int(problem.dimension),
+        **known,
+        "estimated": sorted(getattr(problem, "estimated", ())),
+    }
     found |= {"data_sha256": problem.data_sha256} if hasattr(problem, "data_sha256") else {}
     return found | ({} if getattr(problem, "split_table", None) is None else {"split": _split(problem)})
 

@@ -52,12 +52,19 @@ class Stop:
     wall_clock: float | None = None
 
     def __post_init__(self) -> None:
-        limits = {"time": self.time, "iterations": self.iterations, "gradients": self.gradients, "wall_clock": self.wall_clock}
+        limits = {
+            "time": self.time,
+            "iterations": self.iterations,
+            "gradients": self.gradients,
+            "wall_clock": self.wall_clock,
+        }
         for name, limit in limits.items():
             if limit is not None and not 0 <= limit < math.inf:
                 raise ValueError(f"stop: {name} = {limit!r}, but a finite number >= 0 is needed")
         if not self.target and all(limit is None for limit in limits.values()):
-            raise ValueError("stop: nothing would ever end the run; give time, iterations, gradients, target or wall_clock")
+            raise ValueError(
+                "stop: nothing would ever end the run; give time, iterations, gradients, target or wall_clock"
+            )
 
 
 class Keeper(Protocol):

@@ -97,10 +97,14 @@ class Durations:
         try:
             values = np.ascontiguousarray(drawn, dtype=np.float64)
         except (TypeError, ValueError):
-            raise ValueError(self._complaint(worker, block * BLOCK, f"gave {drawn!r:.60}", "seconds as numbers")) from None
+            raise ValueError(
+                self._complaint(worker, block * BLOCK, f"gave {drawn!r:.60}", "seconds as numbers")
+            ) from None
         if values.shape != (BLOCK,):
             wrong = f"sample(rng, {BLOCK}) gave an array of shape {values.shape}"
-            raise ValueError(self._complaint(worker, block * BLOCK, wrong, f"shape ({BLOCK},): one time for each asked"))
+            raise ValueError(
+                self._complaint(worker, block * BLOCK, wrong, f"shape ({BLOCK},): one time for each asked")
+            )
         # a memoryview hands out Python floats at once, and holds 8 bytes a draw
         self._values[worker] = memoryview(values)  # type: ignore[arg-type]
         self._block[worker] = block

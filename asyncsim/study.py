@@ -274,7 +274,9 @@ class _Job:
 
 def _described(error: Exception) -> str:
     """An error of a method, law or problem in one line, with the place in the user's own code."""
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "asyncsim" not in Path(frame.filename).parts]
+    frames = [
+        frame for frame in traceback.extract_tb(error.__traceback__) if "asyncsim" not in Path(frame.filename).parts
+    ]
     place = f" ({frames[-1].filename}:{frames[-1].lineno})" if frames else ""
     return f"{type(error).__name__}: {error}{place}"
 
@@ -317,7 +319,9 @@ class _Signals:
                 self._before[number] = signal.signal(number, self._on_signal)
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
 

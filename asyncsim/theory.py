@@ -51,7 +51,11 @@ class Knowledge:
 
     def need(self, *names: str) -> tuple[Any, ...]:
         """The values of `names`; a ValueError that lists those that are unknown."""
-        missing = [f"{name} ({_WHENCE.get(name, 'the problem does not say it')})" for name in names if getattr(self, name) is None]
+        missing = [
+            f"{name} ({_WHENCE.get(name, 'the problem does not say it')})"
+            for name in names
+            if getattr(self, name) is None
+        ]
         if missing:
             raise ValueError("unknown: " + ", ".join(missing))
         return tuple(getattr(self, name) for name in names)
@@ -88,11 +92,15 @@ def resolved(method: Any, knowledge: Knowledge) -> Any:
     if not asked:
         return method
     if not hasattr(method, "theory"):
-        raise ValueError(f"{type(method).__name__}: {', '.join(asked)} = theory, but this method has no theory(knowledge)")
+        raise ValueError(
+            f"{type(method).__name__}: {', '.join(asked)} = theory, but this method has no theory(knowledge)"
+        )
     try:
         given = method.theory(knowledge)
     except ValueError as error:
-        raise ValueError(f"{type(method).__name__}: {', '.join(asked)} = theory is not possible here: {error}") from None
+        raise ValueError(
+            f"{type(method).__name__}: {', '.join(asked)} = theory is not possible here: {error}"
+        ) from None
     return dataclasses.replace(method, **{name: given[name] for name in asked})
 
 

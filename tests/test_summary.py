@@ -263,7 +263,9 @@ def test_timing_only_runs_have_no_winner() -> None:
 
 
 def test_of_more_than_three_timing_only_methods_the_quickest_and_the_slowest_are_named() -> None:
-    runs = tuple(curve_run(label, 0, [math.nan] * 3, iterations=k) for label, k in zip("abcd", (30, 1200, 9, 70), strict=True))
+    runs = tuple(
+        curve_run(label, 0, [math.nan] * 3, iterations=k) for label, k in zip("abcd", (30, 1200, 9, 70), strict=True)
+    )
     assert sentence(Result("x", runs)) == (
         "This problem has no function, so there is no winner to name: b made the most iterations a simulated second, "
         "1,200 in 2 s, c the fewest, 9 in 2 s (1 seed)."

@@ -58,7 +58,10 @@ CASES = {
     ),
     "soviet_page": ("soviet_page", {"stepsize": 0.5, "batch_size": 2, "probability": 0.3, "components": 4}),
     "hero_page": ("hero_page", {"stepsize": 0.5, "batch_size": 2, "probability": 0.3, "components": 4, "worker": 0}),
-    "page": ("page", {"stepsize": 0.5, "batch_size": 4, "difference_batch_size": 2, "probability": 0.3, "components": 4}),
+    "page": (
+        "page",
+        {"stepsize": 0.5, "batch_size": 4, "difference_batch_size": 2, "probability": 0.3, "components": 4},
+    ),
     "page, fresh minibatches": (
         "page",
         {"stepsize": 0.3, "batch_size": 3, "difference_batch_size": 2, "probability": 0.5, "components": 4},
@@ -289,9 +292,7 @@ def test_its_gradients_are_evaluated_together_with_the_same_bits(case):
 
     problem = quadratic(case)
     one, many = (
-        execute(
-            make(case), problem, unequal(), STEPS, 5, None, FEW_RECORDS, case, evaluation=evaluation
-        )
+        execute(make(case), problem, unequal(), STEPS, 5, None, FEW_RECORDS, case, evaluation=evaluation)
         for evaluation in ("single", "batched")
     )
     assert differences(one, many) == []
