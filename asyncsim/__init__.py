@@ -30,9 +30,17 @@ _WHERE = {
     "LocalSGD": "methods", "MindFlayerSGD": "methods",
     "LogisticRegression": "problems", "NoProblem": "problems", "PROBLEMS": "problems", "Quadratic": "problems",
     "DriftSensitive": "problems", "QuadraticSum": "problems", "SeparateQuadratics": "problems", "SoftmaxRegression": "problems",
+    "Empirical": "times", "Maximum": "times", "Minimum": "times", "Mixture": "times", "Part": "times",
+    "PerWorker": "times", "Scaled": "times", "Shifted": "times", "Sum": "times", "Truncated": "times",
+    "empirical": "times", "mixture": "times",
     "Constant": "times", "Exponential": "times", "Gamma": "times", "HalfNormal": "times", "LAWS": "times",
     "LogNormal": "times", "Normal": "times", "Pareto": "times", "ShiftedExponential": "times",
+    "FromTrace": "times", "Trace": "times", "measure": "measuring", "read_trace": "times", "write_trace": "times",
     "ShiftedHalfNormal": "times", "Uniform": "times", "Workers": "times",
+    "ConstantSpeed": "times", "DriftSpeed": "times", "MarkovSpeed": "times", "Outages": "times", "PeriodicSpeed": "times",
+    "AVAILABILITIES": "times", "Crash": "times", "Dropout": "times", "LateJoin": "times", "PluggedIn": "times",
+    "SharedLink": "times",
+    "PiecewiseSpeed": "times", "SPEEDS": "times", "StepSpeed": "times",
     "Scenario": "scenario", "ScenarioError": "scenario",
 }  # fmt: skip
 
