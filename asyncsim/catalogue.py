@@ -14,7 +14,17 @@ from typing import Any
 
 from asyncsim.parameters import Parameter, described, hints
 
-KINDS = ("methods", "allocations", "update_rules", "laws", "problems", "starters")
+KINDS = (
+    "methods",
+    "allocations",
+    "update_rules",
+    "laws",
+    "speeds",
+    "availabilities",
+    "problems",
+    "presets",
+    "starters",
+)
 
 
 def registry(kind: str) -> Mapping[str, Any]:
@@ -35,10 +45,22 @@ def registry(kind: str) -> Mapping[str, Any]:
         from asyncsim.times.laws import LAWS
 
         return LAWS
+    if kind == "speeds":
+        from asyncsim.times.speeds import SPEEDS
+
+        return SPEEDS
+    if kind == "availabilities":
+        from asyncsim.times.availability import AVAILABILITIES
+
+        return AVAILABILITIES
     if kind == "problems":
         from asyncsim.problems import PROBLEMS
 
         return PROBLEMS
+    if kind == "presets":
+        from asyncsim.times.presets import PRESETS
+
+        return PRESETS
     return {path.stem: path for path in sorted(starters().glob("*.yaml"))}
 
 
@@ -61,7 +83,7 @@ def first_line(thing: Any) -> str:
     """The first line of a docstring, or of a starter file's comment."""
     if isinstance(thing, Path):
         return thing.read_text(encoding="utf-8").partition("\n")[0].lstrip("# ")
-    return (inspect.getdoc(thing) or "").partition("\n")[0]
+    return inspect.cleandoc(getattr(thing, "text", None) or inspect.getdoc(thing) or "").partition("\n")[0]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,7 +118,12 @@ def describe(name: str) -> list[Description]:
     return found
 
 
-def _description(name: str, kind: str, cls: type) -> Description:
+def _description(name: str, kind: str, cls: Any) -> Description:
+    if kind == "preset":
+        groups = "\n".join(f"  {group['count']} {group['of']}: {_flow(group['compute_time'])}" for group in cls.groups)
+        text = f"{inspect.cleandoc(cls.text)}\n\nThe compute times of its groups:\n{groups}"
+        where = f"Workers.groups(asyncsim.times.presets.PRESETS[{name!r}].rows())"
+        return Description(name, kind, text, [], f"workers: {{preset: {name}}}  # count: …, seconds: …", where)
     parameters = [
         (
             parameter.name,
@@ -126,7 +153,14 @@ def allowed_words(cls: type, parameter: Parameter) -> str:
 
     if hints(cls)[parameter.name] is Allocation:
         return f"one of {', '.join(ALLOCATIONS)}, or {{name: …, …}}"
-    return parameter.allowed
+    return parameter.allowed.rstrip(",")
+
+
+def _flow(value: Any) -> str:
+    """Plain data as YAML on one line."""
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{key}: {_flow(entry)}" for key, entry in value.items()) + "}"
+    return "[" + ", ".join(map(_flow, value)) + "]" if isinstance(value, list) else str(value)
 
 
 def _yaml(value: Any) -> str:

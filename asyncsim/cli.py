@@ -157,6 +157,35 @@ def _counted(things: Sequence[Any], noun: str) -> str:
 
 
 @app.command()
+def times(
+    file: File,
+    changes: Changes = None,
+    *,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", metavar="FILE", help="a page with histograms to write, page.html")
+    ] = None,
+    allow_code: AllowCode = False,
+) -> None:
+    """Show the workers' times before any run: quantiles, gradients a second, equilibrium times."""
+    from itertools import pairwise
+
+    from asyncsim.scenario import load
+    from asyncsim.times.overview import HEADERS, overview
+
+    scenario = load(file, changes or (), allow_code=allow_code)
+    groups = [range(first, end) for first, end in pairwise(scenario.workers.starts)]
+    seen = overview(scenario.build_workers(), groups)
+    _table(HEADERS, [row.cells() for row in seen.rows])
+    typer.echo()
+    for words in seen.words():
+        typer.echo(words)
+    if output is not None:
+        from asyncsim.report import write_times
+
+        typer.echo(f"page: {write_times(scenario.name, seen, output)}")
+
+
+@app.command()
 def init(
     path: Annotated[Path, typer.Argument(metavar="[PATH]", help="the file to write")] = Path("scenario.yaml"),
     source: Annotated[
@@ -237,18 +266,53 @@ def report(
 @app.command()
 def export(
     folder: Folder,
-    to: Annotated[str, typer.Option("--to", metavar="csv|npz", help="a folder of csv files, or one npz file")],
+    to: Annotated[
+        str,
+        typer.Option("--to", metavar="csv|npz|trace", help="a folder of csv files, one npz file, a folder of traces"),
+    ],
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", metavar="PATH", help="DIR/csv or DIR/arrays.npz unless given")
+        Path | None,
+        typer.Option("-o", "--output", metavar="PATH", help="DIR/csv, DIR/arrays.npz or DIR/trace unless given"),
     ] = None,
 ) -> None:
     """Write the curves, delays and counts of a run folder for other programs."""
     from asyncsim.result import Result
 
-    places = {"csv": "csv", "npz": "arrays.npz"}
+    places = {"csv": "csv", "npz": "arrays.npz", "trace": "trace"}
     if to not in places:
         raise ValueError(f"--to {to} is not known; allowed: {', '.join(places)}")
     typer.echo(Result.read(folder).export(output or folder / places[to], to))
+
+
+@app.command()
+def fit(
+    trace: Annotated[Path, typer.Argument(metavar="TRACE", help="measured times, CSV or JSONL", show_default=False)],
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", metavar="FILE", help="a scenario to write, with the fitted laws")
+    ] = None,
+    picture: Annotated[
+        Path | None, typer.Option("--picture", metavar="FILE", help="a page to write: laws beside the measured times")
+    ] = None,
+    by: Annotated[
+        str, typer.Option("--by", metavar="auto|worker|device|all", help="who shares a law; auto: who looks alike")
+    ] = "auto",
+    force: Annotated[bool, typer.Option("--force", help="replace files that are there")] = False,
+) -> None:
+    """Fit laws to measured times, say how well they fit, and write a scenario with them."""
+    from asyncsim import fitting
+
+    for path in (output, picture):
+        if path is not None and os.path.lexists(path) and not force:
+            raise ValueError(f"{path} is there already; give another path, or --force")
+    found = fitting.fit(trace, by)  # type: ignore[arg-type]
+    _table(*found.table())
+    for warning in found.warnings:
+        _say(f"note: {warning}")
+    if output is not None:
+        output.write_text(found.scenario(output.parent), encoding="utf-8")
+        typer.echo(f"{output} is written; next: asyncsim run {output}")
+    if picture is not None:
+        typer.echo(f"picture: {found.picture(picture)}")
 
 
 @app.command()

@@ -8,20 +8,27 @@ back as the same floats. Rows are written one after the other: no table is held 
 npz: keys ``<label>/<seed>/<array>`` (the curves, ``contributions``, ``shown``, ``delays``, ``workers/<column>``,
 ``intervals``, ``events``), and ``manifest``, a JSON text with all that is not an array. It loads with
 ``allow_pickle=False``.
+
+trace: a folder with a trace (asyncsim.measuring has the format) for each run, named after its label and seed, to be
+fitted or played back. It has all assignments where all events were kept, else those of the recorded windows of up to 40
+workers; the file says which. An arrival counts as complete whether it was used or not.
 """
 
 import csv
 import json
 import math
 import zipfile
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from asyncsim.folder import plain
-from asyncsim.result import CURVES, EVENT, INTERVAL, KINDS, OUTCOMES, WORKERS, Array, Result, Run
+from asyncsim.folder import plain, read_assignments, slug
+from asyncsim.measuring import Row
+from asyncsim.result import CURVES, EVENT, INTERVAL, KINDS, OUTCOMES, WORKERS, Array, Result, Run, unique_labels
+from asyncsim.times.traces import write_trace
 
 SCALARS = (
     *("label", "seed", "method", "parameters", "n", "status", "reason", "iterations", "time", "wall_seconds"),
@@ -82,7 +89,62 @@ def to_npz(result: Result, path: Path) -> Path:
     return path
 
 
-FORMATS: dict[str, Callable[[Result, Path], Path]] = {"csv": to_csv, "npz": to_npz}
+def to_trace(result: Result, path: Path) -> Path:
+    """Write a folder with a trace for each run."""
+    names = unique_labels([f"{slug(run.label)}-{run.seed}" for run in result.runs])
+    _make_folder(path, {f"{name}.csv" for name in names})
+    for name, run in zip(names, result.runs, strict=True):
+        kept_all = result.folder is not None and run.events is not None
+        rows = _all_rows(result.folder, run) if kept_all and result.folder else _window_rows(run)
+        shown = len(np.unique(run.intervals["worker"]))
+        which = "all assignments" if kept_all else f"the recorded windows of {shown} workers"
+        about = f"simulated: {result.name}, {run.label}, seed {run.seed}; {which}"
+        write_trace(path / f"{name}.csv", rows, " ".join(about.split()))
+    return path
+
+
+FORMATS: dict[str, Callable[[Result, Path], Path]] = {"csv": to_csv, "npz": to_npz, "trace": to_trace}
+
+
+def _all_rows(folder: Path, run: Run) -> Iterator[Row]:
+    jobs: Counter[int] = Counter()
+    for ended, worker, _, kind, _, _, _, computing_from, computing_to, done, cost in read_assignments(
+        folder, run.label, run.seed
+    ):
+        outcome = "stopped" if KINDS[kind] == "arrived" and done < cost else KINDS[kind]
+        computed, sent = max(0.0, computing_to - computing_from), max(0.0, ended - computing_to)
+        yield Row(str(worker), jobs[worker], computing_from, computed, sent, outcome, "", int(cost))
+        jobs[worker] += 1
+
+
+def _window_rows(run: Run) -> Iterator[Row]:
+    """The rows of the windows, each assignment once: windows of a short run overlap, and may cut it."""
+    flying = run.intervals["outcome"] == OUTCOMES.index("in_flight")
+    ordered = run.intervals[np.lexsort((flying, run.intervals["m"], run.intervals["worker"]))]
+    new = np.append(True, (np.diff(ordered["worker"]) != 0) | (np.diff(ordered["m"]) != 0))[: len(ordered)]
+    ordered = ordered[new]
+    jobs: Counter[int] = Counter()
+    for row, count in zip(ordered.tolist(), _counts(ordered), strict=True):
+        _, worker, _, _, computing_from, computing_to, ended, outcome, _, _ = row
+        if count:
+            computed, sent = max(0.0, computing_to - computing_from), max(0.0, ended - computing_to)
+            yield Row(str(worker), jobs[worker], computing_from, computed, sent, OUTCOMES[outcome], "", count)
+            jobs[worker] += 1
+
+
+def _counts(ordered: Array) -> list[int]:
+    """Gradients of each assignment: up to the number of the worker's next one. 0 where that is not known.
+
+    Assignments that follow each other begin where the one before has ended; where not, a window lies between.
+    """
+    counts = np.zeros(len(ordered), dtype=np.int64)
+    same = (ordered["worker"][1:] == ordered["worker"][:-1]) & (ordered["window"][1:] == ordered["window"][:-1])
+    counts[:-1][same] = np.diff(ordered["m"])[same]
+    known = counts[counts > 0]
+    if (known == 1).all():
+        counts[:] = 1
+    found: list[int] = counts.tolist()
+    return found
 
 
 def _arrays(result: Result) -> Iterator[tuple[str, Array]]:

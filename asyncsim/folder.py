@@ -447,6 +447,16 @@ def read_folder(path: str | Path, events: bool = True) -> Contents:
         return Contents(path, manifest, tuple(_read_run(connection, number, path, alive, events) for number in numbers))
 
 
+def read_assignments(path: str | Path, label: str, seed: int) -> Iterator[tuple[Any, ...]]:
+    """The ended assignments of one run (columns `ASSIGNMENT`), one by one; none unless all events were kept."""
+    with open_to_read(Path(path) / "record.sqlite") as connection:
+        yield from connection.execute(
+            f"SELECT {', '.join(ASSIGNMENT)} FROM assignments "
+            "WHERE run = (SELECT run FROM runs WHERE label = ? AND seed = ?) ORDER BY row",
+            (label, seed),
+        )
+
+
 def read_manifest(path: str | Path) -> dict[str, Any]:
     """manifest.json of a run folder. FolderError when it is no run folder, damaged, or from a newer version."""
     file = Path(path) / "manifest.json"

@@ -22,6 +22,7 @@ import math
 import re
 import types
 import typing
+from collections.abc import Callable
 from typing import Annotated, Any, Literal, TypeVar, dataclass_transform
 
 import annotated_types as at
@@ -45,6 +46,14 @@ else:
     WholeOrTheory = Whole | Literal["theory"]
 
 T = TypeVar("T")
+
+
+@dataclasses.dataclass(frozen=True)
+class Meant:
+    """For `Annotated`: what a parameter admits that is no number, text or list, in words and as a test of a value."""
+
+    words: str
+    holds: Callable[[Any], bool]
 
 
 @dataclass_transform(frozen_default=True)
@@ -125,6 +134,8 @@ def _within(bound: Any, value: Any) -> bool:
             return bool(value < limit)
         case at.Le(le=limit):
             return bool(value <= limit)
+        case Meant(holds=holds):
+            return bool(holds(value))
     return True
 
 
@@ -137,6 +148,9 @@ def allowed(annotation: Any) -> str:
     origin = typing.get_origin(annotation)
     if origin is Annotated:
         base, *bounds = typing.get_args(annotation)
+        for bound in bounds:
+            if isinstance(bound, Meant):
+                return bound.words
         limits = [
             f"{sign} {getattr(bound, key)}" for bound in bounds for kind, key, sign in _SIGNS if isinstance(bound, kind)
         ]

@@ -170,10 +170,7 @@ def execute(
     if asks_theory(method):  # knowledge may be dear: laws without a mean are sampled for it
         method = resolved(method, knowledge(problem, workers, target))
     events = _Events(sink) if record.events == "all" else None
-    # where no worker has a finite mean time there is no best allocation to hold one against
-    has_regret = hasattr(method, "allocation") and bool(np.isfinite(workers.mean_times()).any())
-    per_task = getattr(method, "gradients_of_a_task", 1)
-    log = Log(workers.n, events, Regret(workers.mean_times(), per_task) if has_regret else None)
+    log = Log(workers.n, events, _regret(method, problem, workers))
     recorder = Recorder(problem, record, stop.time, target, sink.curve if sink is not None else None)
     batched = evaluation_of(problem, evaluation) == "batched"
     engine = Simulation(problem, workers, seed, stop, log, recorder, batched, keeper, look)
@@ -201,6 +198,15 @@ def execute(
         recorder.take(engine.clock.now, server.k, server.x, log)
     run = _ended(label, method, seed, over, engine, server, log, recorder, events)
     return dataclasses.replace(run, parameters=parameters_of(method, update_rule), verification=verification)
+
+
+def _regret(method: Any, problem: Any, workers: Workers) -> Regret | None:
+    """The regret of the method's allocation, where it has one; laws without a mean are sampled for it."""
+    if not hasattr(method, "allocation"):
+        return None
+    means = workers.mean_times(problem.dimension)
+    # where no worker has a finite mean time there is no best allocation to hold one against
+    return Regret(means, getattr(method, "gradients_of_a_task", 1)) if np.isfinite(means).any() else None
 
 
 def _played(method: Any, server: Server) -> EndOfRun:
@@ -308,12 +314,12 @@ def knowledge(problem: Any, workers: Workers, target: Target | None) -> Knowledg
     known = {name: getattr(problem, name, None) for name in _OF_THE_PROBLEM}
     return Knowledge(
         n=workers.n,
-        mean_times=workers.mean_times(),
-        constant_times=all(t.constant is not None for t in (workers.compute_time, workers.uplink, workers.downlink)),
+        mean_times=workers.mean_times(problem.dimension),
+        constant_times=workers.constant_times,
         epsilon=(target or {}).get("squared_gradient_norm"),
         Delta=_initial_suboptimality(problem),
-        compute_laws=workers.compute_time.law,
-        communication_times=_communication_times(workers),
+        compute_laws=workers.compute_time.law if workers.speed is None and workers.availability is None else None,
+        communication_times=_communication_times(workers, problem.dimension),
         estimated=frozenset(estimated),
         **known,
     )
@@ -322,9 +328,11 @@ def knowledge(problem: Any, workers: Workers, target: Target | None) -> Knowledg
 _OF_THE_PROBLEM = ("L", "sigma2", "components", "L_minus", "L_plus", "L_plus_minus", "L_max")
 
 
-def _communication_times(workers: Workers) -> np.ndarray | None:
-    down, up = workers.downlink.constant, workers.uplink.constant
-    return None if down is None or up is None else down + up
+def _communication_times(workers: Workers, size: int) -> np.ndarray | None:
+    down, up, sent = workers.downlink.constant, workers.uplink.constant, workers.message_seconds(size)
+    if down is None or up is None or workers.shared_link is not None:
+        return None
+    return down + up if sent is None else down + up + sent
 
 
 def _initial_suboptimality(problem: Any) -> float | None:
@@ -419,17 +427,20 @@ def _ended(
         curves=recorder.curves(),
         contributions=recorder.contributions(),
         delays=log.delays(),
-        workers=_worker_counts(server, log, now),
+        workers=_worker_counts(server, log, now, engine.held_after(now)),
         intervals=_intervals(log, now),
         events=None if events is None else events.in_order(),
     )
 
 
-def _worker_counts(server: Server, log: Log, now: float) -> dict[str, np.ndarray]:
+def _worker_counts(server: Server, log: Log, now: float, held: np.ndarray) -> dict[str, np.ndarray]:
     in_flight = np.zeros(server.n, np.int64)
-    busy = log.busy_seconds.copy()
+    # what was logged of a stopped gradient that goes on after the end of the run is not in it
+    busy = log.busy_seconds - np.where(np.isfinite(held), held, 0.0)
     for a in server.snapshot()["in_flight"]:
         in_flight[a.worker] = a.job.cost
+        if a.outcome == log_.STOPPED:  # what it has finished is on its way; nothing of it was logged yet
+            busy[a.worker] += held[a.worker]
         busy[a.worker] += max(0.0, min(now, a.computing_to) - a.computing_from)
     return {
         "sent": server.snapshot()["given"],
@@ -467,6 +478,8 @@ def _window(window: log_.Window, number: int) -> np.ndarray:
         intervals[name] = rows[:, log_.ENDS.index(column)]
     intervals["window"] = number
     intervals["outcome"] = np.where(_was_used(rows, window.marks), OUTCOMES.index("used"), OUTCOMES.index("discarded"))
+    # where stops take effect later, a stopped worker goes on after it was told
+    intervals["ended"] = np.maximum(intervals["ended"], intervals["computing_to"])
     for kind, outcome in _OUTCOME_OF_KIND.items():
         intervals["outcome"][rows[:, log_.KIND] == kind] = outcome
     return intervals

@@ -31,7 +31,7 @@ import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, ForwardRef, Literal, Self
 
 import annotated_types as at
 from pydantic import (
@@ -49,6 +49,7 @@ from pydantic import (
     model_validator,
 )
 from pydantic_core import InitErrorDetails, PydanticCustomError
+from typing_extensions import TypeAliasType
 
 from asyncsim import yaml_file
 from asyncsim.allocation import ALLOCATIONS, Allocation
@@ -56,8 +57,14 @@ from asyncsim.methods import METHODS
 from asyncsim.parameters import Count, NonNegative, Positive, Whole, allowed, allows, described, hints
 from asyncsim.problems import PROBLEMS
 from asyncsim.result import unique_labels
+from asyncsim.times.availability import AVAILABILITIES
+from asyncsim.times.communication import ALLOWED_STOPS, SharedLink, stop_delay
 from asyncsim.times.expressions import evaluate
+from asyncsim.times.composed import ALaw
 from asyncsim.times.laws import LAWS, Time
+from asyncsim.times.named import inside
+from asyncsim.times.speeds import SPEEDS
+from asyncsim.times.presets import PRESETS
 from asyncsim.times.workers import Workers
 from asyncsim.update_rules import UPDATE_RULES, Plain, UpdateRule
 from asyncsim.yaml_file import Document, Keys, Problem, ScenarioError, did_you_mean, dotted, shown
@@ -460,22 +467,50 @@ UpdateRuleEntry = Annotated[
 class GivenTime:
     """A compute or communication time as the scenario has it: a number, an expression, or a law by name.
 
-    data: the plain data; made_by: the law's class if it is none of ours, else None.
+    data: the plain data; made_by: the law's class if it is none of ours, else None; base: the folder that relative
+    paths of traces start from; inner: the classes that are none of ours of the laws inside this law, by name.
     """
 
     data: Any
     made_by: Any = None
+    base: Path = Path()
+    inner: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     def spec(self, n: int, start: int) -> Any:
         """What `Workers` takes, for a group of which worker `start` is the first, out of n."""
         if self.made_by is None:
-            return self.data
+            return _found_from(self.base, self._with_inner(self.data, n, start))
         given = {key: value for key, value in self.data.items() if key != "distribution"}
         # a text is an expression unless the law says that it wants a text
         texts = {key for key, hint, _, _ in _parameters_of(self.made_by) if hint is not Any and allows(hint, "text")}
         own = {key: _per_worker(value, n) for key, value in given.items() if _varies(value) and key not in texts}
         shared = {key: value for key, value in given.items() if key not in own}
         return _LawOfWorker(self.made_by, shared, own, start) if own else _built(self.made_by, shared)
+
+    def _with_inner(self, data: Any, n: int, start: int) -> Any:
+        """`data` with the laws that are none of ours made."""
+        if isinstance(data, list):
+            return [self._with_inner(entry, n, start) for entry in data]
+        if not self.inner or not isinstance(data, Mapping):
+            return data
+        name = data.get("distribution")
+        if isinstance(name, str) and name in self.inner:
+            return GivenTime(data, self.inner[name], self.base).spec(n, start)
+        return {key: self._with_inner(entry, n, start) for key, entry in data.items()}
+
+
+def _found_from(base: Path, data: Any) -> Any:
+    """`data` with the paths of traces as they are seen from here; laws may stand inside laws."""
+    if isinstance(data, list):
+        return [_found_from(base, entry) for entry in data]
+    if not isinstance(data, Mapping):
+        return data
+    found = {
+        key: _found_from(base, entry) if isinstance(entry, Mapping | list) else entry for key, entry in data.items()
+    }
+    if found.get("distribution") == "trace" and isinstance(found.get("file"), str):
+        found["file"] = str(base / found["file"])
+    return found
 
 
 class _LawOfWorker:
@@ -507,6 +542,8 @@ _TIME_WORDS = (
 
 def _time(value: Any, info: ValidationInfo) -> GivenTime:
     """Names and keys are checked here; numbers against the number of workers, when the workers are built."""
+    if _depth(value) > DEEPEST_LAW:
+        raise _wrong(f"laws stand inside laws more than {DEEPEST_LAW} deep")
     if isinstance(value, GivenTime):
         return value
     if not isinstance(value, Mapping):
@@ -523,8 +560,12 @@ def _time(value: Any, info: ValidationInfo) -> GivenTime:
     known = {name: (annotation, default) for name, annotation, default, _ in _parameters_of(law)}
     keys = ["distribution", *known]
     given = {key: _number_or_text(entry) for key, entry in value.items()}
+    inner = _Inner(info)
+    laws = {key for key in given if key in known and (known[key][0] == ALaw or inside(known[key][0]))}
+    given |= {key: inner.read(value[key], known[key][0], (key,)) for key in laws}
     _raise_at(
-        [
+        inner.problems
+        + [
             ((key,), f"unknown key; allowed: {_listed(keys)}{did_you_mean(key, keys)}")
             for key in given
             if key not in keys
@@ -535,7 +576,7 @@ def _time(value: Any, info: ValidationInfo) -> GivenTime:
                 _not_allowed(given[key], f"{allowed(annotation)}, a list (one a worker), or an expression in i and n"),
             )
             for key, (annotation, _) in known.items()
-            if key in given and not _varies(given[key]) and not allows(annotation, given[key])
+            if key in given and key not in laws and not _varies(given[key]) and not allows(annotation, given[key])
         ]
         + [
             ((key,), f"missing; needed: {allowed(annotation)}")
@@ -543,7 +584,78 @@ def _time(value: Any, info: ValidationInfo) -> GivenTime:
             if key not in given and default is inspect.Parameter.empty
         ]
     )
-    return GivenTime(given, None if value["distribution"] in LAWS else law)
+    base = Path((info.context or {}).get("base") or ".")
+    return GivenTime(given, None if value["distribution"] in LAWS else law, base, inner.classes)
+
+
+DEEPEST_LAW = 40  # mappings and lists
+
+
+def _depth(value: Any) -> int:
+    """How deep mappings and lists stand inside each other, up to one more than is allowed."""
+    deep, level = 0, [value]
+    while level and deep <= DEEPEST_LAW:
+        held = [
+            list(entry.values()) if isinstance(entry, Mapping) else entry
+            for entry in level
+            if isinstance(entry, Mapping | list)
+        ]
+        deep, level = deep + bool(held), [entry for entries in held for entry in entries]
+    return deep
+
+
+class _Inner:
+    """Reads the laws inside a law, and keeps what is wrong with them and the classes that are none of ours."""
+
+    def __init__(self, info: ValidationInfo) -> None:
+        self.info = info
+        self.problems: list[tuple[Keys, str]] = []
+        self.classes: dict[str, Any] = {}
+
+    def read(self, value: Any, annotation: Any, road: Keys) -> Any:
+        """The plain data of a law, or of a list of laws or of parts."""
+        entry = inside(annotation)
+        if entry is None:
+            return self._law(value, road)
+        if not isinstance(value, list | tuple) or not value:
+            self.problems.append((road, _not_allowed(value, f"a list, each {allowed(entry)}, at least one")))
+            return value
+        read = self._law if entry == ALaw else self._part
+        return [read(each, (*road, place)) for place, each in enumerate(value)]
+
+    def _law(self, value: Any, road: Keys) -> Any:
+        try:
+            found = _time(value, self.info)
+        except PydanticCustomError as error:
+            self.problems.append((road, error.message()))
+            return value
+        except ValidationError as error:
+            self.problems += [((*road, *found["loc"]), found["msg"]) for found in error.errors(include_url=False)]
+            return value
+        self.classes |= found.inner
+        if found.made_by is not None:
+            self.classes[found.data["distribution"]] = found.made_by
+        return found.data
+
+    def _part(self, value: Any, road: Keys) -> Any:
+        keys = ("weight", "law")
+        if not isinstance(value, Mapping):
+            self.problems.append((road, _not_allowed(value, "a mapping {weight: …, law: …}")))
+            return value
+        for key in value:
+            if key not in keys:
+                message = f"unknown key; allowed: {_listed(keys)}{did_you_mean(key, keys)}"
+                self.problems.append(((*road, key), message))
+        self.problems += [
+            ((*road, key), f"missing; needed: {words}")
+            for key, words in (("weight", allowed(NonNegative)), ("law", "a law"))
+            if key not in value
+        ]
+        weight = value.get("weight", 0)
+        if not _varies(weight) and not allows(NonNegative, weight):
+            words = f"{allowed(NonNegative)}, a list (one a worker), or an expression in i and n"
+            self.problems.append(((*road, "weight"), _not_allowed(weight, words)))
+        return {**value, **({"law": self._law(value["law"], (*road, "law"))} if "law" in value else {})}
 
 
 def _number_or_text(value: Any) -> Any:
@@ -555,19 +667,35 @@ def _number_or_text(value: Any) -> Any:
     return value
 
 
+@functools.cache  # asked for twice, the models would have two names
 def _time_for_the_schema() -> Any:
     models = []
+    any_time: Any = ForwardRef("AnyTime")
+    of_part: dict[str, Any] = {
+        "weight": (float | list[float] | str, Field(description="how often it is drawn, compared with the others")),
+        "law": (any_time, Field(description="the law")),
+    }
+    part: Any = create_model("part_of_mixture", __config__=ConfigDict(extra="forbid"), **of_part)
     for name, law in LAWS.items():
         fields: dict[str, Any] = {"distribution": (Literal[name], Field(description="the law"))}
         for parameter, annotation, default, meaning in _parameters_of(law):
+            entry = inside(annotation)
             words = f"{meaning} · allowed: {allowed(annotation)}; a list (one a worker) or an expression in i and n"
-            fields[parameter] = (float | list[float] | str, _field(words, default))
+            written: Any = float | list[float] | str
+            if annotation == ALaw:
+                written, words = any_time, meaning
+            elif entry is not None:
+                written, words = list[any_time if entry == ALaw else part], meaning  # type: ignore[misc]
+            fields[parameter] = (written, _field(words, "inf" if default == math.inf else default))
         models.append(
             create_model(f"law_{name}", __config__=ConfigDict(extra="forbid"), __doc__=_first_line(law), **fields)
         )
     by_name: Any = Annotated[functools.reduce(operator.or_, models), Field(discriminator="distribution")]
     number: Any = Annotated[float, Field(ge=0)]
-    return number | str | list[float] | by_name
+    time: Any = TypeAliasType("AnyTime", number | str | list[float] | by_name)  # by a name, as laws stand inside laws
+    for model in (part, *models):
+        model.model_rebuild(_types_namespace={"AnyTime": time})
+    return time
 
 
 GivenTimes = Annotated[
@@ -575,45 +703,306 @@ GivenTimes = Annotated[
     PlainValidator(_time, json_schema_input_type=_time_for_the_schema()),
     PlainSerializer(lambda time: _plain(time.data)),
 ]
+
+
+# ---- what else is described by worker: speeds
+
+
+@dataclasses.dataclass(frozen=True)
+class Described:
+    """A description of workers as the scenario has it: {name: …, parameters}, or a number or text where that is short for one.
+
+    word: what is described; part: its place in a row of `Workers.groups`; short: what stands for a description
+    """
+
+    word: str
+    part: int
+    registry: Mapping[str, type]
+    short: str = ""
+
+    def read(self, value: Any) -> Any:
+        """Names, keys and single values are checked here; what is for the workers to say, when they are built."""
+        if not isinstance(value, Mapping):
+            if self.short and (isinstance(value, str | list) or allows(NonNegative, value)):
+                return value
+            raise _wrong(_not_allowed(value, self._words()))
+        if "name" not in value:
+            _raise_at([(("name",), f"missing; needed: one of {_listed(self.registry)}")])
+        name = value["name"]
+        if not isinstance(name, str) or name not in self.registry:
+            hint = did_you_mean(name, self.registry) if isinstance(name, str) else ""
+            _raise_at(
+                [(("name",), f"no {self.word} is called {shown(name)}; allowed: one of {_listed(self.registry)}{hint}")]
+            )
+        known = {key: (annotation, default) for key, annotation, default, _ in _parameters_of(self.registry[name])}
+        keys = ["name", *known]
+        given = {key: self._value(known[key][0], entry) if key in known else entry for key, entry in value.items()}
+        _raise_at(
+            [
+                ((key,), f"unknown key; allowed: {_listed(keys)}{did_you_mean(key, keys)}")
+                for key in given
+                if key not in keys
+            ]
+            + [
+                ((key,), _not_allowed(given[key], _words_by_worker(annotation)))
+                for key, (annotation, _) in known.items()
+                if key in given and not _may_vary(annotation, given[key]) and not allows(annotation, given[key])
+            ]
+            + [
+                ((key,), f"missing; needed: {_words_by_worker(annotation)}")
+                for key, (annotation, default) in known.items()
+                if key not in given and default is inspect.Parameter.empty
+            ]
+        )
+        return given
+
+    @staticmethod
+    def _value(annotation: Any, value: Any) -> Any:
+        return value.data if isinstance(value, GivenTime) else _number_or_text(value)
+
+    def _words(self) -> str:
+        named = f"a mapping with `name`: one of {_listed(self.registry)}"
+        return f"{self.short}, or {named}" if self.short else named
+
+    def for_the_schema(self) -> Any:
+        """Its type, for the JSON schema."""
+        models = []
+        for name, cls in self.registry.items():
+            fields: dict[str, Any] = {"name": (Literal[name], Field(description=f"the {self.word}"))}
+            for parameter, annotation, default, meaning in _parameters_of(cls):
+                words = f"{meaning} · allowed: {_words_by_worker(annotation)}"
+                written: Any = Any if annotation is Any else float | str | list[float | str] | None
+                fields[parameter] = (written, _field(words, default))
+            models.append(
+                create_model(
+                    f"{self.word}_{name}", __config__=ConfigDict(extra="forbid"), __doc__=_first_line(cls), **fields
+                )
+            )
+        by_name: Any = Annotated[functools.reduce(operator.or_, models), Field(discriminator="name")]
+        return by_name | float | str | list[float] if self.short else by_name
+
+
+def _may_vary(annotation: Any, value: Any) -> bool:
+    """Whether it is something that is read only when the workers are built: an expression, a list, a law."""
+    return annotation is Any or (isinstance(value, str | list) and not _is_text(annotation))
+
+
+def _is_text(annotation: Any) -> bool:
+    # what admits one text only among several, or any text, is no number that an expression could give
+    return allows(annotation, "paused") or allows(annotation, "linear")
+
+
+def _words_by_worker(annotation: Any) -> str:
+    if annotation is Any:
+        return _TIME_WORDS
+    return (
+        allowed(annotation) if _is_text(annotation) else f"{allowed(annotation)}, an expression in i and n, or a list"
+    )
+
+
+SPEED = Described(
+    "speed", 4, SPEEDS, f"a power ({allowed(NonNegative)}), an expression in i and n, a list (one a worker)"
+)
+SpeedEntry = Annotated[
+    Any, PlainValidator(SPEED.read, json_schema_input_type=SPEED.for_the_schema()), PlainSerializer(lambda v: _plain(v))
+]
+THERE = Described("availability", 5, AVAILABILITIES)
+AvailabilityEntry = Annotated[
+    Any, PlainValidator(THERE.read, json_schema_input_type=THERE.for_the_schema()), PlainSerializer(lambda v: _plain(v))
+]
+DESCRIBED = (SPEED, THERE)
+_THERE_WORDS = "when workers are there: {name: …}, `asyncsim list availabilities`; always unless given"
+_SPEED_WORDS = "how power changes with time: {name: …}, `asyncsim list speeds`; compute_time is then that at power 1"
+
 WorkerCount = Annotated[int, at.Ge(1), at.Le(MAX_WORKERS)]
 _COMPUTE = "seconds a gradient: a number, an expression in i = 1…n and n, a list, or a law {distribution: …}"
 
 
-class CommunicationTime(_Strict):
-    """Seconds that messages take."""
+@dataclasses.dataclass(frozen=True)
+class GivenLink:
+    """{latency: …, bandwidth: …} as the scenario has it; else like `GivenTime`."""
 
-    uplink: Annotated[GivenTimes, Field(description="seconds from a worker to the server")] = GivenTime(0)
-    downlink: Annotated[GivenTimes, Field(description="seconds from the server to a worker")] = GivenTime(0)
+    latency: GivenTime
+    bandwidth: Any = None
+
+    @property
+    def data(self) -> Any:
+        """The plain data."""
+        return {"latency": self.latency.data, **({} if self.bandwidth is None else {"bandwidth": self.bandwidth})}
+
+    def spec(self, n: int, start: int) -> Any:
+        """What `Workers` takes."""
+        return {**self.data, "latency": self.latency.spec(n, start)}
+
+
+_BANDWIDTH_WORDS = f"{allowed(Positive)} (numbers a second), inf, an expression in i and n, or a list (one a worker)"
+
+
+def _message_time(value: Any, info: ValidationInfo) -> GivenTime | GivenLink:
+    if isinstance(value, GivenLink):
+        return value
+    if not isinstance(value, Mapping) or "distribution" in value or not {"latency", "bandwidth"} & set(value):
+        return _time(value, info)
+    keys = ["latency", "bandwidth"]
+    problems: list[tuple[Keys, str]] = [
+        ((key,), f"unknown key; allowed: {_listed(keys)}{did_you_mean(key, keys)}") for key in value if key not in keys
+    ]
+    latency = GivenTime(0)
+    try:
+        latency = _time(value.get("latency", 0), info)
+    except PydanticCustomError as error:
+        problems.append((("latency",), error.message()))
+    except ValidationError as error:
+        problems += [(("latency", *found["loc"]), found["msg"]) for found in error.errors(include_url=False)]
+    bandwidth = _number_or_text(value.get("bandwidth"))
+    if "bandwidth" in value and not _varies(bandwidth) and not (allows(Time, bandwidth) and bandwidth > 0):
+        problems.append((("bandwidth",), _not_allowed(bandwidth, _BANDWIDTH_WORDS)))
+    _raise_at(problems)
+    return GivenLink(latency, bandwidth)
+
+
+def _message_time_for_the_schema() -> Any:
+    times = _time_for_the_schema()
+    link = create_model(
+        "link",
+        __config__=ConfigDict(extra="forbid"),
+        __doc__="A link: latency + size / bandwidth seconds.",
+        latency=(times, Field(0, description="seconds of a message of no size: like a time")),
+        bandwidth=(float | list[float] | str | None, Field(None, description=f"allowed: {_BANDWIDTH_WORDS}")),
+    )
+    return times | link
+
+
+MessageTimes = Annotated[
+    Any,
+    PlainValidator(_message_time, json_schema_input_type=_message_time_for_the_schema()),
+    PlainSerializer(lambda time: _plain(time.data)),
+]
+
+
+class CommunicationTime(_Strict):
+    """Seconds that messages take: times, or links {latency: …, bandwidth: …}."""
+
+    uplink: Annotated[MessageTimes, Field(description="seconds from a worker to the server, or a link")] = GivenTime(0)
+    downlink: Annotated[MessageTimes, Field(description="seconds from the server to a worker, or a link")] = GivenTime(
+        0
+    )
+
+
+class SharedLinkEntry(_Strict):
+    """The server's link, which carries one message at a time."""
+
+    capacity: Annotated[Positive, said(Positive), Field(description="numbers a second")]
+    broadcast: Annotated[
+        Literal["free", "counted"],
+        said(Literal["free", "counted"]),
+        Field(description="counted: what the server sends goes through it too, in the other direction"),
+    ] = "free"
+
+
+class _After(BaseModel):
+    after: float
+
+
+def _stop_takes_effect(value: Any) -> Any:
+    try:
+        stop_delay(value)
+    except ValueError:
+        raise _wrong(_not_allowed(value, ALLOWED_STOPS, ["at_once", "after_current_gradient"])) from None
+    return value
+
+
+StopTakesEffect = Annotated[
+    Any,
+    PlainValidator(_stop_takes_effect, json_schema_input_type=Literal["at_once", "after_current_gradient"] | _After),
+]
 
 
 class Group(_Strict):
     """Workers that share a description."""
 
     count: Annotated[WorkerCount, said(WorkerCount), Field(description="how many workers, a whole number >= 1")]
-    compute_time: Annotated[GivenTimes, Field(description=_COMPUTE)]
+    compute_time: Annotated[GivenTimes | None, Field(description=_COMPUTE)] = None
     communication_time: Annotated[CommunicationTime, Field(description="seconds of messages")] = CommunicationTime()
+    speed: Annotated[SpeedEntry | None, Field(description=_SPEED_WORDS)] = None
+    availability: Annotated[AvailabilityEntry | None, Field(description=_THERE_WORDS)] = None
+
+    @model_validator(mode="after")
+    def _has_a_time(self) -> Self:
+        if self.compute_time is None and self.speed is None:
+            _raise_at([(("compute_time",), f"missing; needed: {_COMPUTE}")])
+        return self
+
+    def described(self) -> list[Any]:
+        """What is described by worker, in the order of `DESCRIBED`."""
+        return [getattr(self, kind.word) for kind in DESCRIBED]
 
     def times(self) -> dict[Keys, GivenTime]:
         """The three times and where they stand."""
         return {
-            ("compute_time",): self.compute_time,
+            ("compute_time",): self.compute_time or GivenTime(1),
             ("communication_time", "uplink"): self.communication_time.uplink,
             ("communication_time", "downlink"): self.communication_time.downlink,
         }
 
 
+FOR_ALL = ("shared_link", "stop_takes_effect")  # keys of workers that stand beside `groups` too
+
+
 class WorkersEntry(_Strict):
-    """The workers: `count` and `compute_time` for all of them, or `groups`."""
+    """The workers: `count` and `compute_time` for all of them, or `groups`, or a `preset`."""
 
     count: Annotated[WorkerCount | None, said(WorkerCount), Field(description="n, how many workers")] = None
     compute_time: Annotated[GivenTimes | None, Field(description=_COMPUTE)] = None
     communication_time: Annotated[
         CommunicationTime | None, Field(description="seconds of messages: {uplink: …, downlink: …}; 0 unless given")
     ] = None
+    speed: Annotated[SpeedEntry | None, Field(description=_SPEED_WORDS)] = None
+    availability: Annotated[AvailabilityEntry | None, Field(description=_THERE_WORDS)] = None
+    shared_link: Annotated[
+        SharedLinkEntry | None, Field(description="the server's link: {capacity: numbers a second}; none unless given")
+    ] = None
+    stop_takes_effect: Annotated[
+        StopTakesEffect, Field(description=f"when a stopped worker is free: {ALLOWED_STOPS}")
+    ] = "at_once"
     groups: Annotated[
         Annotated[list[Group], Field(min_length=1, max_length=MAX_METHODS), BeforeValidator(_as_list)] | None,
         Field(description="instead of count and compute_time: a list of groups, each with count and compute_time"),
     ] = None
+    preset: Annotated[
+        str | None, Field(description=f"instead of compute_time: ready-made workers, one of {_listed(PRESETS)}")
+    ] = None
+    seconds: Annotated[
+        Positive | None, said(Positive), Field(description="beside preset: seconds a gradient on its reference device")
+    ] = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_preset(cls, data: Any) -> Any:
+        """Put the groups of a preset in its place: a scenario keeps what it had when presets change."""
+        if not isinstance(data, Mapping) or data.get("preset") is None:
+            if isinstance(data, Mapping) and data.get("seconds") is not None:
+                _raise_at([(("seconds",), "stands without a `preset`; give compute_time in seconds")])
+            return data
+        name, count, seconds = data["preset"], data.get("count"), data.get("seconds")
+        wrong: list[tuple[Keys, str]] = [
+            ((key,), "stands beside `preset`, which allows count and seconds")
+            for key in data
+            if key in cls.model_fields and key not in ("preset", "count", "seconds", *FOR_ALL)
+        ]
+        wrong += [
+            ((key,), f"unknown key; allowed beside `preset`: count, seconds{did_you_mean(key, ['count', 'seconds'])}")
+            for key in data
+            if key not in cls.model_fields
+        ]
+        if not isinstance(name, str) or name not in PRESETS:
+            wrong.append((("preset",), _not_allowed(name, f"one of {_listed(PRESETS)}", list(PRESETS))))
+        for key, value, annotation in (("count", count, WorkerCount), ("seconds", seconds, Positive)):
+            if value is not None and not allows(annotation, value):
+                wrong.append(((key,), _not_allowed(value, allowed(annotation))))
+        _raise_at(wrong)
+        groups = PRESETS[name].entries(count, 1.0 if seconds is None else float(seconds))
+        return {"groups": groups, **{key: data[key] for key in FOR_ALL if key in data}}
 
     @property
     def parts(self) -> list[Group]:
@@ -622,7 +1011,14 @@ class WorkersEntry(_Strict):
             return self.groups
         messages = self.communication_time or CommunicationTime()
         return [
-            Group.model_construct(None, count=self.count, compute_time=self.compute_time, communication_time=messages)
+            Group.model_construct(
+                None,
+                count=self.count,
+                compute_time=self.compute_time,
+                communication_time=messages,
+                speed=self.speed,
+                availability=self.availability,
+            )  # fmt: skip
         ]
 
     @property
@@ -634,18 +1030,28 @@ class WorkersEntry(_Strict):
         """The workers; ValueError for what does not fit their number."""
         n = self.starts[-1]
         rows = [
-            (group.count, *(time.spec(n, start) for time in group.times().values()))
+            (group.count, *(time.spec(n, start) for time in group.times().values()), *group.described())
             for start, group in zip(self.starts[:-1], self.parts, strict=True)
         ]
-        return Workers(*rows[0]) if self.groups is None else Workers.groups(rows)
+        return Workers.groups(rows, **self.options())
+
+    def options(self) -> dict[str, Any]:
+        """What all groups share."""
+        link = self.shared_link
+        return {
+            "shared_link": None if link is None else SharedLink(link.capacity, link.broadcast),
+            "stop_takes_effect": self.stop_takes_effect,
+        }
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
         if self.groups is not None:
-            beside = self.model_fields_set - {"groups"}
+            beside = self.model_fields_set - {"groups", *FOR_ALL}
             _raise_at([((key,), "stands beside `groups`; it belongs into each group") for key in sorted(beside)])
         else:
-            needed = {"count": "how many workers (or give `groups`)", "compute_time": _COMPUTE}
+            needed = {"count": "how many workers (or give `groups`)"}
+            if self.speed is None:
+                needed["compute_time"] = _COMPUTE
             _raise_at(
                 [((key,), f"missing; needed: {words}") for key, words in needed.items() if getattr(self, key) is None]
             )
@@ -665,20 +1071,36 @@ class WorkersEntry(_Strict):
             for road, time in group.times().items():
                 before, after = (start, 0.0), (n - start - group.count, 0.0)
                 try:
-                    own = (group.count, time.spec(n, start))
+                    own: list[Any] = [group.count, 1.0, 0.0, 0.0]
+                    own[("compute_time", "uplink", "downlink").index(road[-1]) + 1] = time.spec(n, start)
                     Workers.groups([row for row in (before, own, after) if row[0]])
                 except (ValueError, TypeError) as error:
-                    message = re.sub(r"^(groups\[\d+\]: )?compute_time: ", "", str(error))
+                    message = re.sub(rf"^(groups\[\d+\]: )?{road[-1]}: ", "", str(error))
                     place = (*road, *_named_in(message, time.data))
+                    yield (place if self.groups is None else ("groups", g, *place)), message
+            for kind, data in zip(DESCRIBED, group.described(), strict=True):
+                row = (group.count, 1.0, *([0.0, 0.0] + [None] * (kind.part - 4)), data)
+                try:
+                    Workers.groups([row for row in (before, row, after) if row[0]])
+                except (ValueError, TypeError) as error:
+                    message = re.sub(rf"^(groups\[\d+\]: )?{kind.word}: ", "", str(error))
+                    place = (kind.word, *_named_in(message, data))
                     yield (place if self.groups is None else ("groups", g, *place)), message
 
 
 def _named_in(message: str, data: Any) -> Keys:
-    """The parameter of a law that a message is about, as a road below the law."""
-    if not isinstance(data, dict):
-        return ()
-    first = message.partition(" = ")[0].split()
-    return next(((key,) for key in data if first and first[-1].strip(":") == key), ())
+    """The parameter of a law that a message is about, as a road below the law; laws may stand inside laws."""
+    road: Keys = ()
+    for token in re.split(r": | = ", message):
+        found = re.fullmatch(r"(\w+)(?:\.(\d+)|\[\d+\])?", token)
+        if not found:
+            break
+        key, place = found[1], found[2]
+        if isinstance(data, dict) and key in data:
+            road, data = (*road, key), data[key]
+            if place and isinstance(data, list):
+                road, data = (*road, int(place)), data[int(place)]
+    return road
 
 
 # ---- the other sections
@@ -863,6 +1285,10 @@ class Scenario(_Strict):
         except (ValueError, OSError, ImportError) as error:
             raise self.error(("problem",), str(error)) from error
 
+    def trace_files(self) -> set[str]:
+        """The traces that the workers play back, as the scenario names them."""
+        return set(_files_in(self.canonical()["workers"]))
+
     def check_problem(self) -> Any:
         """The problem of the first seed, after checks that need it; ScenarioError if the target does not suit it."""
         problem = self.build_problem(self.seeds[0])
@@ -885,7 +1311,10 @@ class Scenario(_Strict):
         return {
             "name": self.name,
             **_plain_seeds(self.seeds),
-            "workers": times[0] if self.workers.groups is None else {"groups": times},
+            "workers": {
+                **(times[0] if self.workers.groups is None else {"groups": times}),
+                **_plain_for_all(self.workers),
+            },
             "problem": _plain(self.problem),
             **({"target": _plain_section(self.target)} if self.target else {}),
             "methods": [_plain_method(entry) for entry in self.methods],
@@ -896,6 +1325,17 @@ class Scenario(_Strict):
             "evaluation": self.evaluation,
             "verify": self.verify,
         }
+
+
+def _files_in(data: Any) -> Iterator[str]:
+    if isinstance(data, Mapping):
+        if data.get("distribution") == "trace":
+            yield data["file"]
+        for entry in data.values():
+            yield from _files_in(entry)
+    elif isinstance(data, list):
+        for entry in data:
+            yield from _files_in(entry)
 
 
 def _plain_method(entry: ChosenMethod) -> dict[str, Any]:
@@ -909,12 +1349,21 @@ def _plain_section(section: BaseModel) -> dict[str, Any]:
 
 def _plain_times(group: Group) -> dict[str, Any]:
     return {
-        "compute_time": _plain(group.compute_time.data),
+        "compute_time": _plain((group.compute_time or GivenTime(1)).data),
         "communication_time": {
             "uplink": _plain(group.communication_time.uplink.data),
             "downlink": _plain(group.communication_time.downlink.data),
         },
+        **{
+            kind.word: _plain(data) for kind, data in zip(DESCRIBED, group.described(), strict=True) if data is not None
+        },
     }
+
+
+def _plain_for_all(workers: WorkersEntry) -> dict[str, Any]:
+    link, stop = workers.shared_link, workers.stop_takes_effect
+    shared = {} if link is None else {"shared_link": _plain_section(link)}
+    return shared | ({} if stop == "at_once" else {"stop_takes_effect": _plain(stop)})
 
 
 def _plain_seeds(seeds: Sequence[int]) -> dict[str, Any]:

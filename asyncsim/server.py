@@ -58,7 +58,7 @@ from asyncsim.jobs import (
     ProtocolError,
     TimerFired,
 )
-from asyncsim.log import DISCARDED, STEP, STOPPED, TIMER, USED, Log
+from asyncsim.log import DISCARDED, LOST, STEP, STOPPED, TIMER, USED, Log
 from asyncsim.update_rules import Plain, UpdateRule, UpdateRuleRun
 
 __all__ = ["EndOfRun", "Engine", "NoProgressError", "ProtocolError", "Server"]
@@ -146,6 +146,8 @@ class Server:
         self._rng = rng
         self._n = n
         self._idle = set(range(n))
+        self._away: set[int] = set()  # workers that the server knows to be gone; neither idle nor at work
+        self._lost_jobs = 0
         self._in_flight: list[Assignment | None] = [None] * n
         log.in_flight = lambda worker: self._in_flight[worker]
         self._given = [0] * n
@@ -258,7 +260,11 @@ class Server:
 
     def receive(self) -> Any:
         """Wait for the next arrival, or for one of the method's timers (then a `TimerFired`)."""
-        if len(self._idle) == self._n and not self._timers:
+        if len(self._idle) + len(self._away) == self._n and not self._timers:
+            if self._lost_jobs or self._away:
+                raise EndOfRun(
+                    "stalled", f"stalled: nobody is at work; {self._lost_jobs} jobs were lost with their workers"
+                )
             raise ProtocolError(
                 f"receive() at iteration {self._k}: nobody is at work and no timer is pending, "
                 "so nothing can arrive; send or broadcast a job first"
@@ -389,6 +395,27 @@ class Server:
         if self._by_version is not None:
             self._by_version.remove(assignment)
 
+    # ---- what the engine tells of workers that come and go
+
+    def lost(self, assignment: Assignment, there: bool) -> None:
+        """A job is given up; its worker is idle if it is `there`, else away until it joins."""
+        assignment.outcome, assignment.done = LOST, 0
+        self._lost_jobs += 1
+        self._release(assignment)
+        self._log.ended(assignment, self._engine.now(), self._k)
+        if not there:
+            self.left(assignment.worker)
+
+    def left(self, worker: int) -> None:
+        """An idle worker is away."""
+        self._idle.discard(worker)
+        self._away.add(worker)
+
+    def joined(self, worker: int) -> None:
+        """A worker is there, with nothing to do."""
+        self._away.discard(worker)
+        self._idle.add(worker)
+
     def _read(self, arrivals: Sequence[Arrival]) -> Sequence[Any]:
         """The answers of the arrivals; those read for the first time become used."""
         now = self._engine.now()
@@ -463,6 +490,10 @@ class Server:
     def _cannot_send(self, worker: int) -> ProtocolError:
         if worker not in range(self._n):
             return ProtocolError(f"send({worker!r}, …): workers are 0…{self._n - 1}")
+        if worker in self._away:
+            return ProtocolError(
+                f"send({worker}, …) at iteration {self._k}: worker {worker} is away; only idle workers can be sent a job"
+            )
         assignment = self._in_flight[worker]
         number = assignment.number if assignment else 0
         age = f"at the point of iteration {assignment.version}" if assignment else ""
@@ -524,6 +555,8 @@ class Server:
             "in_flight": sorted((a for a in self._in_flight if a is not None), key=lambda a: a.number),
             "timers": dict(self._timers),
             "steps_since_receive": self._steps_since_receive,
+            "away": sorted(self._away),
+            "lost_jobs": self._lost_jobs,
             "update_rule": None if self._rule is None else self._rule.state(),
         }
 
@@ -539,6 +572,9 @@ class Server:
         self._steps_since_receive = snapshot["steps_since_receive"]
         if self._update_rule is not None:
             self._rule = self._update_rule.start(self._x, snapshot["update_rule"])
+        self._lost_jobs = snapshot["lost_jobs"]
+        for worker in snapshot["away"]:
+            self.left(worker)
         for assignment in snapshot["in_flight"]:
             self._in_flight[assignment.worker] = assignment
             self._idle.discard(assignment.worker)

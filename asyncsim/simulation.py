@@ -26,7 +26,8 @@ from asyncsim.jobs import Assignment, ComponentGradient, Gradient, GradientDiffe
 from asyncsim.log import ARRIVED, TIMED_OUT, Log
 from asyncsim.record import Recorder
 from asyncsim.server import EndOfRun, NoProgressError, Server, named
-from asyncsim.streams import Durations, Stream
+from asyncsim.streams import Stream
+from asyncsim.timing import Timing
 
 DEADLINE, TIMER, CHURN, RECORD, STOP = range(1, 6)  # order of SimPy events at one time; arrivals come before all
 
@@ -117,10 +118,14 @@ class Simulation:
         self._batched = batched
         self._keeper = keeper
         self._look = look
-        self._compute = Durations(seed, "compute", workers.compute_time)
-        self._uplink = Durations(seed, "uplink", workers.uplink)
-        self._downlink = Durations(seed, "downlink", workers.downlink)
-        self._silent = self._uplink.always_zero and self._downlink.always_zero
+        self._timing = Timing(seed, workers)
+        self._plan = self._timing.plan
+        self._link = self._timing.link
+        self._losses: dict[
+            int, tuple[float, float, float]
+        ] = {}  # lost at, known at, worker back at; by number of dispatch
+        self._away: dict[int, float] = {}  # by worker: when it is back
+        self._in_link: set[int] = set()  # by number of dispatch: answers that have come to the shared link
         self._data = Stream(seed, "data")
         self.clock = Clock()
         self._lane: list[tuple[float, int, Assignment]] = []
@@ -144,6 +149,7 @@ class Simulation:
     def bind(self, server: Server) -> None:
         """Begin at time 0: the first record, and the events that the scenario asks for."""
         self._server = server
+        self._begin_without_the_absent()
         self._take_record()
         self._schedule_stop_and_records()
 
@@ -176,46 +182,33 @@ class Simulation:
         return now
 
     def dispatch(self, a: Assignment) -> None:
-        worker, m, begin = a.worker, a.m, a.sent
-        if not self._silent:
-            begin += self._downlink.draw(worker, m, begin)
-        a.computing_from = begin
-        cost = a.job.cost
-        if cost == 1:
-            seconds = self._compute.draw(worker, m, begin)
-            a.draws = [seconds]
-            begin += seconds
-        else:
-            a.draws = draws = []
-            for number in range(m, m + cost):
-                seconds = self._compute.draw(worker, number, begin)
-                draws.append(seconds)
-                begin += seconds
-        a.computing_to = begin
-        if not self._silent:
-            begin += self._uplink.draw(worker, m, begin)
-        a.arrives = begin
-        if begin < math.inf:
-            heappush(self._lane, (begin, a.number, a))
+        self._plan(a)
+        if self._timing.lossy:
+            self._look_for_loss(a)
+        if a.arrives < math.inf:
+            heappush(self._lane, (a.arrives, a.number, a))
         else:
             self._never[a.number] = a
         if a.deadline is not None:
             self._set_deadline(a)
 
     def halt(self, a: Assignment, keep: bool) -> None:
-        now = self.clock.now
+        begun = a.computing_from
+        effect = self._timing.stopped(a, self.clock.now)
         if keep:
-            self._send_early(a, now)
+            self._send_early(a, begun, effect)
         else:
             self._leave_lane(a)
         self._forget_deadline(a)
-        a.computing_from = min(a.computing_from, now)
-        a.computing_to = max(a.computing_from, min(now, a.computing_to))
 
-    def _send_early(self, a: Assignment, now: float) -> None:
-        """What is computed by now is sent now; what is already on its way arrives as it would have."""
-        self._cut_short(a, now)
-        arrives = min(a.arrives, now + (0.0 if self._silent else self._uplink.draw(a.worker, a.m, now)))
+    def _send_early(self, a: Assignment, begun: float, at: float) -> None:
+        """What is computed by then is sent then; what is already on its way arrives as it would have."""
+        self._cut_short(a, begun, at)
+        if a.number in self._in_link:
+            return
+        arrives = min(a.arrives, at + self._timing.uplink(a, at))
+        if a.number in self._losses and arrives > self._losses[a.number][0]:
+            return  # the worker leaves before that
         if arrives < a.arrives:
             self._leave_lane(a)
             a.live, a.arrives = True, arrives
@@ -238,7 +231,11 @@ class Simulation:
                 heappop(lane)
                 self._dead -= 1
             if lane and (not queue or lane[0][0] <= queue[0][0]):
-                return self._arrive(heappop(lane)[2])
+                a = heappop(lane)[2]
+                if self._link is None or a.number in self._in_link:
+                    return self._arrive(a)
+                self._enter_link(a)
+                continue
             if not lane and not self._pending_for_method:
                 raise self._stalled()
             self.clock.step()
@@ -247,8 +244,16 @@ class Simulation:
                 return came
         raise self._over
 
+    def _enter_link(self, a: Assignment) -> None:
+        """An answer comes to the server's link, behind all that came before it."""
+        assert self._link is not None  # who asks has looked
+        self._in_link.add(a.number)
+        a.arrives = self._link.through("up", a.arrives, a.job.size)
+        heappush(self._lane, (a.arrives, a.number, a))
+
     def _arrive(self, a: Assignment) -> Assignment:
         self.clock.advance(a.arrives)
+        self._in_link.discard(a.number)
         if a.deadline is not None:
             self._forget_deadline(a)
         self._count(a)
@@ -300,6 +305,56 @@ class Simulation:
         """End the run at the next receive or step (for whoever looks on)."""
         self._over = over
 
+    # ---- workers that come and go and lose their jobs (asyncsim/times/availability.py)
+
+    def _begin_without_the_absent(self) -> None:
+        for worker, presence in enumerate(self._timing.presences or ()):
+            if presence.policy == "lost" and (back := presence.back(0.0)) > 0.0:
+                self._server.left(worker)
+                self._expect_back(worker, back)
+
+    def _look_for_loss(self, a: Assignment) -> None:
+        """Whether the worker leaves before its answer is sent: it then never comes."""
+        presence = (self._timing.presences or ())[a.worker]
+        if presence.policy != "lost":
+            return
+        lost = presence.leaves(a.sent)
+        if lost >= a.arrives:
+            return
+        back = presence.back(lost)
+        a.arrives = math.inf
+        self._expect_loss(a, lost, min(lost + presence.notice, max(back, a.sent)), back)
+
+    def _expect_loss(self, a: Assignment, lost: float, known: float, back: float) -> None:
+        self._losses[a.number] = (lost, known, back)
+        if known < math.inf:
+            self.clock.at(known, self._churn(a.worker), lambda _: self._on_loss(a))
+
+    def _on_loss(self, a: Assignment) -> None:
+        if a.number not in self._losses:
+            return  # it was stopped, or its deadline came first
+        lost, known, back = self._losses[a.number]
+        self._leave_lane(a)
+        self._forget_deadline(a)
+        a.computing_from = min(a.computing_from, lost)
+        a.computing_to = max(a.computing_from, min(lost, a.computing_to))
+        self._server.lost(a, there=back <= known)
+        if back > known:
+            self._expect_back(a.worker, back)
+
+    def _expect_back(self, worker: int, back: float) -> None:
+        if back < math.inf:
+            self._away[worker] = back
+            self.clock.at(back, self._churn(worker), lambda _: self._on_back(worker))
+
+    def _on_back(self, worker: int) -> None:
+        del self._away[worker]
+        self._server.joined(worker)
+
+    def _churn(self, worker: int) -> Any:
+        # at one time in the order of workers, after a resume too; fractions stay between CHURN and what comes next
+        return CHURN + worker / self._server.n
+
     # ---- deadlines and timers, events of SimPy's clock
 
     def _set_deadline(self, a: Assignment) -> None:
@@ -312,12 +367,13 @@ class Simulation:
             return  # it arrived in time, or was stopped
         self._pending_for_method -= 1
         now = self.clock.now
+        gone = self._losses[a.number][0] if a.number in self._losses else math.inf
         self._leave_lane(a)
         a.outcome = TIMED_OUT
         if a.at_deadline == "partial":
             # each finished gradient needs the uplink's time to be there by now
-            up = 0.0 if self._silent else self._uplink.draw(a.worker, a.m, now)
-            self._cut_short(a, now - up)
+            up = self._timing.uplink(a, now) + (self._link.service(a.job.size) if self._link is not None else 0.0)
+            self._cut_short(a, a.computing_from, min(now, gone) - up)
         else:
             a.done = 0
         a.computing_from = min(a.computing_from, now)
@@ -326,9 +382,9 @@ class Simulation:
         self._count(a)
         self._came = a
 
-    def _cut_short(self, a: Assignment, at: float) -> None:
-        """Leave in the answer the gradients that are computed by `at`."""
-        finished, end = 0, a.computing_from
+    def _cut_short(self, a: Assignment, begun: float, at: float) -> None:
+        """Leave in the answer the gradients that are computed by `at`, where the first was begun at `begun`."""
+        finished, end = 0, begun
         for seconds in a.draws:
             end += seconds
             if end > at:
@@ -349,8 +405,10 @@ class Simulation:
         self._came = TimerFired(name)
 
     def _leave_lane(self, a: Assignment) -> None:
+        self._losses.pop(a.number, None)
         if self._never.pop(a.number, None) is not None:
             return
+        self._in_link.discard(a.number)
         a.live = False
         self._dead += 1
         if self._dead > 64 and self._dead > len(self._lane) // 2:
@@ -415,6 +473,10 @@ class Simulation:
                     "arrivals_at_instant": self._arrivals_at_instant,
                     "gradients": self.gradients,
                     "timers": self._timers,
+                    "timing": self._timing.snapshot(self.clock.now),
+                    "in_link": sorted(self._in_link),
+                    "losses": self._losses,
+                    "away": self._away,
                     "wall": time.monotonic() - self._started,
                 },
             }
@@ -433,17 +495,27 @@ class Simulation:
         self._arrivals_at_instant = engine["arrivals_at_instant"]
         self.gradients = engine["gradients"]
         self._started -= engine["wall"]
+        self._timing.restore(engine["timing"])
+        self._in_link = set(engine["in_link"])
+        for worker, back in engine["away"].items():
+            self._expect_back(worker, back)
         for a in tree["server"]["in_flight"]:
             if a.arrives < math.inf:
                 heappush(self._lane, (a.arrives, a.number, a))
             else:
                 self._never[a.number] = a
+            if a.number in engine["losses"]:
+                self._expect_loss(a, *engine["losses"][a.number])
             # one that was stopped with keep is on its way without its deadline
             if a.deadline is not None and a.outcome == ARRIVED:
                 self._set_deadline(a)
         for name, (at, period) in engine["timers"].items():
             self._schedule_timer(name, at, period)
         self._schedule_stop_and_records()
+
+    def held_after(self, now: float) -> np.ndarray:
+        """(n,) seconds after `now` in which workers go on with what they were told to stop."""
+        return np.maximum(np.array(self._timing.held or [0.0] * self._server.n) - now, 0.0)
 
     @property
     def iterations(self) -> int:

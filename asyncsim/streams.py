@@ -14,6 +14,7 @@ another size would be another luck.
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -82,6 +83,9 @@ class Durations:
             if start == math.inf:
                 return math.inf  # what never begins never ends; the callable need not know that
             law: Any = self._times.law(worker)
+            numbered = getattr(law, "numbered", None)
+            if numbered is not None:
+                return self._check(numbered(partial(self._stream.at, worker), m, 1)[0], worker, m)
             return self._check(law(self._stream.at(worker, m), worker, start), worker, m)
         block = m // BLOCK
         if self._block[worker] != block:
@@ -93,7 +97,10 @@ class Durations:
 
     def _refill(self, worker: int, block: int) -> None:
         law: Any = self._times.law(worker)
-        drawn = law.sample(self._stream.at(worker, block), BLOCK)
+        if hasattr(law, "sample_at"):  # its times depend on m
+            drawn = law.sample_at(partial(self._stream.at, worker), block * BLOCK, BLOCK)
+        else:
+            drawn = law.sample(self._stream.at(worker, block), BLOCK)
         try:
             values = np.ascontiguousarray(drawn, dtype=np.float64)
         except (TypeError, ValueError):

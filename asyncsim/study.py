@@ -11,6 +11,7 @@ where no step comes); a second signal ends at once.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import platform
 import signal
@@ -38,6 +39,12 @@ from asyncsim.simulation import Simulation, Stop
 from asyncsim.theory import Knowledge, asks_theory, resolved
 
 RECORDED_VERSIONS = ("numpy", "simpy", "pydantic", "ruamel.yaml", "plotly", "scipy", "scikit-learn")
+
+
+# what the report has to say of runs whose methods are not compared on the same luck to the last message
+_SHARED_LINK = (
+    "shared_link: a message waits for those of other workers, so that its times depend on what the method sent"
+)
 
 
 def run(
@@ -93,6 +100,11 @@ def resume(folder: str | Path, *, allow_code: bool = False, progress: bool | Non
         scenario = from_data(manifest["scenario"], base=base, allow_code=allow_code)
         problem = scenario.check_problem()
         _same_data(manifest, running.facts(problem), opened)
+        if _traces(scenario) != {key: manifest[key] for key in ("traces",) if key in manifest}:
+            raise FolderError(
+                f"{opened.path}: the trace that the workers play back has changed since this was started; "
+                "put the old file back, or run the scenario anew"
+            )
         opened.warnings += _other_versions(manifest)
         result = _play(scenario, checked_methods(scenario, problem), dict(manifest), opened, progress)
     return _warned(result, opened)
@@ -145,9 +157,19 @@ def _manifest(scenario: Scenario, problem: Any) -> dict[str, Any]:
         "target": _target(scenario),
         "problem": running.facts(problem),
         "evaluation": running.evaluation_of(problem, scenario.evaluation),
+        **({"exceptions": [_SHARED_LINK]} if scenario.workers.shared_link is not None else {}),
+        **_traces(scenario),
         "versions": versions(),
         "platform": {"system": platform.platform(), "machine": platform.machine(), "processors": os.cpu_count()},
     }
+
+
+def _traces(scenario: Scenario) -> dict[str, Any]:
+    """{"traces": {file: hash}} where workers play back measured times: a resume needs the same ones."""
+    found = {}
+    for file in sorted(scenario.trace_files()):
+        found[file] = hashlib.sha256((scenario.base / file).read_bytes()).hexdigest()
+    return {"traces": found} if found else {}
 
 
 def versions() -> dict[str, str]:

@@ -193,7 +193,7 @@ BAD = {
     "an unknown starter": (["init", "x.yaml", "--from", "startr"], "no starter is called 'startr'; there are "),
     "an unknown list": (
         ["list", "method"],
-        "there is no list of 'method'; there are methods, allocations, update_rules, laws, problems, starters; did",
+        "there is no list of 'method'; there are methods, allocations, update_rules, laws, speeds, availabilities, problems, presets, starters; did",
     ),
     "an unknown name": (
         ["describe", "ringmaster"],
@@ -302,7 +302,10 @@ def test_list_shows_everything_with_one_line_each(command):
         "allocations:",
         "update_rules:",
         "laws:",
+        "speeds:",
+        "availabilities:",
         "problems:",
+        "presets:",
         "starters:",
     ]
 

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from asyncsim.result import Result
+    from asyncsim.times.overview import Overview
 
-__all__ = ["write_report"]
+__all__ = ["write_report", "write_times"]
 
 
 def write_report(result: "Result", path: Path | str) -> Path:
@@ -22,8 +23,19 @@ def write_report(result: "Result", path: Path | str) -> Path:
     """
     from asyncsim.report.page import page
 
+    return written(page(result), path)
+
+
+def write_times(name: str, seen: "Overview", path: Path | str) -> Path:
+    """Write the page on the workers' times (`asyncsim.times.overview`) to `path`; like `write_report` otherwise."""
+    from asyncsim.report.times_page import times_page  # noqa: PLC0415 (see above)
+
+    return written(times_page(name, seen), path)
+
+
+def written(text: str, path: Path | str) -> Path:
+    """Write a page to `path` in one step, and return the path."""
     path = Path(path)
-    text = page(result)
     unfinished = path.with_name(f".{path.name}.part")
     try:
         unfinished.write_text(text, encoding="utf-8", newline="\n")

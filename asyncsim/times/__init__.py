@@ -1,5 +1,21 @@
 """Compute and communication times of workers: laws, expressions in i and n, and what the engine asks."""
 
+from asyncsim.times.composed import (
+    Empirical,
+    Maximum,
+    Minimum,
+    Mixture,
+    Part,
+    PerWorker,
+    Scaled,
+    Shifted,
+    Sum,
+    Truncated,
+    empirical,
+    mixture,
+)
+from asyncsim.times.availability import AVAILABILITIES, Crash, Dropout, LateJoin, PluggedIn
+from asyncsim.times.communication import SharedLink
 from asyncsim.times.laws import (
     LAWS,
     Constant,
@@ -14,21 +30,64 @@ from asyncsim.times.laws import (
     ShiftedHalfNormal,
     Uniform,
 )
+from asyncsim.times.traces import FromTrace, Trace, read_trace, write_trace
+from asyncsim.times.speeds import (
+    SPEEDS,
+    ConstantSpeed,
+    DriftSpeed,
+    MarkovSpeed,
+    Outages,
+    PeriodicSpeed,
+    PiecewiseSpeed,
+    StepSpeed,
+)
 from asyncsim.times.workers import Times, Workers
 
+LAWS.setdefault("trace", FromTrace)  # which stands here, as laws know no files
+
 __all__ = [
+    "AVAILABILITIES",
     "LAWS",
+    "SPEEDS",
     "Constant",
+    "ConstantSpeed",
+    "Crash",
+    "DriftSpeed",
+    "Dropout",
+    "Empirical",
     "Exponential",
+    "FromTrace",
     "Gamma",
     "HalfNormal",
+    "LateJoin",
     "Law",
     "LogNormal",
+    "MarkovSpeed",
+    "Maximum",
+    "Minimum",
+    "Mixture",
     "Normal",
+    "Outages",
     "Pareto",
+    "Part",
+    "PerWorker",
+    "PeriodicSpeed",
+    "PiecewiseSpeed",
+    "PluggedIn",
+    "Scaled",
+    "SharedLink",
+    "Shifted",
     "ShiftedExponential",
     "ShiftedHalfNormal",
+    "StepSpeed",
+    "Sum",
     "Times",
+    "Trace",
+    "Truncated",
     "Uniform",
     "Workers",
+    "empirical",
+    "mixture",
+    "read_trace",
+    "write_trace",
 ]

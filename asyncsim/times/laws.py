@@ -7,8 +7,12 @@ draw as many numbers as it likes but must remember nothing.
 Tails are computed in log space. A time beyond the range of float64 is +inf, which means "never returns", and one below
 it is 0; neither warns. The same holds for `mean`: inf stands for an infinite mean and for one beyond float64.
 
-Every law has `mean`. `quantile(q)` and `cdf(t)` stand where closed forms need nothing but the standard library (all but
-the gamma law). The repr of a law is the call that makes it.
+Every law has `mean`, `quantile(q)` and `cdf(t)`. Those of the laws here are exact; laws that are made of laws
+(`asyncsim.times.composed`) name in `estimated` what they can only estimate. The repr of a law is the call that makes
+it.
+
+Laws compose by operators: `0.5 * Exponential(2) + 1` is a law, and so is the sum of two. There is no operator for
+mixtures, as the weights would have no place in it: `mixture([(0.9, a), (0.1, b)])`.
 
 `LAWS` names the laws for scenarios. A law of the user's own needs no registration: anything with `sample` will do.
 
@@ -26,6 +30,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from asyncsim.parameters import NonNegative, Positive, parameters
+from asyncsim.times.special import gamma_below, smallest
 
 Seconds = NDArray[np.float64]
 
@@ -42,8 +47,61 @@ class Law(Protocol):
         ...
 
 
+class Composable:
+    """What all laws here can do: `c * law`, `law / c`, `c + law`, `law + law`. Constants are computed at once.
+
+    >>> 2 * Constant(3.0) + 1, Exponential(1.0) + 2 * Exponential(1.0)
+    (Constant(value=7.0), Sum(laws=(Exponential(mean=1.0), Scaled(factor=2.0, law=Exponential(mean=1.0)))))
+    """
+
+    __array_ufunc__ = None  # numpy's numbers leave the operators to us
+
+    @property
+    def estimated(self) -> frozenset[str]:
+        """The names among mean, cdf, quantile that are estimates."""
+        return frozenset()
+
+    def __mul__(self, factor: Any) -> Any:
+        from asyncsim.times.composed import Scaled
+
+        if not _is_number(factor):
+            return NotImplemented
+        scaled = Scaled(float(factor), self)
+        return Constant(float(factor) * self.value) if isinstance(self, Constant) else scaled
+
+    __rmul__ = __mul__
+
+    def __truediv__(self, divisor: Any) -> Any:
+        return self * (1 / divisor) if _is_number(divisor) and divisor else NotImplemented
+
+    def __add__(self, other: Any) -> Any:
+        return _added(self, other)
+
+    def __radd__(self, other: Any) -> Any:
+        return _added(other, self)
+
+
+def _added(first: Any, second: Any) -> Any:
+    from asyncsim.times.composed import Shifted, Sum
+    from asyncsim.times.known import as_law, understood
+
+    if not (understood(first) and understood(second)):
+        return NotImplemented
+    laws = as_law(first), as_law(second)
+    if all(isinstance(law, Constant) for law in laws):
+        return Constant(laws[0].value + laws[1].value)
+    for fixed, law in (laws, laws[::-1]):
+        if isinstance(fixed, Constant) and fixed.value < math.inf:
+            return Shifted(float(fixed.value), law)
+    return Sum(tuple(part for law in laws for part in (law.laws if isinstance(law, Sum) else (law,))))
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
+
+
 @parameters
-class Constant:
+class Constant(Composable):
     """Always the same time: the fixed computation model of the papers.
 
     Parameters:
@@ -75,7 +133,7 @@ class Constant:
 
 
 @parameters
-class Uniform:
+class Uniform(Composable):
     """Uniform between two times.
 
     Parameters:
@@ -120,7 +178,7 @@ class Uniform:
 
 
 @parameters
-class Exponential:
+class Exponential(Composable):
     """Exponential times. They have no memory, so a stop costs nothing: methods that stop look better than elsewhere.
 
     Parameters:
@@ -147,7 +205,7 @@ class Exponential:
 
 
 @parameters
-class ShiftedExponential:
+class ShiftedExponential(Composable):
     """A fixed time plus an exponential one.
 
     The ATA experiments' times 29√i + Exp(29√i) are `shift: 29*sqrt(i), scale: 29*sqrt(i)`.
@@ -183,7 +241,7 @@ class ShiftedExponential:
 
 
 @parameters
-class Normal:
+class Normal(Composable):
     """Normal times, truncated at zero by rejection: a negative number is drawn again.
 
     Parameters:
@@ -244,7 +302,7 @@ class Normal:
 
 
 @parameters
-class HalfNormal:
+class HalfNormal(Composable):
     """|N(0, scale²)|: the size of a normal number.
 
     Parameters:
@@ -276,7 +334,7 @@ class HalfNormal:
 
 
 @parameters
-class ShiftedHalfNormal:
+class ShiftedHalfNormal(Composable):
     """A fixed time plus the size of a normal number: the Ringmaster and Ringleader experiments' i + |N(0, i)|.
 
     There worker i = 1…n has `shift: i, scale: sqrt(i)`, as N(0, i) has variance i (posters of arXiv:2501.16168 and of
@@ -313,15 +371,15 @@ class ShiftedHalfNormal:
 
 
 @parameters
-class Gamma:
-    """Gamma times: a sum of `shape` exponential ones where shape is whole. No closed forms of quantiles and CDF here.
+class Gamma(Composable):
+    """Gamma times: a sum of `shape` exponential ones where shape is whole.
 
     Parameters:
         shape: k; below 1 most times are near zero and a few are long
         scale: θ, in seconds; the mean is shape·scale
 
-    >>> Gamma(shape=2.0, scale=200.0).mean
-    400.0
+    >>> Gamma(shape=2.0, scale=200.0).mean, round(Gamma(shape=2.0, scale=200.0).quantile(0.5), 6)
+    (400.0, 335.669398)
     """
 
     shape: Positive
@@ -337,9 +395,17 @@ class Gamma:
         """Mean, in seconds."""
         return float(self.shape * self.scale)
 
+    def cdf(self, t: float) -> float:
+        """P(time <= t)."""
+        return gamma_below(self.shape, t / self.scale)
+
+    def quantile(self, q: float) -> float:
+        """The t with P(time <= t) = q, by bisection; ValueError unless 0 <= q <= 1."""
+        return math.inf if _probability(q) == 1 else self.scale * smallest(lambda t: gamma_below(self.shape, t), q)
+
 
 @parameters
-class LogNormal:
+class LogNormal(Composable):
     """exp of a normal number: heavy-tailed times (sigma = 1, 10, 100 in the MindFlayer experiments).
 
     Parameters:
@@ -374,7 +440,7 @@ class LogNormal:
 
 
 @parameters
-class Pareto:
+class Pareto(Composable):
     """Pareto times: P(time > t) = (minimum / t)^shape, the tail of stragglers.
 
     Parameters:

