@@ -51,7 +51,12 @@ def by_worker(kind: Kind, spec: Any, workers: range, n: int) -> Source:
     if kind.of_number is not None and (is_number(spec) or isinstance(spec, str)):
         return _Made(kind.of_number, _values(kind, kind.word, float, spec, workers, n))
     if isinstance(spec, Sequence | np.ndarray) and not isinstance(spec, str):
-        return _List([_one(kind, worker, entry) for worker, entry in zip(workers, of_length(spec, len(workers), kind.word), strict=True)])
+        return _List(
+            [
+                _one(kind, worker, entry)
+                for worker, entry in zip(workers, of_length(spec, len(workers), kind.word), strict=True)
+            ]
+        )
     if callable(spec) and not isinstance(spec, type):
         _one(kind, workers.start, spec(workers.start))
         return _Asked(kind, spec, workers.start)
@@ -70,7 +75,9 @@ def _one(kind: Kind, worker: int, entry: Any) -> Any:
         return kind.of_none
     if kind.of_number is not None and is_number(entry):
         return kind.of_number(entry)
-    raise ValueError(f"{worker_words(worker)}: {entry!r:.80} can't be understood as {kind.word}; allowed are {kind.allowed}")
+    raise ValueError(
+        f"{worker_words(worker)}: {entry!r:.80} can't be understood as {kind.word}; allowed are {kind.allowed}"
+    )
 
 
 def _named(kind: Kind, spec: Mapping[str, Any], workers: range, n: int) -> Source:
@@ -156,7 +163,7 @@ class _Numbers(_List):
         super().__init__(values)
 
     def __getitem__(self, worker: int) -> Any:
-        return self.values[worker].item()  # type: ignore[attr-defined]
+        return self.values[worker].item()
 
 
 class _Tuple(_List):

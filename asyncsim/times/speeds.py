@@ -159,7 +159,11 @@ class Ramp:
         """Seconds until `cost` is done if the power went on changing for ever: solved without cancellation."""
         if self.exponential:
             grown = self.rate * cost / power
-            return math.log1p(grown) / self.rate if grown > -1.0 and self.rate else (math.inf if self.rate else cost / power)
+            return (
+                math.log1p(grown) / self.rate
+                if grown > -1.0 and self.rate
+                else (math.inf if self.rate else cost / power)
+            )
         square = power * power + 2.0 * self.rate * cost
         root = power + math.sqrt(square) if square >= 0.0 else 0.0
         return 2.0 * cost / root if root else math.inf
@@ -189,7 +193,9 @@ class Told:
             return 0.0 if cost == 0.0 else math.inf
         end = float(self._speed.time_of(float(self._speed.work(start)) + cost))
         if not end >= start:
-            raise ValueError(f"{self._speed!r}: time_of(work({start!r}) + {cost!r}) = {end!r}, but a time >= {start!r} is needed")
+            raise ValueError(
+                f"{self._speed!r}: time_of(work({start!r}) + {cost!r}) = {end!r}, but a time >= {start!r} is needed"
+            )
         return end - start
 
     def work(self, start: float, end: float) -> float:
@@ -229,7 +235,7 @@ class Integrated:
             cost -= done
             begin += self._step
         raise ValueError(
-            f"{self._speed!r}: a gradient that began at {start!r} is not done after {STEPS:,} steps of {self._step:g} s; "
+            f"{self._speed!r}: a gradient begun at {start!r} is not done after {STEPS:,} steps of {self._step:g} s; "
             "for a power that stays 0, give work(t) and time_of(work), which may be inf"
         )
 
@@ -286,7 +292,10 @@ class ConstantSpeed:
 
     def __post_init__(self) -> None:
         if (self.power is None) == (self.seconds is None) or self.seconds == 0:
-            raise ValueError(f"ConstantSpeed: power = {self.power!r}, seconds = {self.seconds!r}, but one of the two is needed, seconds > 0")
+            raise ValueError(
+                f"ConstantSpeed: power = {self.power!r}, seconds = {self.seconds!r}, but one of the two is needed, "
+                "seconds > 0"
+            )
 
     @property
     def mean_power(self) -> float:
@@ -328,7 +337,9 @@ class PiecewiseSpeed:
     powers: tuple[NonNegative, ...]
 
     def __post_init__(self) -> None:
-        if len(self.powers) != len(self.times) + 1 or any(a >= b for a, b in zip(self.times[:-1], self.times[1:], strict=True)):
+        if len(self.powers) != len(self.times) + 1 or any(
+            a >= b for a, b in zip(self.times[:-1], self.times[1:], strict=True)
+        ):
             raise ValueError(
                 f"PiecewiseSpeed: powers = {list(self.powers)}, times = {list(self.times)}, but ascending times "
                 "and one more power than times are needed"
@@ -395,8 +406,8 @@ class PeriodicSpeed:
         ends = [*self._changes(), self.period]
         if len(ends) != len(self.powers) or any(a >= b for a, b in zip(ends[:-1], ends[1:], strict=True)):
             raise ValueError(
-                f"PeriodicSpeed: powers = {list(self.powers)}, times = {self.times}, but ascending times within the period "
-                "and one more power than times are needed"
+                f"PeriodicSpeed: powers = {list(self.powers)}, times = {self.times}, but ascending times within the "
+                "period and one more power than times are needed"
             )
         if not any(self.powers):
             raise ValueError(f"PeriodicSpeed: powers = {list(self.powers)}, but at least one > 0 is needed")
@@ -409,7 +420,9 @@ class PeriodicSpeed:
     def mean_power(self) -> float:
         """The mean over a period."""
         bounds = [0.0, *self._changes(), self.period]
-        return sum(power * (b - a) for power, a, b in zip(self.powers, bounds[:-1], bounds[1:], strict=True)) / self.period
+        return (
+            sum(power * (b - a) for power, a, b in zip(self.powers, bounds[:-1], bounds[1:], strict=True)) / self.period
+        )
 
     def path(self, blocks: Blocks | None) -> Path:
         """The power over time."""
@@ -518,7 +531,9 @@ class DriftSpeed:
         if self.shape not in ("linear", "exponential"):
             raise ValueError(f"DriftSpeed: shape = {self.shape!r}, but 'linear' or 'exponential' is needed")
         if self.shape == "exponential" and not (self.first > 0 and self.last > 0):
-            raise ValueError(f"DriftSpeed: first = {self.first!r}, last = {self.last!r}, but > 0 is needed for exponential drift")
+            raise ValueError(
+                f"DriftSpeed: first = {self.first!r}, last = {self.last!r}, but > 0 is needed for exponential drift"
+            )
 
     @property
     def mean_power(self) -> float:

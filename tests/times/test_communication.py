@@ -51,7 +51,7 @@ def play(do, workers, d=10, **options):
 
 
 def test_a_link_takes_its_latency_and_size_over_bandwidth():
-    """10 numbers: downlink 1 + 10/5 = 3 s, computing 2 s, uplink 0.5 + 10/10 = 1.5 s for worker 0, 0.5 + 10/20 = 1 s for 1."""
+    """10 numbers: downlink 1 + 10/5 s, computing 2 s, uplink 0.5 + 10/10 s (worker 0) or 0.5 + 10/20 s (worker 1)."""
     workers = Workers(2, 2.0, uplink={"latency": 0.5, "bandwidth": "10 * i"}, downlink={"latency": 1, "bandwidth": 5})
     assert arrivals(play(once, workers)) == [(6.0, 1), (6.5, 0)]
     assert workers.mean_times(size=10).tolist() == [6.5, 6.0]
@@ -73,7 +73,10 @@ def test_a_bandwidth_without_bound_is_the_latency_alone():
     plain = Workers(3, Exponential(1.0), uplink=Exponential(0.2))
     linked = Workers(3, Exponential(1.0), uplink={"latency": Exponential(0.2), "bandwidth": math.inf})
     method = RennalaSGD(stepsize=0.1, batch_size=2)
-    assert simulate(method, Quadratic(5), plain, **options).event_hash == simulate(method, Quadratic(5), linked, **options).event_hash
+    assert (
+        simulate(method, Quadratic(5), plain, **options).event_hash
+        == simulate(method, Quadratic(5), linked, **options).event_hash
+    )
 
 
 def test_groups_have_links_or_times():
@@ -174,7 +177,12 @@ def stops_at(seconds, keep=False, job=Gradient):
 
 @pytest.mark.parametrize(
     ("effect", "ends"),
-    [("at_once", 5.0 + 4.0), ("after_current_gradient", 8.0 + 4.0), ({"after": 1}, 6.0 + 4.0), ({"after": 60}, 12.0 + 4.0)],
+    [
+        ("at_once", 5.0 + 4.0),
+        ("after_current_gradient", 8.0 + 4.0),
+        ({"after": 1}, 6.0 + 4.0),
+        ({"after": 60}, 12.0 + 4.0),
+    ],
 )
 def test_what_is_sent_to_a_stopped_worker_begins_when_the_stop_takes_effect(effect, ends):
     """Three gradients of 4 s, stopped at 5 s: in the second one. Without a stop all is over at 12 s."""
@@ -184,7 +192,9 @@ def test_what_is_sent_to_a_stopped_worker_begins_when_the_stop_takes_effect(effe
     assert (run.stopped, run.sent) == (3, 4)
 
 
-@pytest.mark.parametrize(("effect", "ends", "kept"), [("at_once", 6.0, 1), ("after_current_gradient", 9.0, 2), ({"after": 4}, 10.0, 2)])
+@pytest.mark.parametrize(
+    ("effect", "ends", "kept"), [("at_once", 6.0, 1), ("after_current_gradient", 9.0, 2), ({"after": 4}, 10.0, 2)]
+)
 def test_a_stop_that_keeps_sends_what_is_finished_when_it_takes_effect(effect, ends, kept):
     """Three gradients of 4 s, an uplink of 1 s, stopped at 5 s."""
     workers = Workers(1, 4.0, uplink=1.0, stop_takes_effect=effect)
@@ -218,7 +228,10 @@ def test_a_run_is_taken_up_bit_for_bit(effect, link):
         shared_link=link, stop_takes_effect=effect,
     )  # fmt: skip
     options = {"stop": Stop(iterations=60), "seed": 3, "record": ALL}
-    for method in (RingmasterASGD(stepsize=0.1, threshold=3, stops=True), RennalaSGD(stepsize=0.1, batch_size=3, stops=True)):
+    for method in (
+        RingmasterASGD(stepsize=0.1, threshold=3, stops=True),
+        RennalaSGD(stepsize=0.1, batch_size=3, stops=True),
+    ):
         whole = simulate(method, Quadratic(5), workers, **options)
         again = resumed(method, Quadratic(5), workers, at=[1, 17, 18, 44], **options)
         assert again.event_hash == whole.event_hash
@@ -256,14 +269,25 @@ def test_stop_delays_are_read():
 
 def scenario(workers):
     return from_data(
-        {"workers": workers, "problem": {"name": "quadratic", "dimension": 10}, "methods": [{"name": "hero_sgd", "stepsize": 1}], "stop": {"time": 9}}
+        {
+            "workers": workers,
+            "problem": {"name": "quadratic", "dimension": 10},
+            "methods": [{"name": "hero_sgd", "stepsize": 1}],
+            "stop": {"time": 9},
+        }
     )
 
 
 def test_a_scenario_has_them_all_and_comes_back_the_same():
     made = scenario(
         {
-            "groups": [{"count": 2, "compute_time": 1, "communication_time": {"uplink": {"latency": 0.5, "bandwidth": "10 * i"}}}],
+            "groups": [
+                {
+                    "count": 2,
+                    "compute_time": 1,
+                    "communication_time": {"uplink": {"latency": 0.5, "bandwidth": "10 * i"}},
+                }
+            ],
             "shared_link": {"capacity": 5},
             "stop_takes_effect": {"after": 2},
         }
@@ -277,10 +301,19 @@ def test_a_scenario_has_them_all_and_comes_back_the_same():
 @pytest.mark.parametrize(
     ("workers", "words"),
     [
-        ({"communication_time": {"uplink": {"bandwidth": -1}}}, r"communication_time.uplink.bandwidth: -1 is not allowed"),
-        ({"communication_time": {"uplink": {"bandwith": 1, "latency": 1}}}, r"uplink.bandwith: unknown key.*did you mean 'bandwidth'"),
+        (
+            {"communication_time": {"uplink": {"bandwidth": -1}}},
+            r"communication_time.uplink.bandwidth: -1 is not allowed",
+        ),
+        (
+            {"communication_time": {"uplink": {"bandwith": 1, "latency": 1}}},
+            r"uplink.bandwith: unknown key.*did you mean 'bandwidth'",
+        ),
         ({"communication_time": {"uplink": {"bandwidth": "i - 1"}}}, r"workers.communication_time.uplink.*bandwidth"),
-        ({"communication_time": {"uplink": {"latency": {"distribution": "gama"}}}}, r"uplink.latency.distribution: no law is called"),
+        (
+            {"communication_time": {"uplink": {"latency": {"distribution": "gama"}}}},
+            r"uplink.latency.distribution: no law is called",
+        ),
         ({"shared_link": {"capacity": 0}}, r"workers.shared_link.capacity: 0 is not allowed"),
         ({"shared_link": {}}, r"workers.shared_link.capacity: missing"),
         ({"stop_takes_effect": "at once"}, r"stop_takes_effect: 'at once' is not allowed; allowed: 'at_once'"),

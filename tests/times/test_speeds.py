@@ -82,7 +82,9 @@ def exact_end(times, powers, start, cost):
 def test_a_gradient_ends_when_the_integral_of_the_power_has_reached_its_cost(found, start, cost):
     times, powers = found
     expected = exact_end(times, powers, start, cost)
-    seconds = path(PiecewiseSpeed(times=tuple(map(float, times)), powers=tuple(powers))).seconds(float(start), float(cost))
+    seconds = path(PiecewiseSpeed(times=tuple(map(float, times)), powers=tuple(powers))).seconds(
+        float(start), float(cost)
+    )
     if expected is None:
         assert seconds == math.inf
     else:
@@ -188,7 +190,9 @@ def test_random_changes_fall_at_the_same_times_whatever_was_asked_before(name):
     one, other = path(EXAMPLES[name]), path(EXAMPLES[name])
     for start in np.arange(0.0, 3000.0, 0.7):
         one.seconds(start, 0.1)
-    assert [one.power(t) for t in np.arange(2900.0, 3000.0, 0.3)] == [other.power(t) for t in np.arange(2900.0, 3000.0, 0.3)]
+    assert [one.power(t) for t in np.arange(2900.0, 3000.0, 0.3)] == [
+        other.power(t) for t in np.arange(2900.0, 3000.0, 0.3)
+    ]
     assert path(EXAMPLES[name], worker=1).seconds(0.0, 50.0) != path(EXAMPLES[name]).seconds(0.0, 50.0)
 
 
@@ -229,7 +233,10 @@ def test_an_own_speed_is_an_object_with_power_or_with_work_and_its_inverse():
         ({"name": "periodc", "period": 1}, r"speed: name = 'periodc' \(did you mean 'periodic'\?\)"),
         ({"name": "periodic", "period": 1}, r"periodic: powers must be given"),
         ({"name": "periodic", "period": 1, "powers": [0, 0]}, r"at least one > 0 is needed"),
-        ({"name": "periodic", "period": 1, "powers": [1, "i - 2"]}, r"powers\[1\] = 'i - 2' = -1.0 for worker 0 \(i = 1\)"),
+        (
+            {"name": "periodic", "period": 1, "powers": [1, "i - 2"]},
+            r"powers\[1\] = 'i - 2' = -1.0 for worker 0 \(i = 1\)",
+        ),
         ({"name": "outages", "mean_up": 1, "mean_down": 0}, r"outages: mean_down = 0, but a number > 0"),
         ({"name": "step", "at": 1, "before": 1, "after": 1, "during": 1}, r"unknown parameter 'during'; step has at"),
         ({"name": "piecewise", "times": [2, 1], "powers": [1, 2, 3]}, r"ascending times"),
@@ -273,7 +280,9 @@ def test_groups_without_a_speed_have_power_one():
 
 @pytest.mark.parametrize("name", sorted(EXAMPLES))
 def test_a_run_under_changing_speed_is_taken_up_bit_for_bit(name):
-    workers = Workers(4, Exponential(1.0), speed=[EXAMPLES[name], EXAMPLES["markov"], EXAMPLES["outages"], 0.7], uplink=0.1)
+    workers = Workers(
+        4, Exponential(1.0), speed=[EXAMPLES[name], EXAMPLES["markov"], EXAMPLES["outages"], 0.7], uplink=0.1
+    )
     options = {"stop": Stop(iterations=60), "seed": 3}
     for method in (RingmasterASGD(stepsize=0.1, threshold=3, stops=True), RennalaSGD(stepsize=0.1, batch_size=3)):
         whole = simulate(method, Quadratic(5), workers, **options)
@@ -301,7 +310,7 @@ def test_every_speed_of_the_registry_has_an_example_here():
 
 
 def test_a_stop_loses_what_was_done_of_a_gradient():
-    """Power 1 until 10, then 2. A gradient of cost 8 sent at 5, after one of 5, ends at 11.5; sent anew at 7 it ends at 12.5."""
+    """Power 1 until 10, then 2. A cost of 8 begun at 5 is done at 11.5; begun anew at 7 it is done at 12.5."""
 
     class StopsOnce:
         def run(self, server):
@@ -328,5 +337,7 @@ class First:
 
 
 def test_minibatch_waits_for_the_slowest_at_its_speed():
-    run = simulate(MinibatchSGD(stepsize=0.1), NoProblem(), Workers(2, Constant(2.0), speed=[1.0, 0.5]), stop=Stop(time=9.0))
+    run = simulate(
+        MinibatchSGD(stepsize=0.1), NoProblem(), Workers(2, Constant(2.0), speed=[1.0, 0.5]), stop=Stop(time=9.0)
+    )
     assert run.iterations == 2
