@@ -59,12 +59,12 @@ from asyncsim.problems import PROBLEMS
 from asyncsim.result import unique_labels
 from asyncsim.times.availability import AVAILABILITIES
 from asyncsim.times.communication import ALLOWED_STOPS, SharedLink, stop_delay
-from asyncsim.times.expressions import evaluate
 from asyncsim.times.composed import ALaw
+from asyncsim.times.expressions import evaluate
 from asyncsim.times.laws import LAWS, Time
 from asyncsim.times.named import inside
-from asyncsim.times.speeds import SPEEDS
 from asyncsim.times.presets import PRESETS
+from asyncsim.times.speeds import SPEEDS
 from asyncsim.times.workers import Workers
 from asyncsim.update_rules import UPDATE_RULES, Plain, UpdateRule
 from asyncsim.yaml_file import Document, Keys, Problem, ScenarioError, did_you_mean, dotted, shown
@@ -804,11 +804,11 @@ SPEED = Described(
     "speed", 4, SPEEDS, f"a power ({allowed(NonNegative)}), an expression in i and n, a list (one a worker)"
 )
 SpeedEntry = Annotated[
-    Any, PlainValidator(SPEED.read, json_schema_input_type=SPEED.for_the_schema()), PlainSerializer(lambda v: _plain(v))
+    Any, PlainValidator(SPEED.read, json_schema_input_type=SPEED.for_the_schema()), PlainSerializer(lambda v: _plain(v))  # noqa: PLW0108 - _plain stands further down
 ]
 THERE = Described("availability", 5, AVAILABILITIES)
 AvailabilityEntry = Annotated[
-    Any, PlainValidator(THERE.read, json_schema_input_type=THERE.for_the_schema()), PlainSerializer(lambda v: _plain(v))
+    Any, PlainValidator(THERE.read, json_schema_input_type=THERE.for_the_schema()), PlainSerializer(lambda v: _plain(v))  # noqa: PLW0108 - _plain stands further down
 ]
 DESCRIBED = (SPEED, THERE)
 _THERE_WORDS = "when workers are there: {name: …}, `asyncsim list availabilities`; always unless given"
@@ -1018,7 +1018,7 @@ class WorkersEntry(_Strict):
                 communication_time=messages,
                 speed=self.speed,
                 availability=self.availability,
-            )  # fmt: skip
+            )
         ]
 
     @property

@@ -2,9 +2,10 @@
 
 All of it is known when the job is sent, as no worker's time depends on another worker: the engine puts the arrival
 into its lane and forgets the rest. (But for the server's shared link, asyncsim/times/communication.py: with it
-`arrives` is when an answer comes to the link, and the engine asks again then.) What is computed here depends on the assignment, on the seed and on the laws and
-environments of its worker only. Nothing of it needs to be in a checkpoint: an environment (asyncsim/times/speeds.py)
-unfolds anew from time 0, to the same pieces.
+`arrives` is when an answer comes to the link, and the engine asks again then.) What is computed here depends on the
+assignment, on the seed and on the laws and environments of its worker only. An environment (asyncsim/times/speeds.py)
+needs no checkpoint: it unfolds anew from time 0, to the same pieces. What does stand in one is until when workers are
+held by a stop that takes effect later, and until when the shared link is taken.
 """
 
 from __future__ import annotations
@@ -110,7 +111,7 @@ class Timing:
         return 0.0 if self.silent else self._sending(a, now)
 
     def stopped(self, a: Assignment, now: float) -> float:
-        """When a stop said at `now` takes effect; the assignment's computing ends then, and the worker is held till then."""
+        """When a stop said at `now` takes effect: computing ends then, and the worker is held till then."""
         effect = now if self._stop_delay == 0.0 else takes_effect(a, now, self._stop_delay)
         if a.computing_from >= effect:
             a.computing_from = a.computing_to = now  # it never begins
@@ -155,7 +156,7 @@ class Attended:
 
 
 class Paced:
-    """Compute times under changing power: the cost that the law draws, at the worker's speed (asyncsim/times/speeds.py)."""
+    """Compute times under changing power: the cost that the law draws, at the worker's speed."""
 
     def __init__(self, costs: Durations, speed: Any, seed: int, n: int) -> None:
         self._costs = costs

@@ -28,7 +28,7 @@ def write_report(result: "Result", path: Path | str) -> Path:
 
 def write_times(name: str, seen: "Overview", path: Path | str) -> Path:
     """Write the page on the workers' times (`asyncsim.times.overview`) to `path`; like `write_report` otherwise."""
-    from asyncsim.report.times_page import times_page  # noqa: PLC0415 (see above)
+    from asyncsim.report.times_page import times_page
 
     return written(times_page(name, seen), path)
 

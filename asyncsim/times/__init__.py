@@ -1,5 +1,7 @@
 """Compute and communication times of workers: laws, expressions in i and n, and what the engine asks."""
 
+from asyncsim.times.availability import AVAILABILITIES, Crash, Dropout, LateJoin, PluggedIn
+from asyncsim.times.communication import SharedLink
 from asyncsim.times.composed import (
     Empirical,
     Maximum,
@@ -14,8 +16,6 @@ from asyncsim.times.composed import (
     empirical,
     mixture,
 )
-from asyncsim.times.availability import AVAILABILITIES, Crash, Dropout, LateJoin, PluggedIn
-from asyncsim.times.communication import SharedLink
 from asyncsim.times.laws import (
     LAWS,
     Constant,
@@ -30,7 +30,6 @@ from asyncsim.times.laws import (
     ShiftedHalfNormal,
     Uniform,
 )
-from asyncsim.times.traces import FromTrace, Trace, read_trace, write_trace
 from asyncsim.times.speeds import (
     SPEEDS,
     ConstantSpeed,
@@ -41,6 +40,7 @@ from asyncsim.times.speeds import (
     PiecewiseSpeed,
     StepSpeed,
 )
+from asyncsim.times.traces import FromTrace, Trace, read_trace, write_trace
 from asyncsim.times.workers import Times, Workers
 
 LAWS.setdefault("trace", FromTrace)  # which stands here, as laws know no files

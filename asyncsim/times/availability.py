@@ -159,7 +159,7 @@ class Crash:
     Parameters:
         at: seconds at which the worker leaves
         mean: instead of at: mean of a random moment (exponential)
-        policy: what becomes of the job in hand: restarted and paused are the same here; with lost the server gives it up
+        policy: what becomes of the job in hand: with lost the server gives it up; the others are the same here
         notice: seconds of silence after which the server gives up a lost job
 
     >>> Presence(Crash(at=5.0), None).back(6.0)
@@ -177,7 +177,8 @@ class Crash:
 
     def stays(self, blocks: Blocks) -> Iterator[tuple[float, float]]:
         """(end, 1 there or 0 away)."""
-        yield (float(self.at) if self.mean is None else self.mean * blocks(0).standard_exponential()), 1.0  # type: ignore[arg-type]
+        leaves = self.at if self.mean is None else self.mean * blocks(0).standard_exponential()
+        yield float(leaves or 0.0), 1.0
         yield math.inf, 0.0
 
 
@@ -231,7 +232,8 @@ class PluggedIn:
     def __post_init__(self) -> None:
         if self.start == self.end or max(self.start, self.end) > self.period:
             raise ValueError(
-                f"PluggedIn: start = {self.start!r}, end = {self.end!r}, but two different seconds within the period {self.period!r} are needed"
+                f"PluggedIn: start = {self.start!r}, end = {self.end!r}, but two different seconds within the period "
+                f"{self.period!r} are needed"
             )
 
     @property
@@ -258,7 +260,7 @@ AVAILABILITIES: Mapping[str, type] = {
     "plugged_in": PluggedIn,
 }
 
-ALLOWED = 'an availability, a list of one a worker, a callable worker -> availability, or {"name": …, …}; None in a list is always there'
+ALLOWED = 'an availability, a list of one a worker (None = always there), a callable worker -> availability, or {"name": …, …}'
 
 
 @parameters
@@ -277,5 +279,5 @@ class AlwaysThere:
 
 
 def is_availability(thing: Any) -> bool:
-    """Whether `thing` says when a worker is there: anything with `stays(blocks)`, and `policy`, `notice` if it has them."""
+    """Whether `thing` says when a worker is there: anything with `stays(blocks)`; `policy`, `notice` if it has them."""
     return callable(getattr(thing, "stays", None)) and not isinstance(thing, type)

@@ -163,7 +163,7 @@ class _Numbers(_List):
         super().__init__(values)
 
     def __getitem__(self, worker: int) -> Any:
-        return self.values[worker].item()  # type: ignore[attr-defined]
+        return self.values[worker].item()
 
 
 class _Tuple(_List):

@@ -22,7 +22,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping
-from itertools import count
+from itertools import count, pairwise
 from typing import Any, Protocol
 
 import numpy as np
@@ -93,7 +93,7 @@ class Unfolding:
         """Seconds from `start` until `cost` is done; inf = never."""
         if cost == 0.0:
             return 0.0
-        if start == math.inf or cost == math.inf:
+        if math.inf in (start, cost):
             return math.inf
         place = self.at(start)
         begin, waited = start, 0.0
@@ -141,7 +141,7 @@ class Ramp:
         """Seconds from `start` until `cost` is done; inf = never."""
         if cost == 0.0:
             return 0.0
-        if start == math.inf or cost == math.inf:
+        if math.inf in (start, cost):
             return math.inf
         if start < self.over:
             seconds = self._on_the_way(self.power(start), cost)
@@ -189,7 +189,7 @@ class Told:
 
     def seconds(self, start: float, cost: float) -> float:
         """Seconds from `start` until `cost` is done; inf = never."""
-        if cost == 0.0 or start == math.inf or cost == math.inf:
+        if cost == 0.0 or math.inf in (start, cost):
             return 0.0 if cost == 0.0 else math.inf
         end = float(self._speed.time_of(float(self._speed.work(start)) + cost))
         if not end >= start:
@@ -225,7 +225,7 @@ class Integrated:
 
     def seconds(self, start: float, cost: float) -> float:
         """Seconds from `start` until `cost` is done."""
-        if cost == 0.0 or start == math.inf or cost == math.inf:
+        if cost == 0.0 or math.inf in (start, cost):
             return 0.0 if cost == 0.0 else math.inf
         begin = start
         for _ in range(STEPS):
@@ -235,7 +235,7 @@ class Integrated:
             cost -= done
             begin += self._step
         raise ValueError(
-            f"{self._speed!r}: a gradient that began at {start!r} is not done after {STEPS:,} steps of {self._step:g} s; "
+            f"{self._speed!r}: a gradient begun at {start!r} is not done after {STEPS:,} steps of {self._step:g} s; "
             "for a power that stays 0, give work(t) and time_of(work), which may be inf"
         )
 
@@ -257,7 +257,7 @@ class Integrated:
         """What is done from `start` to `end`."""
         panels = max(1, math.ceil((end - start) / self._step))
         ends = [start + (end - start) * j / panels for j in range(panels + 1)]
-        return math.fsum(self._panel(a, b) for a, b in zip(ends[:-1], ends[1:], strict=True))
+        return math.fsum(self._panel(a, b) for a, b in pairwise(ends))
 
     def _panel(self, a: float, b: float, depth: int = 0, whole: float | None = None) -> float:
         whole = self._gauss(a, b) if whole is None else whole
@@ -293,7 +293,8 @@ class ConstantSpeed:
     def __post_init__(self) -> None:
         if (self.power is None) == (self.seconds is None) or self.seconds == 0:
             raise ValueError(
-                f"ConstantSpeed: power = {self.power!r}, seconds = {self.seconds!r}, but one of the two is needed, seconds > 0"
+                f"ConstantSpeed: power = {self.power!r}, seconds = {self.seconds!r}, but one of the two is needed, "
+                "seconds > 0"
             )
 
     @property
@@ -403,10 +404,10 @@ class PeriodicSpeed:
 
     def __post_init__(self) -> None:
         ends = [*self._changes(), self.period]
-        if len(ends) != len(self.powers) or any(a >= b for a, b in zip(ends[:-1], ends[1:], strict=True)):
+        if len(ends) != len(self.powers) or any(a >= b for a, b in pairwise(ends)):
             raise ValueError(
-                f"PeriodicSpeed: powers = {list(self.powers)}, times = {self.times}, but ascending times within the period "
-                "and one more power than times are needed"
+                f"PeriodicSpeed: powers = {list(self.powers)}, times = {self.times}, but ascending times within the "
+                "period and one more power than times are needed"
             )
         if not any(self.powers):
             raise ValueError(f"PeriodicSpeed: powers = {list(self.powers)}, but at least one > 0 is needed")

@@ -29,8 +29,8 @@ from numpy.typing import NDArray
 
 from asyncsim.times import availability as availabilities
 from asyncsim.times import speeds
-from asyncsim.times.communication import SharedLink, stop_delay
 from asyncsim.times.by_worker import Kind, Source, by_worker, joined
+from asyncsim.times.communication import SharedLink, stop_delay
 from asyncsim.times.expressions import evaluate
 from asyncsim.times.known import as_law
 from asyncsim.times.laws import Constant, Law, Time
@@ -151,9 +151,8 @@ class Workers:
         self.shared_link = shared_link
         self.stop_delay = stop_delay(stop_takes_effect)
         self.speed = None if speed is None else _described(SPEED, speed, range(self.n), self.n)
-        self.availability = (
-            None if availability is None else _described(AVAILABILITY, availability, range(self.n), self.n)
-        )
+        there = availability
+        self.availability = None if there is None else _described(AVAILABILITY, there, range(self.n), self.n)
         self._means: tuple[Floats, bool] | None = None
 
     @classmethod
@@ -170,7 +169,8 @@ class Workers:
         rows = [tuple(group) for group in groups]
         if not rows or not all(2 <= len(row) <= 6 for row in rows):
             raise ValueError(
-                "groups: a list of (count, compute_time[, uplink[, downlink[, speed[, availability]]]]), at least one, is needed"
+                "groups: a list of (count, compute_time[, uplink[, downlink[, speed[, availability]]]]), at least one, "
+                "is needed"
             )
         counts = [_count(row[0], f"groups[{g}]: ") for g, row in enumerate(rows)]
         bounds = list(accumulate(counts, initial=0))
@@ -202,10 +202,9 @@ class Workers:
         return self._mean_times()[0] if sent is None else self._mean_times()[0] + sent
 
     def message_seconds(self, size: int) -> Floats | None:
-        """What bandwidths and the shared link add to a trip (n,) with messages of `size` numbers; None where there are none."""
-        added = [
-            size / bandwidth for bandwidth in (self.uplink_bandwidth, self.downlink_bandwidth) if bandwidth is not None
-        ]
+        """What bandwidths and the shared link add to a trip (n,) with messages of `size` numbers; None = nothing."""
+        bandwidths = (self.uplink_bandwidth, self.downlink_bandwidth)
+        added = [size / bandwidth for bandwidth in bandwidths if bandwidth is not None]
         if self.shared_link is not None:
             passes = 2 if self.shared_link.broadcast == "counted" else 1
             added.append(np.full(self.n, passes * size / self.shared_link.capacity))
@@ -232,9 +231,8 @@ class Workers:
     @property
     def constant_times(self) -> bool:
         """Whether every time is constant: the fixed computation model."""
-        return self._changes_nothing and all(
-            t.constant is not None for t in (self.compute_time, self.uplink, self.downlink)
-        )
+        times = (self.compute_time, self.uplink, self.downlink)
+        return self._changes_nothing and all(t.constant is not None for t in times)
 
     @property
     def _changes_nothing(self) -> bool:

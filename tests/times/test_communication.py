@@ -51,7 +51,7 @@ def play(do, workers, d=10, **options):
 
 
 def test_a_link_takes_its_latency_and_size_over_bandwidth():
-    """10 numbers: downlink 1 + 10/5 = 3 s, computing 2 s, uplink 0.5 + 10/10 = 1.5 s for worker 0, 0.5 + 10/20 = 1 s for 1."""
+    """10 numbers: downlink 1 + 10/5 s, computing 2 s, uplink 0.5 + 10/10 s (worker 0) or 0.5 + 10/20 s (worker 1)."""
     workers = Workers(2, 2.0, uplink={"latency": 0.5, "bandwidth": "10 * i"}, downlink={"latency": 1, "bandwidth": 5})
     assert arrivals(play(once, workers)) == [(6.0, 1), (6.5, 0)]
     assert workers.mean_times(size=10).tolist() == [6.5, 6.0]

@@ -66,10 +66,10 @@ def pieces(draw):
 def exact_end(times, powers, start, cost):
     """inf{t : V(t) >= V(start) + cost} in fractions; None = never."""
     t, left = Fraction(start), Fraction(cost)
-    for end, power in zip([*times, None], powers, strict=True):
+    for end, given_power in zip([*times, None], powers, strict=True):
         if end is not None and end <= t:
             continue
-        power = Fraction(power)
+        power = Fraction(given_power)
         if power and (end is None or t + left / power <= end):
             return t + left / power
         if end is None:
@@ -124,7 +124,7 @@ def test_a_worker_that_always_works_completes_the_floor_of_the_integral_of_its_p
     run = simulate(Listen(), NoProblem(), Workers(1, speed=EXAMPLES[name]), stop=Stop(time=horizon), seed=seed)
     done = path(EXAMPLES[name], seed=seed).work(0.0, horizon)
     completed = run.sent - run.in_flight
-    assert completed == math.floor(done) or abs(done - round(done)) < 1e-9 and abs(completed - done) < 1e-8 + 1
+    assert completed == math.floor(done) or (abs(done - round(done)) < 1e-9 and abs(completed - done) < 1e-8 + 1)
 
 
 @given(st.sampled_from(sorted(EXAMPLES)), st.floats(0, 50), st.floats(0.01, 20))
@@ -310,7 +310,7 @@ def test_every_speed_of_the_registry_has_an_example_here():
 
 
 def test_a_stop_loses_what_was_done_of_a_gradient():
-    """Power 1 until 10, then 2. A gradient of cost 8 sent at 5, after one of 5, ends at 11.5; sent anew at 7 it ends at 12.5."""
+    """Power 1 until 10, then 2. A cost of 8 begun at 5 is done at 11.5; begun anew at 7 it is done at 12.5."""
 
     class StopsOnce:
         def run(self, server):
