@@ -163,7 +163,8 @@ def execute(
     events = _Events(sink) if record.events == "all" else None
     # where no worker has a finite mean time there is no best allocation to hold one against
     has_regret = hasattr(method, "allocation") and bool(np.isfinite(workers.mean_times()).any())
-    log = Log(workers.n, events, _regret(method, workers) if has_regret else None)
+    per_task = getattr(method, "gradients_of_a_task", 1)
+    log = Log(workers.n, events, Regret(workers.mean_times(), per_task) if has_regret else None)
     recorder = Recorder(problem, record, stop.time, target, sink.curve if sink is not None else None)
     batched = evaluation_of(problem, evaluation) == "batched"
     engine = Simulation(problem, workers, seed, stop, log, recorder, batched, keeper, look)
@@ -302,6 +303,9 @@ def knowledge(problem: Any, workers: Workers, target: Target | None) -> Knowledg
         Delta=_initial_suboptimality(problem),
         compute_laws=workers.compute_time.law,
         communication_times=_communication_times(workers),
+        mean_communication_times=workers.downlink.means()[0] + workers.uplink.means()[0],
+        independent_times=not (workers.compute_time.by_call or workers.uplink.by_call or workers.downlink.by_call),
+        heterogeneous=getattr(problem, "zeta2", 0.0) > 0,
         estimated=frozenset(estimated),
         **known,
     )
@@ -316,8 +320,10 @@ def _communication_times(workers: Workers) -> np.ndarray | None:
 
 
 def _initial_suboptimality(problem: Any) -> float | None:
-    f_star = getattr(problem, "f_star", None)
-    return None if f_star is None or not hasattr(problem, "value") else float(problem.value(problem.x0)) - f_star
+    """f(x⁰) − f*; where f* is not known, f(x⁰) less a lower bound of f, which does for every theorem."""
+    least = getattr(problem, "f_star", None)
+    least = getattr(problem, "f_lower", None) if least is None else least
+    return None if least is None or not hasattr(problem, "value") else float(problem.value(problem.x0)) - least
 
 
 def facts(problem: Any) -> dict[str, Any]:
