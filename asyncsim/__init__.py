@@ -20,7 +20,7 @@ _WHERE = {
     "compare": "running", "simulate": "running",
     "Result": "result", "Run": "result",
     "demo": "study", "resume": "study", "run": "study",
-    "Knowledge": "theory",
+    "Knowledge": "theory", "Prediction": "theory.predictions", "predict": "theory.predictions",
     "AsynchronousSGD": "methods", "HeroSGD": "methods", "METHODS": "methods", "MinibatchSGD": "methods",
     "RennalaSGD": "methods", "RingmasterASGD": "methods",
     "FreyaPAGE": "methods", "FreyaSGD": "methods", "HeroPAGE": "methods", "PAGE": "methods", "SovietPAGE": "methods",

@@ -125,6 +125,10 @@ def _end(result: "Result") -> None:
         _say(f"note: {problem}")
     if result.runs:
         typer.echo(f"report: {result.report()}")
+    from asyncsim import bounds
+
+    for broken in bounds.breaches(result):
+        _say(f"BOUND BROKEN: {broken}")
     for failed in [run for run in result.runs if run.status == "failed"]:
         _say(f"{failed.label}, seed {failed.seed}, failed: {failed.reason}")
     if result.manifest.get("status") == "interrupted":
@@ -150,6 +154,28 @@ def check(file: File, changes: Changes = None, allow_code: AllowCode = False) ->
     )
     for label, method in methods:
         typer.echo(f"  {label}: {method!r}")
+
+
+@app.command()
+def theory(
+    file: File,
+    changes: Changes = None,
+    *,
+    every_method: Annotated[bool, typer.Option("--all", help="all methods there are, not only the scenario's")] = False,
+    allow_code: AllowCode = False,
+) -> None:
+    """Say what theory knows before a run: parameters, proven times, orders, which method and why."""
+    from asyncsim.scenario import load
+    from asyncsim.theory.overview import overview
+
+    found = overview(load(file, changes or (), allow_code=allow_code), every_method)
+    for line in found.known:
+        typer.echo(line)
+    typer.echo()
+    _table(found.headers, found.cells)
+    typer.echo(f"\n{found.sentence}\n")
+    for note in found.notes:
+        typer.echo(f"- {note}")
 
 
 def _counted(things: Sequence[Any], noun: str) -> str:
@@ -313,6 +339,95 @@ def fit(
         typer.echo(f"{output} is written; next: asyncsim run {output}")
     if picture is not None:
         typer.echo(f"picture: {found.picture(picture)}")
+
+
+@app.command()
+def advise(
+    workers: Annotated[
+        str,
+        typer.Option(
+            "--workers",
+            "-w",
+            metavar="COUNTxSECONDS …",
+            show_default=False,
+            help="machines by kind, with the seconds each takes for a minibatch gradient: '8x0.12 4x0.35 1x2.0'",
+        ),
+    ] = "",
+    communication: Annotated[
+        str,
+        typer.Option(
+            "--communication",
+            metavar="SECONDS",
+            help="of a message there and back; one number, or by kind: '8x0.05 4x0.2 1x0.2'",
+        ),
+    ] = "0",
+    jitter: Annotated[
+        float, typer.Option("--jitter", help="standard deviation of a gradient's time over its mean")
+    ] = 0.1,
+    average: Annotated[
+        int | None,
+        typer.Option(
+            "--gradients-to-average",
+            metavar="N",
+            show_default=False,
+            help="how many minibatch gradients, averaged, make a step about as good as the exact gradient near the end (the "
+            "critical batch size, in minibatches); 16 is assumed and others tried unless given",
+        ),
+    ] = None,
+    price: Annotated[
+        str | None,
+        typer.Option(
+            "--price",
+            metavar="PRICE",
+            help="of a machine and hour; one number, or by kind: '8x2.5 4x0.9 1x0.2'",
+            show_default=False,
+        ),
+    ] = None,
+    steps: Annotated[
+        int | None,
+        typer.Option(
+            "--steps", metavar="N", help="that one machine alone needs; makes hours of ratios", show_default=False
+        ),
+    ] = None,
+    target: Annotated[
+        float, typer.Option("--target", help="to what part of its first value the squared gradient norm is to fall")
+    ] = 1e-4,
+    trace: Annotated[
+        Path | None,
+        typer.Option("--trace", metavar="FILE", help="measured times in place of --workers", show_default=False),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", metavar="DIR", help="the folder to write; runs/advice unless given")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="replace the advice in the folder given with -o")] = False,
+    quiet: Quiet = False,
+) -> None:
+    """Say which method suits your machines, how much sooner it is, and what each kind of them brings."""
+    from asyncsim import advise as asking
+    from asyncsim.report import advice as words
+
+    if trace is not None:
+        question = asking.asked_of_trace(trace, workers, price=price, average=average, steps=steps, target=target)
+    else:
+        question = asking.asked(
+            workers,
+            communication=communication,
+            price=price,
+            jitter=jitter,
+            average=average,
+            steps=steps,
+            target=target,
+        )
+    folder = _folder("advice", output)
+    asking.check_free(folder, force)
+    found = asking.advise(question, lambda said: None if quiet or not sys.stderr.isatty() else _say(f"  {said} …"))
+    typer.echo(f"{words.text(found)}\n")
+    _table(*words.methods_table(found))
+    typer.echo()
+    _table(*words.kinds_table(found))
+    typer.echo()
+    for path in asking.write(found, folder):
+        typer.echo(f"{path.stem}: {path}")
 
 
 @app.command()

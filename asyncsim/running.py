@@ -311,6 +311,8 @@ def knowledge(problem: Any, workers: Workers, target: Target | None) -> Knowledg
     estimated = set(getattr(problem, "estimated", ()))
     if not workers.mean_times_exact:
         estimated.add("mean_times")
+    changing = workers.speed is not None or workers.availability is not None
+    by_call = any(times.by_call for times in (workers.compute_time, workers.uplink, workers.downlink))
     known = {name: getattr(problem, name, None) for name in _OF_THE_PROBLEM}
     return Knowledge(
         n=workers.n,
@@ -318,14 +320,23 @@ def knowledge(problem: Any, workers: Workers, target: Target | None) -> Knowledg
         constant_times=workers.constant_times,
         epsilon=(target or {}).get("squared_gradient_norm"),
         Delta=_initial_suboptimality(problem),
-        compute_laws=workers.compute_time.law if workers.speed is None and workers.availability is None else None,
+        compute_laws=None if changing else workers.compute_time.law,
         communication_times=_communication_times(workers, problem.dimension),
+        mean_communication_times=_mean_communication_times(workers, problem.dimension),
+        independent_times=not (changing or by_call or workers.shared_link is not None),
+        heterogeneous=getattr(problem, "zeta2", 0.0) > 0,
         estimated=frozenset(estimated),
         **known,
     )
 
 
 _OF_THE_PROBLEM = ("L", "sigma2", "components", "L_minus", "L_plus", "L_plus_minus", "L_max")
+
+
+def _mean_communication_times(workers: Workers, size: int) -> np.ndarray:
+    sent = workers.message_seconds(size)
+    means: np.ndarray = workers.downlink.means()[0] + workers.uplink.means()[0]
+    return means if sent is None else means + sent
 
 
 def _communication_times(workers: Workers, size: int) -> np.ndarray | None:
@@ -336,8 +347,10 @@ def _communication_times(workers: Workers, size: int) -> np.ndarray | None:
 
 
 def _initial_suboptimality(problem: Any) -> float | None:
-    f_star = getattr(problem, "f_star", None)
-    return None if f_star is None or not hasattr(problem, "value") else float(problem.value(problem.x0)) - f_star
+    """f(x⁰) − f*; where f* is not known, f(x⁰) less a lower bound of f, which does for every theorem."""
+    least = getattr(problem, "f_star", None)
+    least = getattr(problem, "f_lower", None) if least is None else least
+    return None if least is None or not hasattr(problem, "value") else float(problem.value(problem.x0)) - least
 
 
 def facts(problem: Any) -> dict[str, Any]:

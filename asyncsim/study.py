@@ -12,6 +12,7 @@ where no step comes); a second signal ends at once.
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 import platform
 import signal
@@ -24,7 +25,7 @@ from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import FrameType, TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import asyncsim
 from asyncsim import running
@@ -37,6 +38,9 @@ from asyncsim.scenario import Scenario, from_data, load
 from asyncsim.server import EndOfRun
 from asyncsim.simulation import Simulation, Stop
 from asyncsim.theory import Knowledge, asks_theory, resolved
+
+if TYPE_CHECKING:
+    from asyncsim.theory.predictions import Prediction
 
 RECORDED_VERSIONS = ("numpy", "simpy", "pydantic", "ruamel.yaml", "plotly", "scipy", "scikit-learn")
 
@@ -80,7 +84,7 @@ def run(
         scenario = from_data(scenario, allow_code=allow_code)
     problem = scenario.check_problem()
     methods = checked_methods(scenario, problem)
-    manifest = _manifest(scenario, problem)
+    manifest = _manifest(scenario, problem) | {"theory": _theory(scenario, methods, problem)}
     if output is None:
         return _play(scenario, methods, manifest, None, progress)
     with RunFolder.create(output, manifest, scenario.source, force) as folder:
@@ -143,6 +147,32 @@ def _target(scenario: Scenario) -> dict[str, float] | None:
     if scenario.target is None:
         return None
     return {name: value for name, value in scenario.target.model_dump().items() if value is not None}
+
+
+def _theory(scenario: Scenario, methods: Sequence[tuple[str, Any]], problem: Any) -> dict[str, Any]:
+    """label → what is proven of the method as it runs (asyncsim.theory.predictions), for the theorems' target only.
+
+    Where each seed has a problem of its own, the bound is the largest of all. Laws that would have to be called for
+    their means are left alone: of times that may change nothing is proven.
+    """
+    workers, target = scenario.build_workers(), _target(scenario)
+    by_call = any(times.by_call for times in (workers.compute_time, workers.uplink, workers.downlink))
+    if by_call or "squared_gradient_norm" not in (target or {}):
+        return {}
+    from asyncsim.theory.predictions import predict
+
+    # a seed of its own draws the functions, or how the samples are split where they are
+    own = getattr(problem, "problem_seed", 0) is None and getattr(problem, "split", "") != "none"
+    problems = [problem, *(scenario.build_problem(seed) for seed in scenario.seeds[1:] if own)]
+    known = [running.knowledge(each, workers, target) for each in problems]
+    rules = scenario.build_update_rules()
+    found = {label: [predict(method, knowledge, rules[label]) for knowledge in known] for label, method in methods}
+
+    return {label: max(each, key=_lateness).plain() for label, each in found.items()}
+
+
+def _lateness(prediction: Prediction) -> float:
+    return math.inf if prediction.seconds is None else prediction.seconds
 
 
 def _manifest(scenario: Scenario, problem: Any) -> dict[str, Any]:

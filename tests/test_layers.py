@@ -64,7 +64,7 @@ def test_a_method_knows_no_engine_no_clock_and_no_luck_but_the_servers(file):
     assert not [call for call in calls(file) if call.startswith(("np.random.", "numpy.random."))]
 
 
-@pytest.mark.parametrize("module", ["result", "folder", "summary", "export", "report"])
+@pytest.mark.parametrize("module", ["result", "folder", "summary", "bounds", "export", "report"])
 def test_a_reading_tool_loads_no_engine(module):
     assert not loaded_after(f"import asyncsim.{module}") & set(ENGINE)
 
@@ -116,7 +116,17 @@ def test_a_name_that_is_not_there_is_an_attribute_error():
 
 def test_no_file_of_the_core_asserts_a_users_mistake():
     """`assert` is allowed where it tells a type checker what is already sure, with a comment that says why."""
-    for name in ("server", "simulation", "running", "study", "record", "streams", "checkpoint", "parameters", "theory"):
+    for name in (
+        "server",
+        "simulation",
+        "running",
+        "study",
+        "record",
+        "streams",
+        "checkpoint",
+        "parameters",
+        "theory/parameters",
+    ):
         for line in (PACKAGE / f"{name}.py").read_text(encoding="utf-8").splitlines():
             assert not line.strip().startswith("assert ") or "#" in line, f"{name}.py: {line}"
 

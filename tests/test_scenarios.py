@@ -42,6 +42,10 @@ def test_a_scenario_begins_with_words_on_what_it_is(path):
     assert path.read_text().startswith("# ")
 
 
+def test_names_of_scenarios_are_unique():
+    assert len({path.stem for path in FILES}) == len(FILES)
+
+
 def test_each_file_has_its_line_in_the_table():
     table = (FOLDER / "README.md").read_text()
     files = [path for path in FOLDER.iterdir() if path.suffix in (".yaml", ".py")]

@@ -21,7 +21,8 @@ class Problem(Protocol):
     - `gradients(X, rngs, workers) -> (S, d)`: S stochastic gradients at once; X is a sequence of S points, often one
       object S times. Item j of `rngs` is valid until the next item is taken. Row j must be bit-equal to
       `gradient(X[j], rngs[j], workers[j])` whatever its companions; `batch_matches_single` tries that.
-    - `L`, the smoothness constant; `sigma2` ≥ E‖gradient − ∇f‖²; `f_star`; `x_star` (d,).
+    - `L`, the smoothness constant; `sigma2` ≥ E‖gradient − ∇f‖²; `f_star`, or `f_lower`, below which f never is;
+      `x_star` (d,).
     - `components`, m of a finite sum f = (1/m) Σ f_j, with `component_gradient(x, j) -> (d,)` and perhaps
       `component_mean(x, indices) -> (d,)`; `L_minus`, `L_plus`, `L_plus_minus`, `L_max`.
     - `workers`, the number of workers it was made for, where they have different f_i; `worker_gradient(x, worker)`.

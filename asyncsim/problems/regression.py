@@ -70,6 +70,7 @@ class _Regression:
     _seed: ClassVar[int] = 0
 
     f_star: ClassVar[None] = None
+    f_lower: ClassVar[float] = 0.0  # neither losses nor regularisers are negative
     x_star: ClassVar[None] = None
     _curvature: ClassVar[float]  # bounds the eigenvalues of the loss's Hessian in the logits
 

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from asyncsim import summary
 from asyncsim.report import data
+from asyncsim.report.theory import theory
 
 if TYPE_CHECKING:
     from asyncsim.result import Result
@@ -608,7 +609,11 @@ def _facts(result: "Result") -> str:
     }
     # the scenario stands above in its own words, and runs have their table
     facts |= flat(
-        {key: value for key, value in result.manifest.items() if key not in ("scenario", "problem", "runs", "target")}
+        {
+            key: value
+            for key, value in result.manifest.items()
+            if key not in ("scenario", "problem", "runs", "target", "theory")
+        }
     )
     return (
         "<dl>"
@@ -618,7 +623,21 @@ def _facts(result: "Result") -> str:
 
 
 SECTIONS = (
-    *(opening, numbers, outcomes, methods, curves, lanes, delays, contributors, deliveries, allocations, work, split),
+    *(
+        opening,
+        numbers,
+        outcomes,
+        methods,
+        curves,
+        theory,
+        lanes,
+        delays,
+        contributors,
+        deliveries,
+        allocations,
+        work,
+        split,
+    ),
     provenance,
 )
 

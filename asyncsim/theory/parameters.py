@@ -1,4 +1,4 @@
-"""What the papers prove, as functions: parameters that theory gives to the methods.
+"""Parameters that theory gives to the methods, and what it must know for that.
 
 `Knowledge` is what is known of a study before it runs. A method's `theory(knowledge)` returns its
 parameters from it; where something is needed that is not known, a ValueError lists all that is missing.
@@ -23,10 +23,12 @@ class Knowledge:
 
     n : number of workers;  mean_times : (n,) mean seconds of a gradient's whole trip;
     constant_times : whether these times are exact and never change;  L, sigma2 : of the problem;
-    epsilon : the target for ‖∇f‖²;  Delta : f(x⁰) − f*;  components : m of a finite sum;
+    epsilon : the target for ‖∇f‖²;  Delta : f(x⁰) − f*, or more;  components : m of a finite sum;
     L_minus, L_plus, L_plus_minus, L_max : L₋, L₊, L± and max_i L_{f_i} of a finite sum or of the workers' f_i;
     compute_laws : worker → the law of its compute time;  communication_times : (n,) seconds of downlink and uplink
-    together where these are constant;  estimated : the names among these that are estimates.
+    together where these are constant;  mean_communication_times : (n,) their means;  independent_times : whether a
+    worker's times are independent draws of one law;  heterogeneous : whether the workers' data differ, so that
+    f = (1/n)Σf_i;  estimated : the names among these that are estimates.
 
     >>> Knowledge(n=4, L=1.0).need("L", "sigma2", "epsilon")
     Traceback (most recent call last):
@@ -47,6 +49,9 @@ class Knowledge:
     L_max: float | None = None
     compute_laws: Callable[[int], Any] | None = None
     communication_times: np.ndarray | None = None
+    mean_communication_times: np.ndarray | None = None
+    independent_times: bool = True
+    heterogeneous: bool = False
     estimated: frozenset[str] = frozenset()
 
     def need(self, *names: str) -> tuple[Any, ...]:
@@ -71,10 +76,12 @@ class Knowledge:
 
 _WHENCE = {
     "components": "the problem is no finite sum; name one that is, or give the method its components",
+    "Delta": "the problem knows neither f* nor a lower bound of f",
     "epsilon": "give the scenario a target: {squared_gradient_norm: …}",
     "mean_times": "no law of the workers' times is known",
     "compute_laws": "no law of the workers' times is known",
     "communication_times": "uplink or downlink are random",
+    "mean_communication_times": "no law of the workers' communication times is known",
 }
 
 

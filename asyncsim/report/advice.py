@@ -1,0 +1,394 @@
+"""Advice in words and as a page: what `asyncsim.advise` found, for people who never read of these methods.
+
+The same sentences and tables stand on the terminal and on the page. A number that was measured comes with its range over
+the seeds; what only theory says, up to a constant, is called so.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from html import escape
+from pathlib import Path
+from string import Template
+from typing import TYPE_CHECKING
+
+from asyncsim import summary
+from asyncsim.report.page import asset, counted, embedded, policy
+
+if TYPE_CHECKING:
+    from asyncsim.advise import Advice, Option
+
+WHAT = {
+    "hero_sgd": "plain SGD on one machine, the others idle",
+    "minibatch_sgd": "all machines compute at the same point, the server waits for all of them and steps with the mean",
+    "rennala_sgd": "a step is the mean of the first gradients that arrive, whoever sends them; what is still being computed is dropped",
+    "ringmaster_asgd": "each gradient is a step of its own when it arrives, unless it is too old",
+    "asynchronous_sgd": "each gradient is a step of its own when it arrives, however old",
+    "naive_optimal_asgd": "asynchronous SGD on the fastest machines only",
+    "async_batch_sgd": "several gradients at one point in each message, applied when they arrive unless they are too old",
+    "async_local_sgd": "several local steps in each message, applied when they arrive unless they are too old",
+    "dual_local_sgd": "several local steps of every machine in a round, the server waits for all",
+}
+LOCAL = ("async_local_sgd", "dual_local_sgd")
+
+
+def headline(advice: Advice) -> str:
+    """What to do, in one sentence."""
+    chosen, question = advice.chosen, advice.question
+    fast = summary.number(min(group.seconds for group in question.groups))
+    if chosen.plan.method == "hero_sgd":
+        rest = "" if question.n == 1 else "; the others bring nothing that can be told"
+        return f"Use one machine alone, plain SGD on a fastest one ({fast} s a gradient){rest}."
+    part = chosen.plan.parameters.get("workers")
+    where = counted(question.n, "machine") if part is None else f"the {len(part)} fastest of {question.n} machines"
+    return f"Use {chosen.plan.method} on {'all ' if part is None else ''}{where}."
+
+
+def reasons(advice: Advice) -> list[str]:
+    """How much sooner, how sure, with which parameters, how long and at what price."""
+    return [*_comparison(advice), *_parameters(advice), *_absolute(advice), *_slowest(advice), *_unsure(advice)]
+
+
+def _comparison(advice: Advice) -> list[str]:
+    chosen, hero = advice.chosen, advice.hero
+    said = [f"{chosen.plan.method}: {WHAT[chosen.plan.method]}."]
+    if chosen is not hero:
+        said.append(f"In the model it is {_range(chosen.sooner(hero))} times as fast as the fastest machine alone.")
+    others = [name for name in advice.tied if name != chosen.plan.method]
+    if others:
+        said.append(
+            f"No clear winner: {_and(others)} {'is' if len(others) == 1 else 'are'} as good, within 10 % or within the seeds' "
+            f"differences; {chosen.plan.method} is advised as the simplest."
+        )
+    rest = [option for option in advice.options if option.plan.method not in advice.tied]
+    if rest:
+        said.append(f"Next is {rest[0].plan.method}, which needs {_range(chosen.sooner(rest[0]))} times the time.")
+    return said
+
+
+def _parameters(advice: Advice) -> list[str]:
+    plan = advice.chosen.plan
+    told = {
+        "threshold": "threshold = {}: a gradient is used if fewer than so many were applied since its point was made",
+        "batch_size": "batch_size = {}: " + {
+            "rennala_sgd": "gradients averaged in a step",
+            "async_batch_sgd": "gradients of a machine in each message",
+        }.get(plan.method, "gradients of each machine in a step"),
+        "local_steps": "local_steps = {}: steps on a machine between two messages",
+        "delay_adaptive": "delay_adaptive = {}: " + ("smaller steps for older gradients" if plan.parameters.get("delay_adaptive") else "all steps alike"),
+    }  # fmt: skip
+    said = [words.format(_shown(plan.parameters[name])) for name, words in told.items() if name in plan.parameters]
+    if advice.chosen is advice.hero:
+        said.append("stepsize: the one that is best for a single machine")
+    else:
+        ratio = plan.stepsize / advice.hero.plan.stepsize
+        of = {"rennala_sgd": "of the mean of the batch", "minibatch_sgd": "of the mean of all gradients"}.get(
+            plan.method, "of each gradient"
+        )
+        said.append(
+            f"stepsize {of}: begin near {summary.number(ratio, 2)} times the one that is best for a single machine, "
+            "and try half and twice that"
+        )
+    return ["Parameters: " + "; ".join(said) + "."]
+
+
+def _absolute(advice: Advice) -> list[str]:
+    question, chosen, hero = advice.question, advice.chosen, advice.hero
+    said = []
+    if question.steps is not None:
+        spread = chosen.sooner(hero)
+        alone = advice.hours_of(hero)
+        said.append(
+            f"With {question.steps:,} steps of a single machine ({_duration(alone)}) that is about {_duration(alone / spread[1])}"
+            + (f" ({_duration(alone / spread[2])} to {_duration(alone / spread[0])})." if chosen is not hero else ".")
+        )
+    if question.priced:
+        money = advice.money_of(chosen)
+        if question.steps is not None:
+            said.append(f"It costs about {summary.number(money, 3)}.")
+        elif chosen is not hero:
+            said.append(
+                f"It costs {summary.number(money, 2)} times what the fastest machine alone costs for the whole work."
+            )
+        said += _cheaper(advice)
+    return said
+
+
+def _cheaper(advice: Advice) -> list[str]:
+    """The cheapest of all that was measured, where it is markedly cheaper."""
+    kinds = advice.question.groups
+    found = [(option, option.plan.method) for option in advice.options]
+    found += [
+        (option, f"{option.plan.method} without {kinds[kind]}") for kind, option in enumerate(advice.without) if option
+    ]
+    option, words = min(found, key=lambda pair: pair[0].cost)
+    if not option.cost < 0.9 * advice.chosen.cost:
+        return []
+    part, times = option.cost / advice.chosen.cost, option.median / advice.chosen.median
+    return [
+        f"Cheapest is {words}: {summary.number(part, 2)} of that price, in {summary.number(times, 2)} times the time."
+    ]
+
+
+def _slowest(advice: Advice) -> list[str]:
+    """What would change without the slowest kind, and which others bring nothing."""
+    kinds, chosen = advice.question.groups, advice.chosen
+    if len(kinds) == 1 or chosen is advice.hero:
+        return []
+    slowest = max(range(len(kinds)), key=lambda kind: kinds[kind].trip)
+    said = []
+    for kind, group in enumerate(kinds):
+        without = advice.without[kind]
+        words, verdict = _told_without(chosen, without)
+        if without is None or (kind != slowest and verdict in ("needed", "helps")):
+            continue
+        cost = "" if not advice.question.priced else f", at {summary.number(without.cost / chosen.cost, 2)} of the cost"
+        name = f"the slowest, {group}" if kind == slowest else str(group)
+        said.append(
+            f"Without {name}, it would take {words.removeprefix('× ')} times the time{cost}: {VERDICTS[verdict]}."
+        )
+    return said
+
+
+VERDICTS = {
+    "needed": "they are needed",
+    "helps": "they help",
+    "does harm": "leave them out",
+    "no difference that can be told": "no difference that can be told",
+}
+
+
+def _unsure(advice: Advice) -> list[str]:
+    said = []
+    if advice.question.average is None:
+        others = ", ".join(
+            f"with {average} {method} ({summary.number(times, 2)} times as fast as one machine)"
+            for average, (method, times) in advice.others.items()
+        )
+        same = {method for method, _ in advice.others.values()} == {advice.chosen.plan.method}
+        said.append(
+            f"How many gradients must be averaged for a good step was not given; {advice.question.B} is assumed. "
+            f"{'The method is the same elsewhere' if same else 'It matters'}: {others}."
+        )
+    if advice.chosen.plan.method in LOCAL:
+        said.append(
+            "The model is a quadratic, on which local steps do no harm; on your problem async_batch_sgd or minibatch_sgd may be better."
+        )
+    return said
+
+
+def kinds_table(advice: Advice) -> tuple[list[str], list[list[str]]]:
+    """What each kind of machine brings: one row a kind."""
+    question, chosen = advice.question, advice.chosen
+    headers = ["machines", "of the used gradients", "time without them", "verdict"]
+    headers += ["an hour of them costs"] if question.priced else []
+    headers += ["cost without them"] if question.priced else []
+    headers += ["twice as many would save", "enough are about"]
+    rows = []
+    for kind, group in enumerate(question.groups):
+        without = advice.without[kind]
+        row = [
+            str(group),
+            f"{chosen.used[kind]:.0%}".replace("%", " %") if chosen.used else "",
+            *_told_without(chosen, without),
+        ]
+        if question.priced:
+            row += [summary.number(group.count * (group.price or 0.0), 3)]
+            row += ["" if without is None or not chosen.cost else f"× {summary.number(without.cost / chosen.cost, 2)}"]
+        saved, enough = advice.more[kind]
+        useless = group.seconds + group.communication >= advice.cutoff
+        row += [
+            f"{saved:.0%}".replace("%", " %") if saved >= 0.005 else "nothing",
+            "none is needed" if enough == 0 or useless else f"{enough:,}",
+        ]
+        rows.append(row)
+    return headers, rows
+
+
+def _told_without(chosen: Option, without: Option | None) -> tuple[str, str]:
+    if without is None:
+        return "", "the only kind"
+    least, middle, most = chosen.sooner(without)
+    words = f"× {_range((least, middle, most))}"
+    if not math.isfinite(middle):
+        return "not reached", "needed"
+    if least > 1 and middle > 1.5:
+        return words, "needed"
+    if least > 1 and middle > 1.05:
+        return words, "helps"
+    if most < 1 and middle < 0.95:
+        return words, "does harm"
+    return words, "no difference that can be told"
+
+
+def methods_table(advice: Advice) -> tuple[list[str], list[list[str]]]:
+    """One row a method on all machines, the quickest first."""
+    headers = ["method", "time", "times as fast as one machine", "parameters"]
+    priced, known = advice.question.priced, advice.question.steps is not None
+    headers += ["cost"] if priced else []
+    rows = []
+    for option in advice.options:
+        hours = advice.hours_of(option)
+        time = _duration(hours) if known else f"× {summary.number(option.median / advice.chosen.median, 3)}"
+        parameters = {key: value for key, value in option.plan.parameters.items() if key != "worker"}
+        ratio = option.plan.stepsize / advice.hero.plan.stepsize
+        shown = ", ".join(
+            [f"γ {summary.number(ratio, 2)} γ₁", *(f"{key} {_shown(value)}" for key, value in parameters.items())]
+        )
+        money = [] if not priced else [f"{'' if known else '× '}{summary.number(advice.money_of(option), 3)}"]
+        rows.append([option.plan.method, time, _range(option.sooner(advice.hero)), shown, *money])
+    for method, why in advice.slow.items():
+        rows.append([method, why, "", "", *([""] if priced else [])])
+    return headers, rows
+
+
+def about_cutoff(advice: Advice) -> str:
+    """From where on slow machines bring nothing."""
+    at = summary.number(advice.cutoff, 2)
+    useless = [str(g) for g in advice.question.groups if g.seconds + g.communication > advice.cutoff]
+    words = (
+        f"By theory, which is right here up to a factor of 2, machines that take longer than about {at} s for a gradient with its "
+        "messages bring nothing, however many there are"
+    )
+    return f"{words}{f': {_and(useless)}' if useless else '; all of yours are faster'}."
+
+
+def text(advice: Advice) -> str:
+    """The advice for a terminal, without the tables."""
+    return "\n".join([headline(advice), "", *reasons(advice), about_cutoff(advice)])
+
+
+def write_advice(advice: Advice, path: Path) -> Path:
+    """Write the page, one HTML file without scripts."""
+    page = Template(asset("template.html")).substitute(
+        policy=policy([]).replace("script-src ;", "script-src 'none';"),
+        title="advice: asyncsim",
+        style=asset("style.css") + STYLE,
+        sections=_sections(advice),
+        data=embedded({}),
+        scripts="",
+    )
+    path.write_text(page, encoding="utf-8")
+    return path
+
+
+CLASS = ' class="best"'
+
+STYLE = """
+.bars { width: 100%; max-width: 900px; margin-top: 8px; }
+.bars text { font-size: 13px; fill: var(--ink); } .bars .quiet { fill: var(--muted); }
+.bars rect { fill: var(--m0); } .bars .best { fill: var(--used); } .bars line { stroke: var(--ink); stroke-width: 1.2; }
+td.wrap { white-space: normal; text-align: left; min-width: 18em; }
+"""
+
+
+def _sections(advice: Advice) -> str:
+    question = advice.question
+    machines = ", ".join(map(str, question.groups))
+    facts = {
+        "machines, seconds a minibatch gradient": machines,
+        "seconds of a message there and back": ", ".join(summary.number(g.communication) for g in question.groups),
+        "deviation of the times": f"{question.jitter:.0%} of the mean",
+        "gradients to average, B*": f"{question.B}{'' if question.average else ' (assumed)'}",
+        "target": f"‖∇f‖² falls to {question.target:g} of what it is at the start",
+        "price of an hour": ", ".join(summary.number(g.price) for g in question.groups if g.price is not None)
+        or "not given",
+        "steps of a single machine": f"{question.steps:,}" if question.steps else "not given",
+    }
+    listed = "".join(f"<dt>{escape(key)}</dt><dd>{escape(value)}</dd>" for key, value in facts.items())
+    paragraphs = "".join(f"<p>{escape(words)}</p>" for words in reasons(advice))
+    return f"""<header><h1>Advice <small>{escape(machines)}</small></h1>
+<p class="sentence">{escape(headline(advice))}</p></header>
+{paragraphs}
+<section><h2>All methods on all machines</h2>
+<p class="note">Time to the target against that of the advised method, {counted(len(advice.chosen.times), "seed")}: the bar is the median,
+the line reaches from the least to the most. γ₁ is the stepsize that is best for a single machine.</p>
+{_bars(advice)}
+{_table(*methods_table(advice), winner=advice.chosen.plan.method)}</section>
+<section><h2>What each kind of machine brings</h2>
+<p class="note">The advised method was tuned anew without each kind. The last two columns are theory's, right up to a constant:
+what twice as many would save, and how many there can be until doubling them saves less than 5 %.</p>
+{_table(*kinds_table(advice))}
+<p style="margin-top:12px">{escape(about_cutoff(advice))}</p></section>
+<section><h2>What this rests on</h2>
+<p>Methods were simulated on a model problem, the tridiagonal quadratic on which the papers compare them, with the noise and the
+machines you described and stepsizes tuned for each method. Ratios carry over to other problems better than seconds do; no
+ratio here is better known than its range. To see what the machines did, open <a href="report.html">report.html</a>; to run it
+again or change it, <code>asyncsim run scenario.yaml</code>.</p>
+<dl>{listed}</dl></section>"""
+
+
+def _table(headers: Sequence[str], rows: Sequence[Sequence[str]], winner: str = "") -> str:
+    wide = {"parameters", "verdict"}
+    head = "".join(
+        f'<th scope="col"{" class=text" if header in wide else ""}>{escape(header)}</th>' for header in headers
+    )
+    body = "".join(
+        f"<tr{' class=winner' if row[0] == winner else ''}><th scope=row>{escape(row[0])}"
+        f"{'<span class=badge>advised</span>' if row[0] == winner else ''}</th>"
+        + "".join(
+            f"<td{' class=wrap' if header in wide else ''}>{escape(cell)}</td>"
+            for header, cell in zip(headers[1:], row[1:], strict=True)
+        )
+        + "</tr>"
+        for row in rows
+    )
+    return f'<div class="scroll" tabindex="0"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+
+
+def _bars(advice: Advice) -> str:
+    """A bar a method: median seconds, with a line from the least to the most."""
+    options = [option for option in advice.options if math.isfinite(option.median)]
+    most = max(max(t for t in option.times if math.isfinite(t)) for option in options)
+    rows = []
+    for place, option in enumerate(options):
+        y, scale = 24 * place, 560 / most
+        finite = [t for t in option.times if math.isfinite(t)]
+        ratio = summary.number(option.median / advice.chosen.median, 3)
+        rows.append(
+            f'<text x="0" y="{y + 15}">{escape(option.plan.method)}</text>'
+            f'<rect x="180" y="{y + 4}" width="{scale * option.median:.1f}" height="14" rx="2"'
+            f"{CLASS if option is advice.chosen else ''}/>"
+            f'<line x1="{180 + scale * min(finite):.1f}" x2="{180 + scale * max(finite):.1f}" y1="{y + 11}" y2="{y + 11}"/>'
+            f'<text class="quiet" x="{188 + scale * max(finite):.1f}" y="{y + 15}">× {ratio}</text>'
+        )
+    return f'<svg class="bars" viewBox="0 0 820 {24 * len(options)}" role="img" aria-label="Time to the target, a bar a method">{"".join(rows)}</svg>'
+
+
+# -- little helpers -------------------------------------------------------------------------------
+
+
+def _range(spread: tuple[float, float, float]) -> str:
+    """A median with its range, in two digits.
+
+    >>> _range((4.92, 5.33, 6.24)), _range((1.0, 1.0, 1.0))
+    ('5.3 (4.9 to 6.2)', '1')
+    """
+    least, middle, most = (summary.number(value, 2 if value >= 1.1 or value < 0.95 else 3) for value in spread)
+    return middle if least == most else f"{middle} ({least} to {most})"
+
+
+def _duration(hours: float) -> str:
+    """
+
+    >>> _duration(0.5), _duration(3.21), _duration(120)
+    ('30 min', '3.2 h', '5 days')
+    """
+    if hours < 1 / 60:
+        return f"{summary.number(3600 * hours, 2)} s"
+    if hours < 1:
+        return f"{summary.number(60 * hours, 2)} min"
+    return f"{summary.number(hours, 2)} h" if hours < 72 else f"{summary.number(hours / 24, 2)} days"
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, list):
+        return f"({len(value)} machines)"
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def _and(parts: Sequence[str]) -> str:
+    return " and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)

@@ -1,0 +1,410 @@
+"""Advice for people who have machines: what is asked is understood, and what is answered is what simulation shows."""
+
+import math
+import re
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import asyncsim
+from asyncsim import study, summary
+from asyncsim.advise import (
+    SEEDS,
+    SIMPLEST,
+    Group,
+    Model,
+    Option,
+    Plan,
+    Question,
+    advise,
+    asked,
+    asked_of_trace,
+    candidates,
+    check_free,
+    cutoff,
+    enough,
+    gain,
+    scenario_text,
+    tuned,
+    write,
+)
+from asyncsim.cli import main
+from asyncsim.methods import METHODS
+from asyncsim.report import advice as words
+from asyncsim.scenario import load
+from asyncsim.theory import equilibrium_time
+
+QUICK = {"target": 2e-3}  # a third of the steps
+
+MIXED = asked("3x0.1 2x0.3 1x4.0", price="3x2 2x1 1x0.5", average=8, steps=36_000, **QUICK)
+
+
+@pytest.fixture(scope="module")
+def mixed():
+    """The advice for six machines of three kinds."""
+    return advise(MIXED)
+
+
+# ---- what is asked
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "8x0.12 4x0.35 1x2.0",
+        "8 x 0.12, 4×0.35, 2",
+        "8x120ms 4x350ms 1x2s",
+        "8*.12 4*3.5e-1 1*2.",
+    ],
+)
+def test_machines_can_be_written_in_many_ways(text):
+    assert [(group.count, round(group.seconds, 9)) for group in asked(text).groups] == [(8, 0.12), (4, 0.35), (1, 2.0)]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "nothing is given"),
+        ("  , ", "nothing is given"),
+        ("8x", "'8x' can't be read"),
+        ("x2", "'x2' can't be read"),
+        ("8x0.12 fast", "'fast' can't be read"),
+        ("8x-1", "'8x-1' can't be read"),
+        ("1.5x2", "'1.5x2' can't be read"),
+        ("8x1h", r"'8x1h' can't be read; write COUNTxSECONDS \(units: ms, s, min\)"),
+        ("8xnan", "can't be read"),
+        ("8xinf", "can't be read"),
+        ("8x1e999", "can't be read|too large"),
+        ("1x1e308min", "too large"),
+        ("0x1", "a count >= 1 and seconds > 0"),
+        ("1x0", "a count >= 1 and seconds > 0"),
+        ("2000x1", "too many"),
+        ("1 2 3 4 5 6 7 8 9 10 11", "1 to 10 kinds"),
+    ],
+)
+def test_what_is_no_list_of_machines_is_told(text, said):
+    with pytest.raises(ValueError, match=said):
+        asked(text)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (
+            {"price": "8x2.5 4x0.9"},
+            r"price: machines 8\+4, but --workers has 8\+1; give one number for all, or one for each kind",
+        ),
+        ({"price": "2x1"}, "price: machines 2"),
+        ({"price": "free"}, "price: 'free' can't be read"),
+        ({"price": "1s"}, "price: '1s' can't be read"),
+        ({"communication": "0.1 0.2 0.3"}, r"communication: machines 1\+1\+1"),
+        ({"jitter": -0.1}, "jitter"),
+        ({"jitter": math.nan}, "jitter"),
+        ({"average": 0}, "gradients to average"),
+        ({"average": 10**6}, "gradients to average"),
+        ({"steps": 0}, "steps"),
+        ({"target": 1.0}, "target"),
+    ],
+)
+def test_other_answers_that_make_no_sense_are_told(given, said):
+    with pytest.raises(ValueError, match=said):
+        asked("8x0.12 1x2", **given)
+
+
+def test_one_number_stands_for_all_kinds_and_a_list_for_each():
+    one = asked("8x0.12 1x2", communication="50ms", price="3")
+    assert [(group.communication, group.price) for group in one.groups] == [(0.05, 3.0), (0.05, 3.0)]
+    each = asked("8x0.12 1x2", communication="8x0 1x0.5", price="8x2.5 1x0")
+    assert [(group.communication, group.price) for group in each.groups] == [(0.0, 2.5), (0.5, 0.0)]
+
+
+@given(st.text(max_size=30))
+def test_any_text_is_machines_or_a_value_error(text):
+    try:
+        question = asked(text)
+    except ValueError:
+        return
+    assert all(group.count >= 1 and 0 < group.seconds < math.inf for group in question.groups)
+
+
+def test_a_trace_that_cannot_be_read_is_an_error_with_a_way_out(tmp_path):
+    with pytest.raises(ValueError, match="give one of the two"):
+        asked_of_trace(tmp_path / "t.csv", "8x1")
+    with pytest.raises((ValueError, OSError)):
+        asked_of_trace(tmp_path / "t.csv")
+
+
+# ---- the model
+
+
+@given(st.integers(1, 1000), st.sampled_from([1e-5, 1e-4, 1e-2]))
+def test_the_models_noise_is_what_was_asked_for(B, target):
+    model = Model(B, 0.1, target)
+    x0 = model.problem.x0
+    assert model.problem.sigma2 / model.epsilon == pytest.approx(B, rel=1e-4)
+    assert model.epsilon == pytest.approx(target * float(np.sum(model.problem.full_gradient(x0) ** 2)), rel=1e-4)
+
+
+@pytest.mark.parametrize("jitter", [0.0, 0.1, 1.0])
+def test_the_models_times_have_the_mean_and_the_deviation_that_were_given(jitter):
+    workers = Model(1, jitter, 1e-4).workers((Group(2, 0.5), Group(1, 2.0, communication=1.0)))
+    assert workers.mean_times() == pytest.approx([0.5, 0.5, 3.0], rel=1e-5)
+    times = workers.compute_time.law(2).sample(np.random.default_rng(0), 100_000)
+    assert times.std() / times.mean() == pytest.approx(jitter, abs=0.01)
+
+
+@pytest.mark.parametrize("communication", ["0", "3"])
+@pytest.mark.parametrize("machines", ["1x1", "8x0.12 4x0.35 1x2.0", "1x0.1 100x5"])
+@pytest.mark.parametrize("average", [1, 16, 300])
+def test_every_candidate_is_a_method_that_can_be_made(machines, communication, average):
+    question = asked(machines, communication=communication, average=average)
+    found = candidates(question.groups, question.B)
+    assert (
+        {"hero_sgd", "ringmaster_asgd", "rennala_sgd", "minibatch_sgd", "asynchronous_sgd"}
+        <= set(found)
+        <= set(METHODS)
+    )
+    assert set(found) <= set(SIMPLEST)
+    assert set(SIMPLEST) <= set(words.WHAT)
+    for plan in (plan for plans in found.values() for plan in plans):
+        assert plan.built() is not None
+
+
+def test_the_hero_is_the_first_of_the_machines_that_compute_fastest():
+    question = asked("2x1 2x0.5 3x0.7", communication="2x0 2x2 3x0.1", average=4)
+    assert candidates(question.groups, 4)["hero_sgd"][0].parameters["worker"] == 2  # messages are none of its business
+
+
+def test_tuning_finds_a_stepsize_near_the_best_of_a_fine_grid():
+    groups, model = (Group(1, 1.0),), Model(8, 0.0, 0.01)
+    plan, seconds = tuned(model, groups, candidates(groups, 8)["hero_sgd"])
+    all_times = [
+        model.times(plan.times(f).built(), groups, (1000, 1001, 1002), cap=2 * seconds) for f in np.geomspace(0.5, 2, 9)
+    ]
+    assert seconds <= 1.15 * min(np.mean(times) for times in all_times if len(times) == 3)
+
+
+# ---- what theory says of more machines
+
+
+def test_more_machines_never_make_the_equilibrium_time_longer():
+    question = asked("2x0.2 3x0.5 1x4", average=10)
+    for kind in range(3):
+        saved = [gain(question, kind, factor) for factor in (1, 2, 4, 8)]
+        assert saved[0] == 0
+        assert np.all(np.diff(saved) >= -1e-12)
+
+
+def test_machines_slower_than_the_cutoff_bring_nothing_and_others_do():
+    question = asked("4x1.0 1x3.5 1x3.4", average=8)
+    assert cutoff(question) == 3.0 == equilibrium_time(np.array([1.0] * 4 + [3.5, 3.4]), 8)
+    slow = asked("4x1.0 1x50", average=8)
+    assert (gain(slow, 1, 100), enough(slow, 1)) == (0.0, 0)
+    assert gain(slow, 0, 2) > 0.3
+    assert enough(slow, 0) >= 8
+
+
+# ---- the answer
+
+
+def test_what_is_advised_is_the_simplest_of_what_is_as_good_as_the_best(mixed):
+    best = mixed.options[0].median
+    assert mixed.options[0].plan.method in mixed.tied
+    assert mixed.chosen.plan.method == min(mixed.tied, key=SIMPLEST.index)
+    for option in mixed.options:
+        assert (option.median <= 1.1 * best) <= (option.plan.method in mixed.tied)
+        assert (option.median > 1.25 * best) <= (option.plan.method not in mixed.tied)
+
+
+def test_waiting_for_a_very_slow_machine_is_not_advised_and_leaving_it_out_changes_nothing(mixed):
+    assert mixed.chosen.plan.method != "minibatch_sgd"
+    least, middle, most = mixed.chosen.sooner(mixed.without[2])
+    assert least <= 1.1
+    assert 0.9 <= middle <= 1.1
+    assert most >= 0.9
+    assert mixed.chosen.used[2] < 0.05
+    assert mixed.more[2] == (0.0, 0)
+
+
+def test_the_fast_machines_are_worth_more_than_the_slow_ones(mixed):
+    lost = [mixed.chosen.sooner(without)[1] for without in mixed.without]
+    assert lost[0] > lost[1] > 0.95
+    assert lost[0] > 1.3
+    assert sum(mixed.chosen.used) == pytest.approx(1)
+
+
+def test_costs_are_the_hours_of_a_single_machine_times_the_ratio_times_the_price(mixed):
+    # 36,000 steps of 0.1 s are an hour of one machine, at 2 an hour
+    assert (mixed.hours_of(mixed.hero), mixed.money_of(mixed.hero)) == (1.0, 2.0)
+    assert mixed.chosen.rate == 3 * 2 + 2 * 1 + 0.5
+    ratio = mixed.chosen.median / mixed.hero.median
+    assert mixed.hours == pytest.approx(ratio)
+    assert mixed.money_of(mixed.chosen) == pytest.approx(8.5 * ratio)
+
+
+def test_only_machines_that_take_part_are_paid():
+    question = asked("2x0.1 2x5", price="2x3 2x1", average=1, target=0.02)
+    found = advise(question)
+    idle = next(option for option in found.options if option.plan.method == "naive_optimal_asgd")
+    assert idle.rate == 3.0 * len(idle.plan.parameters["workers"])
+    assert found.hero.rate == 3.0
+    assert found.money_of(found.hero) == 1.0  # without steps: times one machine alone
+
+
+def test_the_scenario_does_the_measurement_again(mixed, tmp_path):
+    path = tmp_path / "scenario.yaml"
+    path.write_text(scenario_text(mixed), encoding="utf-8")
+    again = study.run(load(path), progress=False)
+    assert [run.event_hash for run in again.runs] == [run.event_hash for run in mixed.result.runs]
+    times = [summary.time_to_target(run, again.target)[0] for run in again.of(mixed.chosen.plan.method)]
+    assert tuple(times) == mixed.chosen.times
+    assert asyncsim.run(path, overrides=["seeds=[0]", "stop={iterations: 1}"]).runs
+
+
+def test_the_page_and_the_text_say_the_same_and_ask_nothing_of_a_network(mixed, tmp_path):
+    paths = write(mixed, tmp_path / "advice")
+    assert [path.name for path in paths] == ["advice.html", "report.html", "scenario.yaml"]
+    page = paths[0].read_text(encoding="utf-8")
+    assert words.headline(mixed) in page
+    assert not re.search(r"https?://", page.replace("http://www.w3.org/2000/svg", ""))
+    assert "script-src 'none'" in page
+    assert page.count("<tr") == 2 + len(mixed.options) + len(mixed.slow) + len(MIXED.groups)
+    said = words.text(mixed)
+    assert f"Use {mixed.chosen.plan.method}" in said
+    assert "Without the slowest, 1 × 4 s, it would take " in said
+    with pytest.raises(ValueError, match="holds an advice already"):
+        check_free(tmp_path / "advice", force=False)
+    check_free(tmp_path / "advice", force=True)
+
+
+def test_one_machine_is_told_to_work_alone():
+    found = advise(asked("1x1", average=2, **QUICK))
+    assert found.chosen is found.hero
+    assert words.headline(found) == "Use one machine alone, plain SGD on a fastest one (1 s a gradient)."
+    assert found.without == (None,)
+    assert words.kinds_table(found)[1][0][3] == "the only kind"
+
+
+def test_where_messages_take_far_longer_than_gradients_and_noise_is_small_one_machine_is_best():
+    found = advise(asked("4x0.1", communication="50", average=1, **QUICK))
+    assert found.chosen is found.hero
+    assert "the others bring nothing" in words.headline(found)
+
+
+def test_without_the_noise_others_are_tried_and_it_is_said():
+    found = advise(asked("2x1", jitter=0, target=0.05))
+    assert set(found.others) == {4, 64}
+    said = " ".join(words.reasons(found))
+    assert "was not given; 16 is assumed" in said
+    assert "with 64 " in said
+
+
+def test_the_same_question_has_the_same_answer():
+    question = asked("1x1 1x3", average=2, target=0.05)
+    one, two = advise(question), advise(question)
+    assert (one.chosen.plan, one.chosen.times, one.tied) == (two.chosen.plan, two.chosen.times, two.tied)
+
+
+# ---- against simulation of everything
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        asked("4x0.12 2x0.35 1x2.0", average=8, **QUICK),
+        asked("6x0.5", average=8, **QUICK),
+        asked("1x0.1 6x1.5", average=2, **QUICK),
+        asked("4x1.0 2x2.0", communication="3", average=8, **QUICK),
+        asked("3x0.2 3x0.3", communication="3x0.05 3x1.0", jitter=0.8, average=4, **QUICK),
+    ],
+    ids=["mixed", "equal", "one fast", "far apart", "irregular"],
+)
+def test_no_method_on_a_grid_is_much_quicker_than_what_is_advised(question):
+    """The wide grids, at full size, are in benchmarks/advise_check.py."""
+    found = advise(question)
+    model = Model(question.B, question.jitter, question.target)
+    n, B = question.n, question.B
+    parameters = [("minibatch_sgd", {"batch_size": b}) for b in (1, 2)]
+    parameters += [
+        (name, {key: c})
+        for c in (1, B, n)
+        for name, key in (("rennala_sgd", "batch_size"), ("ringmaster_asgd", "threshold"))
+    ]
+    parameters += [("asynchronous_sgd", {}), ("local_sgd", {"local_steps": 4}), ("dual_local_sgd", {"local_steps": 4})]
+    cap = found.chosen.median / 1.25
+    for name, chosen in parameters:
+        for stepsize in (0.06, 0.12, 0.25, 0.5, 1.0):
+            times = model.times(Plan(name, chosen, stepsize).built(), question.groups, SEEDS[:3], cap=1.3 * cap)
+            assert len(times) < 3 or np.mean(times) > cap, (found.chosen, name, chosen, stepsize, times)
+
+
+def test_adding_a_machine_never_makes_the_advised_plan_slower_beyond_noise():
+    model = Model(4, 0.1, 1e-4)
+
+    def seconds(machines):
+        groups = asked(machines, average=4).groups
+        plan, _ = tuned(model, groups, candidates(groups, 4)["ringmaster_asgd"])
+        return np.median(model.times(plan.built(), groups, range(12)))
+
+    before = seconds("2x0.2 1x0.5")
+    for more in ("3x0.2 1x0.5", "2x0.2 2x0.5", "2x0.2 1x0.5 1x10"):
+        assert seconds(more) <= 1.15 * before
+
+
+def test_an_option_that_was_not_reached_is_infinitely_later():
+    plan = Plan("hero_sgd", {"worker": 0}, 0.5)
+    there, never = Option(plan, (1.0, 2.0), (0,)), Option(plan, (math.inf, math.inf), (0,))
+    assert there.sooner(never) == (math.inf, math.inf, math.inf)
+    assert Question((Group(1, 1.0),)).B == 16
+
+
+# ---- the command
+
+
+@pytest.fixture
+def command(tmp_path, monkeypatch, capsys):
+    """Runs `asyncsim advise` in an empty folder: (exit code, stdout, stderr)."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments):
+        with pytest.raises(SystemExit) as end:
+            main(["advise", *arguments])
+        return (end.value.code, *capsys.readouterr())
+
+    return run
+
+
+def test_the_command_tells_the_advice_and_leaves_a_page_a_report_and_a_scenario(command):
+    given = ("--workers", "2x1 1x9", "--price", "2", "--gradients-to-average", "1", "--target", "0.05", "-o", "here")
+    code, out, err = command(*given)
+    assert (code, err) == (0, "")
+    assert out.startswith("Use ")
+    assert re.search(r"^machines +of the used gradients +time without them", out, re.MULTILINE)
+    assert out.splitlines()[-3:] == [
+        "advice: here/advice.html",
+        "report: here/report.html",
+        "scenario: here/scenario.yaml",
+    ]
+    assert load("here/scenario.yaml").name == "advice"
+    assert command(*given)[0] == 2  # there is one already
+    assert command(*given, "--force", "--quiet")[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ((), "workers: nothing is given"),
+        (("--workers", "8y2"), "workers: '8y2' can't be read"),
+        (("--workers", "8x1", "--price", "3x1"), "price: machines 3, but --workers has 8"),
+        (("--workers", "8x1", "--jitter", "9"), "jitter = 9"),
+        (("--workers", "8x1", "--trace", "t.csv"), "give one of the two"),
+    ],
+)
+def test_the_command_tells_what_cannot_be_understood_and_writes_nothing(command, tmp_path, arguments, said):
+    code, out, err = command(*arguments)
+    assert (code, out) == (2, "")
+    assert said in err
+    assert "Traceback" not in err
+    assert list(tmp_path.iterdir()) == []
