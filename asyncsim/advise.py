@@ -67,9 +67,8 @@ FINER = (2**0.5, 2**0.25)  # the last factors by which stepsizes are tried
 # simplest first: among methods that are as good, the first of these is advised
 SIMPLEST = (
     *("hero_sgd", "minibatch_sgd", "ringmaster_asgd", "rennala_sgd", "naive_optimal_asgd", "asynchronous_sgd"),
-    *("async_batch_sgd", "async_local_sgd", "dual_local_sgd"),
+    *("async_batch_sgd", "async_local_sgd", "dual_local_sgd", "local_sgd"),
 )
-LOCAL = ("async_local_sgd", "dual_local_sgd")
 
 
 @dataclass(frozen=True)
@@ -415,6 +414,8 @@ def candidates(groups: Sequence[Group], B: int) -> dict[str, list[Plan]]:
         for name, key in (("async_batch_sgd", "batch_size"), ("async_local_sgd", "local_steps")):
             plans = [Plan(name, {key: m, "threshold": T}, min(γ, 0.5 / min(T, n * m))) for m, T in dict.fromkeys(lots)]
             found |= {name: plans} if plans else {}
+        steps = [m for m in (*M, 2 * M[-1]) if m > 1]
+        found |= {"local_sgd": [Plan("local_sgd", {"local_steps": m}, min(0.5, n * γ)) for m in steps]} if steps else {}
         found["dual_local_sgd"] = [Plan("dual_local_sgd", {"local_steps": m}, min(γ, 0.5 / (n * m))) for m in M]
     return found
 
@@ -726,7 +727,7 @@ def enough(question: Question, kind: int, worth: float = 0.05) -> int:
         trips = _trips(groups)
         return equilibrium_time(trips, question.B) if len(trips) else math.inf
 
-    count = 1
+    count = groups[kind].count  # where the doubling of what there is saves less already, that is enough
     if math.isfinite(time(0)) and time(1) >= time(0) * (1 - 1e-12) and time(1024) >= time(0) * (1 - worth):
         return 0
     while count < 2**14 and time(2 * count) < (1 - worth) * time(count):

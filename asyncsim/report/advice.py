@@ -29,8 +29,9 @@ WHAT = {
     "async_batch_sgd": "several gradients at one point in each message, applied when they arrive unless they are too old",
     "async_local_sgd": "several local steps in each message, applied when they arrive unless they are too old",
     "dual_local_sgd": "several local steps of every machine in a round, the server waits for all",
+    "local_sgd": "several local steps of every machine in a round, then the mean of where they arrived",
 }
-LOCAL = ("async_local_sgd", "dual_local_sgd")
+LOCAL = ("async_local_sgd", "dual_local_sgd", "local_sgd")
 
 
 def headline(advice: Advice) -> str:
@@ -41,6 +42,11 @@ def headline(advice: Advice) -> str:
         rest = "" if question.n == 1 else "; the others bring nothing that can be told"
         return f"Use one machine alone, plain SGD on a fastest one ({fast} s a gradient){rest}."
     part = chosen.plan.parameters.get("workers")
+    harmful = [kind for kind, option in enumerate(advice.without) if _told_without(chosen, option)[1] == "does harm"]
+    if harmful:  # the worst of them; without several at once was not measured
+        worst = max(harmful, key=lambda kind: question.groups[kind].trip)
+        group = question.groups[worst]
+        return f"Use {chosen.plan.method} on {counted(question.n - group.count, 'machine')}, without {group}."
     where = counted(question.n, "machine") if part is None else f"the {len(part)} fastest of {question.n} machines"
     return f"Use {chosen.plan.method} on {'all ' if part is None else ''}{where}."
 
@@ -83,9 +89,11 @@ def _parameters(advice: Advice) -> list[str]:
         said.append("stepsize: the one that is best for a single machine")
     else:
         ratio = plan.stepsize / advice.hero.plan.stepsize
-        of = {"rennala_sgd": "of the mean of the batch", "minibatch_sgd": "of the mean of all gradients"}.get(
-            plan.method, "of each gradient"
-        )
+        of = {
+            "rennala_sgd": "of the mean of the batch",
+            "minibatch_sgd": "of the mean of all gradients",
+            "local_sgd": "of a local step",
+        }.get(plan.method, "of each gradient")
         said.append(
             f"stepsize {of}: begin near {summary.number(ratio, 2)} times the one that is best for a single machine, "
             "and try half and twice that"
@@ -172,8 +180,10 @@ def _unsure(advice: Advice) -> list[str]:
             f"{'The method is the same elsewhere' if same else 'It matters'}: {others}."
         )
     if advice.chosen.plan.method in LOCAL:
+        rest = next(option for option in advice.options if option.plan.method not in LOCAL)
         said.append(
-            "The model is a quadratic, on which local steps do no harm; on your problem async_batch_sgd or minibatch_sgd may be better."
+            "Careful: the model is a quadratic, on which local steps do no harm. Where they do, the best without them is "
+            f"{rest.plan.method}, which needs {_range(advice.chosen.sooner(rest))} times the time here."
         )
     return said
 

@@ -33,7 +33,7 @@ class Outcome:
     settings: dict[str, Any]
     time: float  # simulated seconds to the target, inf if not reached
     reached: int  # seeds that reached it
-    seeds: int
+    seeds: int  # 1 where the mean over the seeds is looked at
     last: float  # of the measure, at the end
     end: float  # simulated seconds
     iterations: float
@@ -329,16 +329,15 @@ def _freya_grid(data: Mapping[str, Any], full: bool) -> Grid:
 
 
 def _freya_claims(found: Found) -> Iterable[tuple[str, bool]]:
-    pairs = [("freya_page", other) for other in ("soviet_page", "rennala_sgd", "asynchronous_sgd")]
-    yield from orders(found, *pairs)
+    for variant, outcomes in found.items():
+        where = f"{variant}: " if len(found) > 1 else ""
+        mine = outcomes["freya_page"].last
+        for other in ("soviet_page", "rennala_sgd", "asynchronous_sgd"):
+            its = outcomes[other].last
+            yield f"{where}freya_page ends below {other} ({value(mine)}, {value(its)})", mine < its
     if len(found) > 1:
-        few, many = (
-            outcomes["soviet_page"].time / outcomes["freya_page"].time
-            if math.isfinite(outcomes["freya_page"].time)
-            else math.nan
-            for outcomes in found.values()
-        )
-        yield f"Soviet's time over Freya's grows with the workers ({number(few)}, {number(many)})", many > few
+        few, many = (outcomes["soviet_page"].last / outcomes["freya_page"].last for outcomes in found.values())
+        yield f"Soviet's end over Freya's grows with the workers ({number(few)}, {number(many)})", many > few
 
 
 FREYA_QUADRATIC = Experiment(
@@ -348,12 +347,14 @@ FREYA_QUADRATIC = Experiment(
     source="Caption and outcome from a summary of the paper; generator and procedures from the authors' library. n = 1000 "
     "and 10⁴ in the paper; its d, m and spread of the functions are not known (m = 10⁴, d = 1000 by memory).",
     paper_found="Freya PAGE is the fastest to high accuracy, before Soviet PAGE, by more with more workers; Rennala and Asynchronous SGD are noisy and level off",
-    why="TO BE WRITTEN",
+    why="No difference in the order at the end of the run. Until a moderate accuracy the SGD methods are as fast or faster, as Freya PAGE begins with a whole pass; "
+    "their first point at the target is a dip of a noisy curve. Stepsizes are those with the smallest value at the end. Sizes are ours: m = 1000, d = 50, s = 0.5, μ = 0.05.",
     claims=_freya_claims,
-    summary=times_of,
+    summary=lasts_of,
+    choose="last",
     grids=_freya_grid,
     variants=(
-        Variant("n = 100", ("workers.count=100", "stop.time=1600"), ("workers.count=1000", "stop.time=20000")),
+        Variant("n = 100", ("workers.count=100", "stop.time=3200"), ("workers.count=1000", "stop.time=20000")),
         Variant("n = 1000", (), ("workers.count=10000",)),
     ),
     full=("problem.components=10000", "problem.dimension=1000", "stop.time=20000", "record.every=50"),
@@ -367,9 +368,11 @@ FREYA_LOGISTIC = Experiment(
     source="Caption and outcome from a summary of the paper, which has MNIST, n = 100 and 10⁴; digits here (1797 images, "
     "10 classes, softmax), n = 100.",
     paper_found="as with the quadratics: Freya PAGE before Soviet PAGE; Rennala and Asynchronous SGD are noisy",
-    why="TO BE WRITTEN",
+    why="No difference in the order at the end of the run. λ = 0.01 is ours: without it the digits can be separated, the noise dies out at the optimum, "
+    "and Asynchronous SGD keeps up. That holds for the small data set, and need not for MNIST.",
     claims=_freya_claims,
-    summary=times_of,
+    summary=lasts_of,
+    choose="last",
     grids=_freya_grid,
     full=("stop.time=50000",),
     seeds=(0, 1),
@@ -470,7 +473,8 @@ ATA_LAWS = Experiment(
     paper="ATA, arXiv:2502.00775, Figures 3 and 4",
     source="The five families from a digest of the paper; which worker has which, and their parameters, are not known. Here all have mean √i.",
     paper_found="with exponential, uniform, half-normal, lognormal and gamma times mixed, the average regret goes to 0",
-    why="TO BE WRITTEN",
+    why="No difference at 17 workers: the empirical form is at the fixed optimum's time and worker time within a few per cent, and the regret "
+    "grows by less in the last doubling than in the one before. Lognormal times have no finite η, so its value is a guess there, as in the paper. Plain ATA is left out for the same reason.",
     claims=lambda found: [
         *_ata_claims({"n = 17": _one(found)}),
     ],
@@ -552,22 +556,23 @@ LOCAL_DRIFT = Experiment(
     paper="time complexity of Local SGD, arXiv:2509.23207, Figure 1",
     source="The paper shows a strongly convex function of one unknown, which is not known to us; this one was made for the purpose.",
     paper_found="theory: the same order as with the theory's stepsizes",
-    why="TO BE WRITTEN",
+    why="No difference in the order. The target is E f ≤ 0.2, estimated by the mean over 20 seeds; stepsizes and local steps are tuned "
+    "with 4 other seeds, so a factor of 1.5 means little. A larger target would favour Hero SGD.",
     claims=lambda found: [
         *orders(found, ("dual_local_sgd", "local_sgd"), ("decaying_local_sgd", "local_sgd")),
     ],
     summary=times_of,
     grids=lambda data, full: {
-        "dual_local_sgd": {"stepsize": powers(2, -10, -3) if full else powers(2, -8, -5), "local_steps": [4, 16, 64]},
+        "dual_local_sgd": {"stepsize": powers(2, -10, -3) if full else powers(2, -9, -4), "local_steps": [4, 16, 64]},
         "decaying_local_sgd": {
-            "stepsize": powers(2, -10, -3) if full else powers(2, -8, -5),
+            "stepsize": powers(2, -10, -3) if full else powers(2, -9, -4),
             "local_steps": [4, 16, 64],
         },
-        "local_sgd": {"stepsize": powers(2, -6, 0) if full else powers(2, -4, -1), "local_steps": [4, 16, 64]},
+        "local_sgd": {"stepsize": powers(2, -6, 0) if full else powers(2, -5, 0), "local_steps": [4, 16, 64]},
         "minibatch_sgd": {"stepsize": powers(2, -4, 1) if full else powers(2, -2, 1), "batch_size": [16, 64]},
-        "hero_sgd": {"stepsize": powers(2, -9, -2) if full else powers(2, -7, -4)},
+        "hero_sgd": {"stepsize": powers(2, -9, -2) if full else powers(2, -6, -3)},
     },
-    seeds=tuple(range(12)),
+    seeds=tuple(range(20)),
     full_seeds=tuple(range(100)),
     tuning_seeds=tuple(range(100, 104)),
     of_the_mean=True,
@@ -668,7 +673,11 @@ BIRCH = Experiment(
     source="The four regimes and their outcome from a reading note; MNIST logistic regression and n = 16 to 256 there, digits and n = 16 here, 64 with `--full`.",
     paper_found="classical (h = 10, τ = 0): all close; slow communication (τ = 100): Rennala, Local and Async-Local best, Ringmaster and "
     "synchronized SGD worst; unequal compute (h = 1 or 10) and unequal communication (τ from 1 to 100): Async-Local and Ringmaster best; synchronized SGD worst in all",
-    why="TO BE WRITTEN",
+    why="The two regimes with unequal workers come out, those with equal ones do not. Times are fixed, so with equal workers nobody waits "
+    "for anybody and synchronized SGD loses nothing by waiting; the target is reached with little averaging. Each gradient of Rennala and Ringmaster is "
+    "a message of its own here, where the paper's Rennala seems to accumulate at the workers and to communicate once a round, and its Local SGD is the form that stops "
+    "all workers after B steps in total, which the package has not; ours is the canonical one. Rennala without stops loses the gradients that workers begin between two steps. "
+    "Problem and tuning are far smaller than the paper's.",
     claims=_birch_claims,
     summary=times_of,
     grids=lambda data, full: {

@@ -104,6 +104,8 @@ def play(data: Mapping[str, Any], cache: Path) -> Kept:
     if path.is_file():
         return json.loads(path.read_text(encoding="utf-8"))
     (run,) = asyncsim.run(scenario, progress=False).runs
+    if run.status == "interrupted":  # half a run is not kept
+        raise InterruptedError(f"{scenario.name}: {run.reason}")
     kept: Kept = {name: [float(f"{value:.6g}") for value in run.curves[name]] for name in KEPT}
     kept["status"] = run.status
     half = path.with_suffix(f".{os.getpid()}")
@@ -231,7 +233,7 @@ def _outcome(
         settings=dict(settings or {}),
         time=statistics.median(times),
         reached=sum(math.isfinite(time) for time in times),
-        seeds=len(runs),
+        seeds=len(times),
         last=last,
         end=statistics.median(run["time"][-1] for run in runs),
         iterations=statistics.median(run["iteration"][-1] for run in runs),
