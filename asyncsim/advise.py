@@ -36,7 +36,6 @@ import statistics
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +49,7 @@ from asyncsim.result import Result
 from asyncsim.simulation import Stop
 from asyncsim.theory import equilibrium_time, fastest_workers
 from asyncsim.times import Workers
+from asyncsim.times.traces import read_trace
 
 MOST_MACHINES = 1000
 MOST_KINDS = 10
@@ -200,17 +200,11 @@ def asked_of_trace(
 ) -> Question:
     """A question from measured times: machines of one device are one kind, its mean times those of the trace.
 
-    Raises ValueError where this version reads no traces, where the file is none, or where `workers` is given too.
+    Raises ValueError where the file is no trace, or where `workers` is given too.
     """
     if workers.strip():
         raise ValueError("--workers and --trace: give one of the two")
-    try:
-        traces = import_module("asyncsim.times.traces")
-    except ImportError:
-        raise ValueError(
-            "--trace: this version reads no traces; give the mean seconds of each kind, --workers '8x0.12 1x2.0'"
-        ) from None
-    trace = traces.read_trace(path)
+    trace = read_trace(path)
     computing, sending = trace.all_series(), trace.all_series("send_seconds")
     if not computing:
         raise ValueError(f"{path}: no gradient in it was computed to its end")

@@ -408,3 +408,16 @@ def test_the_command_tells_what_cannot_be_understood_and_writes_nothing(command,
     assert said in err
     assert "Traceback" not in err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_measured_times_take_the_place_of_workers(tmp_path):
+    """Two workers of one device and a slow one: two kinds of machines, with the means of their times."""
+    rows = ["worker,compute_seconds,device", *(f"{w},{s},{d}" for w, s, d in _MEASURED)]
+    (tmp_path / "times.csv").write_text("\n".join(rows) + "\n")
+    question = asked_of_trace(tmp_path / "times.csv", "")
+    assert sorted((group.count, round(group.seconds, 3)) for group in question.groups) == [(1, 2.0), (2, 0.2)]
+
+
+_MEASURED = [
+    (w, s, d) for w, d, times in ((0, "a", (0.1, 0.3)), (1, "a", (0.2, 0.2)), (2, "b", (1.5, 2.5))) for s in times
+]

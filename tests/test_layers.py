@@ -64,7 +64,7 @@ def test_a_method_knows_no_engine_no_clock_and_no_luck_but_the_servers(file):
     assert not [call for call in calls(file) if call.startswith(("np.random.", "numpy.random."))]
 
 
-@pytest.mark.parametrize("module", ["result", "folder", "summary", "bounds", "export", "report"])
+@pytest.mark.parametrize("module", ["result", "folder", "summary", "bounds", "export", "report", "report.advice"])
 def test_a_reading_tool_loads_no_engine(module):
     assert not loaded_after(f"import asyncsim.{module}") & set(ENGINE)
 
