@@ -88,7 +88,9 @@ def test_every_experiment_has_its_row_and_section_on_the_page(experiments):
 
 
 def test_links_within_the_page_lead_to_its_sections():
-    anchors = {re.sub(r"[^\w-]", "", title.lower().replace(" ", "-")) for title in re.findall(r"^## (.*)$", written(), re.M)}
+    anchors = {
+        re.sub(r"[^\w-]", "", title.lower().replace(" ", "-")) for title in re.findall(r"^## (.*)$", written(), re.M)
+    }
     assert set(re.findall(r"\]\(#([^)]*)\)", written())) <= anchors
 
 
@@ -107,7 +109,9 @@ def test_words_of_the_experiments_stand_on_the_page(experiments):
 
 def test_a_run_is_kept_and_not_made_again(papers, experiments, tmp_path):
     reproduce, experiment = papers["reproduce"], experiments["bias"]
-    data = reproduce.scenario_of(experiment, experiment.variants[0], False, "asynchronous_sgd", {"stepsize": 0.01}, seed=3)
+    data = reproduce.scenario_of(
+        experiment, experiment.variants[0], False, "asynchronous_sgd", {"stepsize": 0.01}, seed=3
+    )
     data["stop"] = {"time": 20}
     assert reproduce.play(data, tmp_path)["status"] == "finished"
     (file,) = tmp_path.iterdir()
@@ -142,7 +146,14 @@ def test_a_method_that_never_reaches_the_target_is_behind_all_that_do_and_not_be
 
 def test_numbers_are_written_in_three_digits(papers):
     number = papers["experiments"].number
-    assert [number(value) for value in (0.0001234, 1234.5, 12.0, 0.5, 0.0, math.inf)] == ["1.23e-04", "1230", "12", "0.5", "0", "never"]
+    assert [number(value) for value in (0.0001234, 1234.5, 12.0, 0.5, 0.0, math.inf)] == [
+        "1.23e-04",
+        "1230",
+        "12",
+        "0.5",
+        "0",
+        "never",
+    ]
 
 
 def test_the_grid_of_thresholds_is_that_of_the_paper(papers):
