@@ -48,7 +48,7 @@ Settings = Mapping[str, Any]
 Kept = dict[str, Any]
 
 
-def main() -> None:
+def main() -> int:
     parser = argparse.ArgumentParser(description="The papers' experiments with our numbers.")
     parser.add_argument("names", nargs="*", metavar="EXPERIMENT", help=", ".join(e.name for e in experiments.ALL))
     parser.add_argument("--full", action="store_true", help="the papers' sizes and grids: hours")
@@ -61,12 +61,18 @@ def main() -> None:
     given.cache.mkdir(parents=True, exist_ok=True)
     found = {}
     with ProcessPoolExecutor(given.processes) as pool:
-        for experiment in [known[name] for name in given.names] or experiments.ALL:
-            print(f"{experiment.name} …", file=sys.stderr, flush=True)
-            found[experiment.name] = reproduced(experiment, given.full, given.cache, pool)
-            print(report_of(experiment, found[experiment.name]), flush=True)
+        try:
+            for experiment in [known[name] for name in given.names] or experiments.ALL:
+                print(f"{experiment.name} …", file=sys.stderr, flush=True)
+                found[experiment.name] = reproduced(experiment, given.full, given.cache, pool)
+                print(report_of(experiment, found[experiment.name]), flush=True)
+        except (KeyboardInterrupt, InterruptedError):
+            pool.shutdown(wait=False, cancel_futures=True)
+            print("stopped; the same command goes on from here", file=sys.stderr)
+            return 130
     if len(found) == len(known):
         write(found, given.full)
+    return 0
 
 
 # ---- runs
