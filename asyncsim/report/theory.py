@@ -24,9 +24,12 @@ VERDICTS = {
 
 
 def theory(result: "Result") -> str:
-    """Measured and proven times of each method, where the target is one in ‖∇f‖² and theory says something."""
+    """Measured and proven times of each method, where at least one has a proven time.
+
+    A lower bound alone says nothing of these methods on this problem: `asyncsim theory` shows it.
+    """
     rows = compared(result)
-    if not any(row.seconds is not None or row.lower_bound is not None for row in rows):
+    if all(row.seconds is None for row in rows):
         return ""
     rows.sort(key=lambda row: (row.measured, math.inf if row.seconds is None else row.seconds))
     alarm = "".join(

@@ -42,3 +42,4 @@ def test_what_is_missing_is_told():
 def test_without_anything_to_say_there_is_no_section():
     assert theory(make_result()) == ""
     assert theory(with_theory(seconds=None, lower_bound=None)) == ""
+    assert theory(with_theory(seconds=None, lower_bound=3.0)) == ""
