@@ -17,6 +17,7 @@ Tables of record.sqlite, for anybody's SQL (floats that are nan are NULL):
     delays(run, delay, used, arrived)                                                   gradients at each delay
     workers(run, worker, sent, used, discarded, stopped, timed_out, lost, in_flight, busy_seconds, compute_seconds)
     intervals(run, row, window, worker, m, sent, computing_from, computing_to, ended, outcome, k, version)
+    away(run, row, worker, away_from, away_to)          when these workers were away or without power in these windows
     assignments(run, row, time, worker, m, kind, k, version, sent, computing_from, computing_to, done, cost)
     marks(run, row, time, worker, m, kind, k, delay, gradients)                         these two: events: all only
     outcomes(outcome, name), kinds(kind, name)                                          names of the numbers above
@@ -61,6 +62,7 @@ from typing import Any, Self
 import numpy as np
 
 from asyncsim.result import (
+    AWAY,
     CURVES,
     EVENT,
     INTERVAL,
@@ -69,6 +71,7 @@ from asyncsim.result import (
     WORKERS,
     Array,
     Run,
+    no_away,
     no_contributions,
     no_delays,
     no_intervals,
@@ -76,7 +79,7 @@ from asyncsim.result import (
 )
 
 FORMAT = "asyncsim run folder"
-VERSION = 2
+VERSION = 3
 _ANEW = "restore it from a copy, or run the scenario anew"
 APPLICATION_ID = 0x6173796E  # "asyn", in SQLite's header
 
@@ -224,7 +227,7 @@ class RunFolder:
         if found:
             # what a run writes at its end holds no longer once it goes on
             self._write("UPDATE runs SET status = 'running', reason = '', digest = NULL WHERE run = ?", [(run,)])
-            for table in ("delays", "workers", "intervals"):
+            for table in ("delays", "workers", "intervals", "away"):
                 self._write(f"DELETE FROM {table} WHERE run = ?", [(run,)])
         else:
             row = (run, label, method, _json(parameters), seed, n)
@@ -367,7 +370,8 @@ class RunWriter:
         workers = np.column_stack([np.asarray(run.workers[name], dtype=np.float64) for name in WORKERS])
         self._replace("delays", run.delays.tolist())
         self._replace("workers", [[worker, *row] for worker, row in enumerate(workers.tolist())])
-        self._replace("intervals", [[number, *row] for number, row in enumerate(run.intervals.tolist())])
+        for table, kept in (("intervals", run.intervals), ("away", run.away)):
+            self._replace(table, [[number, *row] for number, row in enumerate(kept.tolist())])
         update = f"UPDATE runs SET {', '.join(f'{name} = ?' for name in _SCALARS)}, digest = ? WHERE run = ?"
         folder._write(update, [(*_scalars(run), _digest(run), self.run)])
         folder._sync()
@@ -586,6 +590,7 @@ def _so_far(kept: Mapping[str, Any], alive: bool) -> dict[str, Any]:
         "workers": no_workers(),
         "delays": no_delays(),
         "intervals": no_intervals(),
+        "away": no_away(),
     }
 
 
@@ -600,6 +605,7 @@ def _at_the_end(connection: sqlite3.Connection, number: int, kept: Mapping[str, 
         "workers": {name: workers[name].copy() for name in WORKERS},
         "delays": np.column_stack([delays[name] for name in ("delay", "used", "arrived")]),
         "intervals": _fetch(connection, "intervals", "row", number, INTERVAL),
+        "away": _fetch(connection, "away", "row", number, AWAY),
         **nan_for_null,
     }
 
@@ -633,8 +639,9 @@ def _digest(run: Run) -> str:
         seal.update(_bare(values))
     seal.update(_bare(run.contributions))
     seal.update(_bare(run.delays))
-    for name in INTERVAL.names or ():
-        seal.update(_bare(run.intervals[name]))
+    for rows in (run.intervals, run.away):
+        for name in rows.dtype.names or ():
+            seal.update(_bare(rows[name]))
     return seal.hexdigest()
 
 
@@ -684,6 +691,7 @@ def _create_tables(connection: sqlite3.Connection) -> None:
             PRIMARY KEY (run, delay)) WITHOUT ROWID;
         CREATE TABLE workers (run INTEGER, worker INTEGER, {worker_columns}, PRIMARY KEY (run, worker)) WITHOUT ROWID;
         CREATE TABLE intervals (run INTEGER, row INTEGER, {interval_columns}, PRIMARY KEY (run, row)) WITHOUT ROWID;
+        CREATE TABLE away (run INTEGER, row INTEGER, {_typed(AWAY.names or ())}, PRIMARY KEY (run, row)) WITHOUT ROWID;
         CREATE TABLE assignments (run INTEGER, row INTEGER, {_typed(ASSIGNMENT)}, PRIMARY KEY (run, row)) WITHOUT ROWID;
         CREATE TABLE marks (run INTEGER, row INTEGER, {_typed(MARK)}, PRIMARY KEY (run, row)) WITHOUT ROWID;
         CREATE TABLE outcomes (outcome INTEGER PRIMARY KEY, name TEXT);
@@ -709,6 +717,7 @@ _INSERT = {
     "delays": _insertion("delays", 4),
     "workers": _insertion("workers", 2 + len(WORKERS)),
     "intervals": _insertion("intervals", 2 + len(INTERVAL.names or ())),
+    "away": _insertion("away", 2 + len(AWAY.names or ())),
     "assignments": _insertion("assignments", 2 + len(ASSIGNMENT)),
     "marks": _insertion("marks", 2 + len(MARK)),
 }

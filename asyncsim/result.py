@@ -65,6 +65,9 @@ INTERVAL = np.dtype(
     ]
 )
 
+# When a worker was away or without power, as far as it lies in the windows of the intervals.
+AWAY = np.dtype([("worker", "i4"), ("away_from", "f8"), ("away_to", "f8")])
+
 EVENT = np.dtype([("time", "f8"), ("worker", "i4"), ("m", "i8"), ("kind", "i1"), ("k", "i8")])  # kind: index into KINDS
 
 
@@ -103,6 +106,11 @@ def no_intervals() -> Array:
     return np.empty(0, dtype=INTERVAL)
 
 
+def no_away() -> Array:
+    """No absences at all."""
+    return np.empty(0, dtype=AWAY)
+
+
 @dataclass(frozen=True, eq=False)
 class Run:
     """One method with one seed.
@@ -111,6 +119,7 @@ class Run:
     ``contributions`` (p, s) the gradients that had arrived of each worker in ``shown`` (s,), at each record point,
     ``delays`` the full histogram with columns delay, gradients used, gradients arrived (int64),
     ``intervals`` what up to 40 workers did in a first, a middle and a last window (`INTERVAL`),
+    ``away`` when these workers were away or without power in these windows (`AWAY`), the longest absences if many,
     ``events`` everything that happened (`EVENT`), only where the scenario asked for it, ``verification`` what the
     self-check found (`asyncsim.verify`), empty where none was asked for.
 
@@ -137,6 +146,7 @@ class Run:
     delays: Array = field(default_factory=no_delays)
     workers: dict[str, Array] = field(default_factory=no_workers)
     intervals: Array = field(default_factory=no_intervals)
+    away: Array = field(default_factory=no_away)
     events: Array | None = None
     verification: dict[str, Any] = field(default_factory=dict)
 

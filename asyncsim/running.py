@@ -23,12 +23,13 @@ from asyncsim.log import Log, Rows
 from asyncsim.methods import METHODS
 from asyncsim.problems import PROBLEMS, batch_matches_single, check_problem
 from asyncsim.record import TARGETS, Record, Recorder
-from asyncsim.result import EVENT, INTERVAL, OUTCOMES, Result, Run, events_in_order, unique_labels
+from asyncsim.result import AWAY, EVENT, INTERVAL, OUTCOMES, Result, Run, events_in_order, unique_labels
 from asyncsim.server import EndOfRun, Server
 from asyncsim.simulation import Keeper, Simulation, Stop
 from asyncsim.streams import sequential
 from asyncsim.theory import Knowledge, asks_theory, resolved
 from asyncsim.times import Workers
+from asyncsim.times.absences import absences
 from asyncsim.update_rules import UPDATE_RULES, Plain, UpdateRule
 from asyncsim.verify import VerifyingServer, server_for
 
@@ -197,7 +198,8 @@ def execute(
     if over.status != "failed":
         recorder.take(engine.clock.now, server.k, server.x, log)
     run = _ended(label, method, seed, over, engine, server, log, recorder, events)
-    return dataclasses.replace(run, parameters=parameters_of(method, update_rule), verification=verification)
+    away = _away(workers, seed, log, run)
+    return dataclasses.replace(run, parameters=parameters_of(method, update_rule), verification=verification, away=away)
 
 
 def _regret(method: Any, problem: Any, workers: Workers) -> Regret | None:
@@ -481,6 +483,16 @@ def _intervals(log: Log, now: float) -> np.ndarray:
     # a run that filled one window only has a first; the last of several is the last
     numbers = {1: (0,), 2: (0, 2), 3: (0, 1, 2)}[len(windows)]
     return np.concatenate([_window(window, number) for window, number in zip(windows, numbers, strict=True)])
+
+
+def _away(workers: Workers, seed: int, log: Log, run: Run) -> np.ndarray:
+    """When the shown workers were away in the windows of the intervals; before the first one ended all is known."""
+    spans = [(0.0, run.time)] if not len(run.intervals) else []
+    for window in np.unique(run.intervals["window"]):
+        rows = run.intervals[run.intervals["window"] == window]
+        begin = rows["sent"].min() if window else 0.0
+        spans.append((float(begin), min(run.time, float(rows["ended"].max()))))
+    return np.array(absences(workers, seed, log.shown.tolist(), spans), AWAY)
 
 
 def _window(window: log_.Window, number: int) -> np.ndarray:

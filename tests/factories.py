@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from asyncsim.result import (
+    AWAY,
     EVENT,
     INTERVAL,
     KINDS,
@@ -22,6 +23,7 @@ from asyncsim.result import (
     SHOWN_WORKERS,
     Result,
     Run,
+    no_away,
     no_workers,
     shown_workers,
     unique_labels,
@@ -53,6 +55,7 @@ def make_result(
     status: Mapping[str, str] | None = None,
     events: bool = False,
     name: str = "made by hand",
+    away: bool = False,
 ) -> Result:
     """A plausible result.
 
@@ -63,7 +66,7 @@ def make_result(
     for rank, (label, method) in enumerate(zip(unique_labels(methods), methods, strict=True)):
         for seed in seeds:
             reach = _reach(reached, label, seed, rank, time)
-            runs.append(make_run(label, method, seed, n, reach, points=points, time=time, events=events))
+            runs.append(make_run(label, method, seed, n, reach, points=points, time=time, events=events, away=away))
     entries = [{"name": method} for method in methods]
     return Result(
         name=name,
@@ -85,6 +88,7 @@ def make_run(
     points: int = 41,
     time: float = 60.0,
     events: bool = False,
+    away: bool = False,
 ) -> Run:
     """One run whose ‖∇f‖² falls to `TARGET` at `reach` seconds, or stays above it."""
     method = method or label
@@ -106,6 +110,7 @@ def make_run(
         delays=life["delays"],
         workers=life["workers"],
         intervals=life["intervals"],
+        away=np.array([(0, 0.25 * time, 0.5 * time), (n - 1, 0.0, 0.125 * time)], AWAY) if away else no_away(),
         events=life["events"] if events else None,
     )
 

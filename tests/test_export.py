@@ -10,12 +10,12 @@ import pytest
 from factories import make_result
 
 from asyncsim.export import export
-from asyncsim.result import CURVES, INTERVAL, OUTCOMES, WORKERS, Result, Run
+from asyncsim.result import AWAY, CURVES, INTERVAL, OUTCOMES, WORKERS, Result, Run
 
 
 @pytest.fixture
 def result() -> Result:
-    return make_result(methods=("rennala_sgd", "rennala_sgd"), seeds=(3, 4), events=True)
+    return make_result(methods=("rennala_sgd", "rennala_sgd"), seeds=(3, 4), events=True, away=True)
 
 
 def rows(path: Path) -> list[dict[str, str]]:
@@ -30,7 +30,8 @@ def of(table: list[dict[str, str]], run: Run) -> list[dict[str, str]]:
 def test_csv_holds_every_number_exactly(result: Result, tmp_path: Path) -> None:
     folder = result.export(tmp_path / "out", to="csv")
     assert {file.name for file in folder.iterdir()} == {
-        f"{name}.csv" for name in ("runs", "curves", "contributions", "delays", "workers", "intervals", "events")
+        f"{name}.csv"
+        for name in ("runs", "curves", "contributions", "delays", "workers", "intervals", "away", "events")
     }
     tables = {file.stem: rows(file) for file in folder.iterdir()}
     for run in result.runs:
@@ -49,6 +50,10 @@ def test_csv_holds_every_number_exactly(result: Result, tmp_path: Path) -> None:
         intervals = of(tables["intervals"], run)
         for name in set(INTERVAL.names or ()) - {"outcome"}:
             assert [float(row[name]) for row in intervals] == run.intervals[name].tolist()
+        away = of(tables["away"], run)
+        assert [
+            (int(row["worker"]), *(float(row[name]) for name in AWAY.names[1:])) for row in away
+        ] == run.away.tolist()
         assert [OUTCOMES.index(row["outcome"]) for row in intervals] == run.intervals["outcome"].tolist()
         assert run.events is not None
         assert len(of(tables["events"], run)) == len(run.events)
@@ -91,6 +96,7 @@ def test_npz_holds_the_arrays_under_label_and_seed_without_pickle(result: Result
             np.testing.assert_array_equal(arrays[f"{where}/shown"], run.shown)
             np.testing.assert_array_equal(arrays[f"{where}/delays"], run.delays)
             np.testing.assert_array_equal(arrays[f"{where}/intervals"], run.intervals)
+            np.testing.assert_array_equal(arrays[f"{where}/away"], run.away)
             np.testing.assert_array_equal(arrays[f"{where}/events"], run.events)
         about = json.loads(str(arrays["manifest"]))
     assert about["target"] == result.target

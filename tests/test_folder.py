@@ -32,7 +32,7 @@ from asyncsim.folder import (
     read_folder,
     slug,
 )
-from asyncsim.result import CURVES, INTERVAL, KINDS, OUTCOMES, WORKERS, Result, Run
+from asyncsim.result import AWAY, CURVES, INTERVAL, KINDS, OUTCOMES, WORKERS, Result, Run
 
 POINT = dict.fromkeys(CURVES, 1.0)
 
@@ -68,6 +68,8 @@ def assert_equal(a: Run, b: Run) -> None:
     assert b.delays.dtype == np.int64
     np.testing.assert_array_equal(a.intervals, b.intervals)
     assert b.intervals.dtype == INTERVAL
+    np.testing.assert_array_equal(a.away, b.away)
+    assert b.away.dtype == AWAY
 
 
 @pytest.fixture
@@ -136,7 +138,7 @@ sys.stdin.readline()
 
 @pytest.mark.parametrize("wal", [True, False])
 def test_what_was_written_reads_back_equal(path: Path, wal: bool) -> None:
-    result = make_result(methods=("rennala_sgd", "hero_sgd"), seeds=(3, 4))
+    result = make_result(methods=("rennala_sgd", "hero_sgd"), seeds=(3, 4), away=True)
     back = written(path, result, wal)
     assert (back.name, back.target, back.scenario, back.problem) == (
         *(result.name, result.target, result.scenario, result.problem),
@@ -581,12 +583,13 @@ def test_a_path_without_anything_is_refused(path: Path) -> None:
         "DELETE FROM delays WHERE delay = 0",
         "UPDATE intervals SET m = 1000000 WHERE row = 5",
         "UPDATE intervals SET worker = 'x' WHERE row = 5",
+        "UPDATE away SET away_to = away_to + 1 WHERE row = 1",
         "UPDATE runs SET iterations = 1 WHERE run = 1",
         "UPDATE runs SET parameters = '{' WHERE run = 1",
     ],
 )
 def test_a_changed_table_is_refused_by_the_name_of_its_run(path: Path, change: str) -> None:
-    written(path, make_result(methods=("rennala_sgd",), seeds=(0, 7)))
+    written(path, make_result(methods=("rennala_sgd",), seeds=(0, 7), away=True))
     with closing(sqlite3.connect(path / "record.sqlite")) as connection, connection:
         connection.execute(change + ("" if "run = 1" in change else " AND run = 1"))
     with pytest.raises(FolderError, match=r"record.sqlite: run 1 \(rennala_sgd, seed 7\) is damaged"):

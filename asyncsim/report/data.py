@@ -8,12 +8,15 @@ Rules:
 3. Curves of several seeds are put on one grid of record points. Between two record points a positive
    quantity is interpolated in its logarithm, any other stays at the earlier value. A seed that has ended
    counts with its last value, so the median reaches the target when the median seed does.
-4. Times of intervals are whole numbers of ticks, a tick being 2⁻²⁰ of the window. They are stored as
+4. What overlaps in a lane is drawn one after the other: where stops take effect later, a worker is sent its next job
+   while it is still at the one that was stopped; the next one is drawn from where that ends.
+5. Times of intervals are whole numbers of ticks, a tick being 2⁻²⁰ of the window. They are stored as
    differences, which keeps them short, and whole numbers add up again without drift.
 """
 
 import math
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -30,6 +33,7 @@ BINS = 100
 DISTINCT_DELAYS = 200
 DOTS = 1500
 INTERVALS = 120_000
+ABSENCES = 30_000
 LANES = 40
 SLICES = 60
 COLOURS = 8  # as many as style.css has for methods
@@ -301,11 +305,11 @@ def timeline(result: "Result") -> dict[str, Any]:
     kept = timeline_seeds(result)
     panels: dict[str, dict[str, Any]] = {label: {} for label in result.labels}
     shown = [run for run in result.runs if run.seed in kept]
-    most = max(INTERVALS // max(1, 3 * len(shown)), 1)
+    most, absences = (max(room // max(1, 3 * len(shown)), 1) for room in (INTERVALS, ABSENCES))
     for run in shown:
         rows = _intervals(run)
         panels[run.label][str(run.seed)] = [
-            _window(rows[rows["window"] == window], window, most) for window in range(3)
+            _with_away(_window(rows[rows["window"] == window], window, most), run.away, absences) for window in range(3)
         ]
     workers = {worker for run in shown for worker in _intervals(run)["worker"].tolist()}
     return {
@@ -344,7 +348,7 @@ _NOTHING = [("window", "i1"), ("worker", "i4"), ("sent", "f8")]
 
 
 def _window(rows: Rows, window: int, most: int) -> dict[str, Any] | None:
-    """One window of one run, packed (rule 4); at most `most` intervals, the earliest.
+    """One window of one run, packed (rule 5); at most `most` intervals, the earliest.
 
     A window holds what ended in it. Before the first end of a later window some lanes are still empty because
     nothing was kept, not because the worker was idle: the window starts there.
@@ -365,8 +369,9 @@ def _window(rows: Rows, window: int, most: int) -> dict[str, Any] | None:
     start = 0.0 if window == 0 else float(min(moments[3].min(), end))
     tick = (end - start) / TICKS or 1.0
     order = np.lexsort((rows["m"], moments[0], rows["worker"]))
-    rows, ticks = rows[order], np.rint((moments[:, order] - start) / tick).astype(np.int64)
+    rows, moments = rows[order], moments[:, order]
     first = np.append(True, rows["worker"][1:] != rows["worker"][:-1])
+    ticks = np.rint((_one_by_one(moments, first) - start) / tick).astype(np.int64)
     workers, counts = np.unique(rows["worker"], return_counts=True)
     gap = ticks[0] - np.where(first, 0, np.append(0, ticks[3][:-1]))
     return {
@@ -384,6 +389,29 @@ def _window(rows: Rows, window: int, most: int) -> dict[str, Any] | None:
         "k": _column_of(_steps(rows["k"], first)),
         "delay": _column_of(np.maximum(rows["k"] - rows["version"], 0)),
     }
+
+
+def _one_by_one(moments: Floats, first: NDArray[np.bool_]) -> Floats:
+    """The moments, none before the end of what its worker was at (rule 4)."""
+    drawn = np.array(moments)
+    begins = [*np.flatnonzero(first).tolist(), len(first)]
+    for begin, end in pairwise(begins):
+        until = np.maximum.accumulate(moments[3, begin:end])
+        drawn[:, begin + 1 : end] = np.maximum(moments[:, begin + 1 : end], until[:-1])
+    return drawn
+
+
+def _with_away(packed: dict[str, Any] | None, away: Rows, most: int) -> dict[str, Any] | None:
+    """The window with `away`: its longest absences, as [worker, from, to, from, to, …] in ticks."""
+    if packed is None or not len(away):
+        return packed
+    inside = away[(away["away_from"] < packed["end"]) & (away["away_to"] > packed["start"])]
+    length = np.minimum(inside["away_to"], packed["end"]) - np.maximum(inside["away_from"], packed["start"])
+    kept = inside[np.sort(np.argsort(-length, kind="stable")[:most])]
+    ends = np.stack([kept["away_from"], kept["away_to"]], axis=1)
+    ticks = np.clip(np.rint((ends - packed["start"]) / packed["tick"]), 0, TICKS).astype(np.int64)
+    workers = np.unique(kept["worker"]).tolist()
+    return packed | {"away": [[worker, *ticks[kept["worker"] == worker].ravel().tolist()] for worker in workers]}
 
 
 def _steps(column: NDArray[np.int64], first: NDArray[np.bool_]) -> NDArray[np.int64]:

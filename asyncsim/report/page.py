@@ -152,10 +152,20 @@ def outcomes(result: "Result") -> str:
         for key in occurred(result)
     )
     return f"""<ul class="words">{rows}
-<li><span class="swatch idle"></span><span><b>idle</b>: the worker has nothing to do</span></li>
+{AWAY if was_away(result) else ""}<li><span class="swatch idle"></span><span><b>idle</b>: the worker has nothing to do</span></li>
 <li><span class="swatch trip"></span><span><b>thin ends</b>: the point on its way
 to the worker, the gradient on its way back</span></li>
 </ul>"""
+
+
+AWAY = """<li><span class="swatch away"></span><span><b>away</b>: the worker is not there, or without power;
+what it has in hand waits, begins anew or is lost</span></li>
+"""
+
+
+def was_away(result: "Result") -> bool:
+    """Whether an absence is drawn anywhere."""
+    return any(len(run.away) for run in result.runs)
 
 
 def best_first(result: "Result") -> list[str]:
@@ -173,7 +183,7 @@ def key(result: "Result") -> str:
     """The same without the words, for those who have scrolled on."""
     swatches = "".join(
         f'<span><span class="swatch {css(outcome)}"></span>{spoken(outcome)}</span>'
-        for outcome in [*occurred(result), "idle"]
+        for outcome in [*occurred(result), *(["away"] if was_away(result) else []), "idle"]
     )
     return f'<div class="key">{swatches}</div>'
 
@@ -533,12 +543,24 @@ def _work_of(result: "Result", label: str) -> str:
 
 def provenance(result: "Result") -> str:
     """How to read the page, the scenario, each run, and what it ran with."""
-    return f"""<section><h2>Behind the numbers</h2>
+    return f"""<section><h2>Behind the numbers</h2>{_exceptions(result)}
 <details><summary>How to read this page</summary>{asset("reading.html")}</details>
 <details><summary>Scenario</summary><pre>{escape(_scenario_text(result))}</pre></details>
 <details><summary>Runs</summary>{_runs(result)}</details>
 {_self_check(result)}<details><summary>Versions and problem</summary>{_facts(result)}</details>
 </section>"""
+
+
+def _exceptions(result: "Result") -> str:
+    """Where the rule that a worker's times depend on nothing but the seed does not hold."""
+    found = result.manifest.get("exceptions") or ()
+    return "".join(
+        f'<p class="note">An exception to equal luck: {escape(_spaced(str(exception)))}.</p>' for exception in found
+    )
+
+
+def _spaced(text: str) -> str:
+    return text.replace("_", " ")
 
 
 def _scenario_text(result: "Result") -> str:
@@ -612,7 +634,7 @@ def _facts(result: "Result") -> str:
         {
             key: value
             for key, value in result.manifest.items()
-            if key not in ("scenario", "problem", "runs", "target", "theory")
+            if key not in ("scenario", "problem", "runs", "target", "theory", "exceptions")
         }
     )
     return (

@@ -52,6 +52,8 @@
     });
     const asked = new Set(packed.worker);
     data.workers.filter((worker) => !asked.has(worker)).forEach((worker) => lanes.push({ worker, first: 0, end: 0 }));
+    const away = new Map((packed.away || []).map(([worker, ...ticks]) => [worker, ticks.map((tick) => tick * packed.tick)]));
+    lanes.forEach((lane) => { lane.away = away.get(lane.worker) || []; });
     lanes.sort((a, b) => a.worker - b.worker);
     return { ...columns, lanes, start: packed.start, span: packed.end - packed.start };
   };
@@ -82,7 +84,7 @@
   const paints = () => {
     const paper = bits(colour("panel")), track = bits(colour("track")), dark = matchMedia("(prefers-color-scheme: dark)").matches;
     const solid = OUTCOMES.map((name) => bits(colour(name)));
-    return { paper, track, solid, hatch: solid.map((pixel) => mixed(pixel, dark ? bits("#0a0e12") : bits("#ffffff"), dark ? 0.58 : 0.62)) };
+    return { paper, track, solid, away: bits(colour("away")), cross: bits(colour("away-line")), hatch: solid.map((pixel) => mixed(pixel, dark ? bits("#0a0e12") : bits("#ffffff"), dark ? 0.58 : 0.62)) };
   };
   // Whether the pattern of an outcome is light at a place (in CSS pixels); the same patterns as in the legend.
   const PATTERNS = [
@@ -103,6 +105,26 @@
       const v = Math.floor(y / unit);
       for (let x = x0; x < x1; x++) buffer[line + x] = light(Math.floor((x + shift) / unit) % 120, v) ? hatch : solid;
     }
+  };
+
+  // Over all else: whatever was in hand stands still meanwhile, or is lost. Short absences take their share of a column, from
+  // the top.
+  const paintAway = (buffer, width, top, bottom, lane, look, unit) => {
+    const scale = width / state.span, start = state.start, tall = bottom - top;
+    const shift = Math.round((start * scale) % (120 * unit));
+    const paintColumn = (x, share) => {
+      const upTo = share > 0.97 ? bottom : top + Math.min(tall, Math.max(1, Math.round(share * tall))), u = Math.floor((x + shift) / unit) % 120;
+      for (let y = top; y < upTo; y++) {
+        const v = Math.floor(y / unit);
+        buffer[y * width + x] = (u + v) % 6 === 0 || (u - v + 6000) % 6 === 0 ? look.cross : look.away;
+      }
+    };
+    const shares = new Map();
+    for (let i = 0; i < lane.away.length; i += 2) {
+      const x0 = Math.max(0, (lane.away[i] - start) * scale), x1 = Math.min(width, (lane.away[i + 1] - start) * scale);
+      for (let x = Math.floor(x0); x < x1; x++) shares.set(x, (shares.get(x) || 0) + Math.min(x1, x + 1) - Math.max(x0, x));
+    }
+    shares.forEach((share, x) => { if (x < width) paintColumn(x, share); });
   };
 
   const paintLane = (buffer, width, top, bottom, view, lane, look, unit) => {
@@ -148,6 +170,7 @@
       if (x2 > x1) box(buffer, width, x1, x2, top, bottom, outcome, look, unit, shift);
       if (end > x2) box(buffer, width, x2, end, top + lift, top + lift + thin, outcome, look, unit, shift);
     }
+    paintAway(buffer, width, top, bottom, lane, look, unit);
   };
 
   const step = (span, room) => { // 1-2-5 steps with room for their labels
@@ -242,13 +265,16 @@
     move(state.start + (state.span - span) * share, span);
   };
   const whole = () => { state.whole = Math.max(...views().map((view) => view.span), 0) || 1; move(0, state.whole); };
-  // At first some dozen intervals of a worker in the middle: what one gradient did is to be seen at once.
+  // At first some dozen intervals of a worker in the middle: what one gradient did is to be seen at once. Where workers are
+  // away, but not so soon, all that was kept of every method.
   const opening = () => {
     whole();
     const lengths = views().flatMap((view) => view.lanes.filter((lane) => lane.end > lane.first).map((lane) => view.span / (lane.end - lane.first)));
     const middle = lengths.sort((a, b) => a - b)[Math.floor(lengths.length / 2)] || state.whole;
     const kept = Math.min(...views().map((view) => view.span));
-    move(0, Math.max(2 * middle, Math.min(24 * middle, kept)));
+    const span = Math.max(2 * middle, Math.min(24 * middle, kept));
+    const absent = views().flatMap((view) => view.lanes.flatMap((lane) => lane.away.slice(0, 1)));
+    move(0, absent.length && Math.min(...absent) > span / 2 ? Math.max(span, kept) : span);
   };
 
   root.addEventListener("keydown", (event) => {
@@ -328,7 +354,14 @@
       part.textContent = text;
       tip.append(part);
     };
-    if (at.row === null) {
+    const gone = at.lane.away.findLastIndex((moment) => moment <= at.time);
+    if (gone % 2 === 0 && gone >= 0) {
+      const swatch = document.createElement("i");
+      swatch.className = "away";
+      tip.append(swatch);
+      line(`Worker ${at.lane.worker}: away, or without power`, true);
+      line(`${moment(at.lane.away[gone])} → ${moment(at.lane.away[gone + 1])} s`);
+    } else if (at.row === null) {
       line(`Worker ${at.lane.worker}: idle`, true);
       line(`${moment(at.before)} → ${moment(at.after)} s, ${seconds(at.after - at.before)} without work`);
     } else {

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from asyncsim.report import data
-from asyncsim.result import INTERVAL, Result, Run
+from asyncsim.result import AWAY, INTERVAL, Result, Run
 
 
 def unpacked(window):
@@ -234,6 +234,31 @@ def test_too_many_intervals_are_cut_at_a_moment_for_all_workers():
     assert len(packed["outcome"]) <= 7
     assert packed["end"] < rows["ended"].max()
     assert all(row[5] <= packed["end"] + packed["tick"] for row in unpacked(packed))
+
+
+def test_a_job_sent_to_a_worker_that_is_still_at_a_stopped_one_is_drawn_from_the_end_of_that():
+    rows = np.zeros(4, INTERVAL)
+    rows["worker"], rows["m"], rows["outcome"] = [0, 0, 0, 1], [0, 1, 2, 0], [2, 0, 0, 0]
+    rows["sent"], rows["computing_from"] = [0.0, 2.0, 8.0, 1.0], [0.0, 5.0, 8.0, 1.0]
+    rows["computing_to"], rows["ended"] = [5.0, 7.0, 9.0, 9.0], [5.0, 8.0, 9.0, 9.0]
+    drawn = [row[2:6] for row in unpacked(data._window(rows, 0, 10))]
+    np.testing.assert_allclose(drawn, [[0, 0, 5, 5], [5, 5, 7, 8], [8, 8, 9, 9], [1, 1, 9, 9]], atol=1e-4)
+
+
+def test_absences_lie_in_their_window_and_of_too_many_the_longest_are_drawn():
+    rows = np.zeros(2, INTERVAL)
+    rows["window"], rows["worker"] = 1, [0, 1]
+    for column in ("sent", "computing_from", "computing_to", "ended"):
+        rows[column] = [10.0, 20.0]
+    away = np.array([(0, 0.0, 5.0), (0, 8.0, 12.0), (0, 13.0, 14.0), (2, 18.0, 30.0), (2, 31.0, 32.0)], AWAY)
+    packed = data._with_away(data._window(rows, 1, 10), away, 2)
+    told = [[worker, *(packed["start"] + np.array(ticks) * packed["tick"])] for worker, *ticks in packed["away"]]
+    assert told == [pytest.approx([0, 10, 12]), pytest.approx([2, 18, 20])]
+
+
+def test_a_window_without_absences_says_nothing_of_them():
+    run = make_run(n=3)
+    assert all("away" not in panel for panel in data.timeline(Result("study", (run,)))["panels"][run.label]["0"])
 
 
 def test_the_timeline_holds_three_seeds_at_most():

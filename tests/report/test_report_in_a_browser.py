@@ -9,7 +9,7 @@ from factories import make_result
 from report.odd import HOSTILE, ODD
 
 from asyncsim.report import write_report
-from asyncsim.result import INTERVAL, OUTCOMES
+from asyncsim.result import AWAY, INTERVAL, OUTCOMES
 
 playwright = pytest.importorskip(
     "playwright.sync_api", reason="playwright is not installed: the page is not tried in a browser"
@@ -84,7 +84,9 @@ def one_of_each():
     rows["sent"] = [0, *np.arange(6) * 10.0]
     rows["computing_from"], rows["computing_to"], rows["ended"] = rows["sent"] + 1, rows["sent"] + 9, rows["sent"] + 10
     rows["outcome"], rows["k"], rows["version"] = [0, *range(6)], 7, 4
-    return dataclasses.replace(result, runs=(dataclasses.replace(result.runs[0], intervals=rows),))
+    # and worker 0 is away for a while
+    away = np.array([(0, 40.0, 50.0)], AWAY)
+    return dataclasses.replace(result, runs=(dataclasses.replace(result.runs[0], intervals=rows, away=away),))
 
 
 def test_the_timeline_paints_every_outcome_in_the_colour_of_its_legend(opened):
@@ -101,9 +103,9 @@ def test_the_timeline_paints_every_outcome_in_the_colour_of_its_legend(opened):
             return pixels.reduce((sum, other) => sum + (other === pixel), 0);
           });
         }""",
-        [outcome.replace("_", "-") for outcome in OUTCOMES],
+        [*(outcome.replace("_", "-") for outcome in OUTCOMES), "away"],
     )
-    assert all(count > 100 for count in counts), dict(zip(OUTCOMES, counts, strict=True))
+    assert all(count > 100 for count in counts), dict(zip([*OUTCOMES, "away"], counts, strict=True))
 
 
 def test_the_pointer_over_an_interval_shows_worker_gradient_times_outcome_and_delay(opened):
@@ -120,6 +122,9 @@ def test_the_pointer_over_an_interval_shows_worker_gradient_times_outcome_and_de
     assert "at iteration 7, delay 3" in words
     page.mouse.move(box["x"] + 40 + plot * 25 / 60, box["y"] + 10)
     assert "Worker 0: idle" in page.locator(".timeline .tip").inner_text()
+    page.mouse.move(box["x"] + 40 + plot * 45 / 60, box["y"] + 10)
+    assert "Worker 0: away, or without power" in page.locator(".timeline .tip").inner_text()
+    assert "40 → 50 s" in page.locator(".timeline .tip").inner_text()
     page.mouse.move(box["x"] + 40, box["y"] - 60)
     assert not page.locator(".timeline .tip").is_visible()
 

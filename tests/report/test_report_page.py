@@ -15,7 +15,7 @@ from asyncsim import summary
 from asyncsim.report import page as page_module
 from asyncsim.report import write_report
 from asyncsim.report.page import asset, embedded, page, policy
-from asyncsim.result import no_contributions
+from asyncsim.result import AWAY, no_contributions
 
 
 class Outline(HTMLParser):
@@ -258,6 +258,19 @@ def test_of_a_split_among_very_many_only_a_corner_is_drawn():
 
 def test_data_that_all_workers_share_are_no_split():
     assert "How the data are split" not in page(make_result())
+
+
+def test_absences_are_explained_where_there_are_any():
+    result = make_result()
+    assert "swatch away" not in page(result)
+    away = np.array([(0, 1.0, 2.0)], AWAY)
+    absent = dataclasses.replace(result, runs=tuple(dataclasses.replace(run, away=away) for run in result.runs))
+    assert page(absent).count("swatch away") == 2
+
+
+def test_what_makes_workers_depend_on_each_other_is_said_behind_the_numbers():
+    result = dataclasses.replace(make_result(), manifest={"exceptions": ["shared_link: a message waits"]})
+    assert "An exception to equal luck: shared link: a message waits." in page(result)
 
 
 def test_the_scenario_is_shown_as_it_was_written(tmp_path):
