@@ -317,6 +317,8 @@ class _Job:
         )
         if writer is not None:
             writer.finish(run)
+            if record.events == "all" and folder is not None:
+                run = replace(run, events=folder.read_run(self.number).events)
         return run
 
     def _writer(self, folder: RunFolder, n: int) -> RunWriter:

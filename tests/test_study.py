@@ -254,3 +254,16 @@ def test_a_scenario_whose_theory_lacks_something_is_an_error_with_its_line(tmp_p
         ScenarioError, match=r"lacking.yaml:5:.*RennalaSGD: stepsize = theory is not possible here: unknown: epsilon"
     ):
         run(path)
+
+
+def test_all_events_are_in_the_result_whether_there_is_a_folder_or_not(tmp_path):
+    scenario = {
+        "workers": {"count": 3, "compute_time": {"distribution": "exponential", "mean": 1}},
+        "problem": {"name": "quadratic", "dimension": 4},
+        "methods": [{"name": "rennala_sgd", "stepsize": 0.5, "batch_size": 2}],
+        "stop": {"iterations": 5},
+        "record": {"events": "all"},
+    }
+    (kept,), (read,) = asyncsim.run(scenario, output=tmp_path / "out").runs, asyncsim.run(scenario).runs
+    assert len(kept.events) > 10
+    assert (kept.events == read.events).all()
