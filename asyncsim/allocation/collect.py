@@ -35,6 +35,7 @@ def collect(server: Server, job: Callable[[int], Job], B: int, allocation: Alloc
     is not read, and that worker is asked again. The last arrival may bring more than was missing; an
     allocation that gives out B tasks in all avoids that.
     """
+    server.expect(B)
     allocation.begin(B)
     for worker in server.idle:
         _send(server, worker, job, allocation)

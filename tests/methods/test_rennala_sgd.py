@@ -1,11 +1,13 @@
 """Rennala SGD by hand, with and without stops."""
 
+import math
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 from toys import Noisy, Slope, differing_numbers
 
-from asyncsim import Exponential, Record, RennalaSGD, RingmasterASGD, Stop, Workers, simulate
+from asyncsim import Exponential, NoProblem, Record, RennalaSGD, RingmasterASGD, Stop, Workers, simulate
 from asyncsim.testing import adversarial, scripted
 
 
@@ -67,3 +69,10 @@ def test_stops_give_more_steps_in_the_same_time_when_the_batch_is_small():
     ]
     assert runs[1].iterations > 1.5 * runs[0].iterations
     assert runs[1].discarded == 0
+
+
+def test_a_large_batch_is_no_stall_where_a_worker_never_returns():
+    """One of two workers never returns; the other brings all 12,000 gradients, more than rule 8 waits for unasked."""
+    workers = Workers(2, [1.0, math.inf])
+    run = simulate(RennalaSGD(0.1, batch_size=12_000), NoProblem(), workers, stop=Stop(iterations=1))
+    assert (run.status, run.iterations, run.time) == ("finished", 1, 12_000.0)
