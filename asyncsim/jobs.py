@@ -68,7 +68,7 @@ class ComponentGradient:
 
     @property
     def components(self) -> Sequence[int]:
-        return [self.j] if isinstance(self.j, int | np.integer) else self.j
+        return _listed(self.j)
 
     @property
     def size(self) -> int:
@@ -93,7 +93,7 @@ class GradientDifference:
 
     @property
     def components(self) -> Sequence[int]:
-        return [self.j] if isinstance(self.j, int | np.integer) else self.j
+        return _listed(self.j)
 
     @property
     def size(self) -> int:
@@ -122,6 +122,10 @@ class LocalSteps:
     def stepsize(self, j: int) -> float:
         """The stepsize of local step j = 0…K−1."""
         return self.stepsizes if isinstance(self.stepsizes, int | float) else float(self.stepsizes[j])
+
+
+def _listed(j: int | Sequence[int]) -> Sequence[int]:
+    return [j] if isinstance(j, int | np.integer) else j
 
 
 Job = Gradient | ComponentGradient | GradientDifference | LocalSteps

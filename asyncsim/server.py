@@ -25,7 +25,8 @@ who computes what, and what came of every gradient; the engine behind it knows t
 9.  *Used* is a gradient that was read, at its first reading; never read is *discarded*; read and
     rejected is discarded by `Arrival.discard`. Counted in gradients,
     sent = used + discarded + stopped + timed out + lost + in flight, in timing-only runs too.
-10. Workers are 0…n−1.
+10. Workers are 0…n−1. One that is away (it has not joined yet, or it left and its job was given up) is
+    neither idle nor at work until it joins; broadcast does not reach it, and a job for it is a ProtocolError.
 
 Resuming. A run is taken up again by entering `run` once more with `x`, `k` and `state` as a step left
 them. Therefore `step` or `update` is the last statement of a method's outermost loop, what follows

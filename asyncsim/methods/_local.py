@@ -1,4 +1,4 @@
-"""What the synchronous methods with local steps share: a round, and their parameters from theory.
+"""What the methods with local steps share: a round of the synchronous ones, and parameters from theory.
 
 In a round every worker makes K local steps z ← z − η_{l,j}·g from z = x^k and sends Σ_j g_i^j; the server waits
 for all n. With h seconds a gradient and τ seconds of communication a round lasts τ + Kh. The methods differ
@@ -12,7 +12,7 @@ import numpy as np
 
 from asyncsim.jobs import LocalSteps
 from asyncsim.server import Server
-from asyncsim.theory import Knowledge, birch_stepsize, local_steps
+from asyncsim.theory import Knowledge, birch_stepsize, collected_gradients, local_steps, threshold_distance
 
 
 def sum_of_a_round(server: Server, K: int, stepsizes: float | Sequence[float]) -> np.ndarray:
@@ -39,3 +39,20 @@ def local_steps_of(method: Any, knowledge: Knowledge) -> Any:
         return method.local_steps
     sigma2, epsilon = knowledge.need("sigma2", "epsilon")
     return local_steps(sigma2, epsilon, knowledge.n)
+
+
+def threshold_theory(method: Any, knowledge: Knowledge, gradients: str) -> dict[str, float]:
+    """M, B and γ of Async-Local and Async-Batch SGD; the parameter named `gradients` is M, those of one message."""
+    noise = ("sigma2", "epsilon")
+    knowledge.need_for(method, **{"stepsize": ("L", *noise), gradients: noise, "threshold": noise})
+    M, B = getattr(method, gradients), method.threshold
+    if M == "theory":
+        sigma2, epsilon = knowledge.need(*noise)
+        M = local_steps(sigma2, epsilon, knowledge.n)
+    if B == "theory":
+        B = collected_gradients(*knowledge.need(*noise))
+    found = {gradients: M, "threshold": B}
+    if method.stepsize == "theory":
+        L, sigma2, epsilon = knowledge.need("L", *noise)
+        found["stepsize"] = birch_stepsize(L, sigma2, epsilon, threshold_distance(M, B))
+    return found

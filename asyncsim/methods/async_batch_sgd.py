@@ -1,9 +1,10 @@
 """Async-Batch SGD: batches of one worker, applied as they come unless they are too old."""
 
 from asyncsim.jobs import Gradient, total
+from asyncsim.methods._local import threshold_theory
 from asyncsim.parameters import CountOrTheory, Stepsize, parameters
 from asyncsim.server import Server
-from asyncsim.theory import Knowledge, birch_stepsize, collected_gradients, local_steps, threshold_distance
+from asyncsim.theory import Knowledge, threshold_distance
 from asyncsim.verify import Invariants
 
 
@@ -55,16 +56,4 @@ class AsyncBatchSGD:
         return Invariants(largest_delay=(B - 1) // M, tree=True, tree_distance=threshold_distance(M, B))
 
     def theory(self, knowledge: Knowledge) -> dict[str, float]:
-        noise = ("sigma2", "epsilon")
-        knowledge.need_for(self, stepsize=("L", *noise), batch_size=noise, threshold=noise)
-        M, B = self.batch_size, self.threshold
-        if M == "theory":
-            sigma2, epsilon = knowledge.need(*noise)
-            M = local_steps(sigma2, epsilon, knowledge.n)
-        if B == "theory":
-            B = collected_gradients(*knowledge.need(*noise))
-        found = {"batch_size": M, "threshold": B}
-        if self.stepsize == "theory":
-            L, sigma2, epsilon = knowledge.need("L", *noise)
-            found["stepsize"] = birch_stepsize(L, sigma2, epsilon, threshold_distance(M, B))
-        return found
+        return threshold_theory(self, knowledge, gradients="batch_size")
