@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from asyncsim import running, summary
+from asyncsim.bounds import SYMBOLS
 from asyncsim.methods import METHODS
 from asyncsim.theory.parameters import Knowledge
 from asyncsim.theory.predictions import Row, choice, table
@@ -140,7 +141,8 @@ def _notes(rows: list[Row], knowledge: Knowledge) -> list[str]:
         found = row.prediction
         texts = [found.how] if found.how else []
         if found.estimated:
-            texts.append(f"nothing is proven, as it rests on estimates ({', '.join(found.estimated)})")
+            of = ", ".join(SYMBOLS.get(name, name) for name in found.estimated)
+            texts.append(f"nothing is proven, as it rests on estimates of {of}")
         for text in (*texts, *found.missing):
             # its own name stands before it already
             said.setdefault(text.removeprefix(f"{type(row.method).__name__}: "), []).append(row.label)
