@@ -551,11 +551,13 @@ def _for_the_same_data(groups: Sequence[Group], B: int) -> dict[str, list[Plan]]
     if len(chosen) < n:
         found["naive_optimal_asgd"] = [Plan("naive_optimal_asgd", {"workers": list(chosen)}, delayed(len(chosen)))]
     if any(group.law is not None for group in groups):
-        found["ringmaster_asgd"] += [
-            dataclasses.replace(p, parameters=p.parameters | STOPS) for p in found["ringmaster_asgd"]
+        # to stop everybody at each gradient can pay: of many a first one comes soon
+        stopping = list(dict.fromkeys([*around, 1]))
+        found["ringmaster_asgd"] += [Plan("ringmaster_asgd", {"threshold": R} | STOPS, delayed(R)) for R in stopping]
+        found["rennala_sgd"] += [Plan("rennala_sgd", {"batch_size": S} | STOPS, min(0.5, S * γ)) for S in stopping]
+        found["mindflayer_sgd"] = [
+            mindflayer(groups, S, q, min(0.5, S * γ)) for q in (0.5, 0.25, 0.8) for S in stopping
         ]
-        found["rennala_sgd"] += [dataclasses.replace(p, parameters=p.parameters | STOPS) for p in found["rennala_sgd"]]
-        found["mindflayer_sgd"] = [mindflayer(groups, S, q, min(0.5, S * γ)) for q in (0.5, 0.8) for S in around]
     messages = max(g.communication / g.seconds for g in groups)
     if messages > 0 and n > 1:
         M = sorted({max(1, min(B, math.ceil(messages))), max(1, math.ceil(B / n))})
