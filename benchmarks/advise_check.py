@@ -15,6 +15,10 @@ What came out (time of the advised plan over the best of all):
     one fast, many slow       1.00   hero_sgd
     far apart                 0.99   local_sgd, with the caution that a quadratic flatters it
     uneven links, irregular   1.07   ringmaster_asgd advised, asynchronous_sgd (delay-adaptive) best
+    own data, noisy           1.00   ia2_sgd, before rescaled_asgd (1.16)
+    own data, irregular       1.05   ia2_sgd
+    heavy tails               1.00   ringmaster_asgd and rennala_sgd with stops and R = B = 1
+    nearly half hangs         1.04   mindflayer_sgd
 """
 
 import math

@@ -1,5 +1,6 @@
 """Advice for people who have machines: what is asked is understood, and what is answered is what simulation shows."""
 
+import dataclasses
 import math
 import re
 
@@ -386,7 +387,24 @@ def test_the_scenario_with_different_data_does_the_measurement_again(own, tmp_pa
     assert [run.event_hash for run in again.runs] == [run.event_hash for run in own.result.runs]
 
 
+def test_a_method_whose_noise_grows_with_how_unlike_the_data_are_is_advised_with_caution(own):
+    plans = {option.plan.method: option for option in own.options}
+    rescaled = dataclasses.replace(own, chosen=plans.get("rescaled_asgd", own.options[0]))
+    rescaled = dataclasses.replace(
+        rescaled, chosen=dataclasses.replace(rescaled.chosen, plan=Plan("rescaled_asgd", {}, 0.1))
+    )
+    assert "Careful: rescaled_asgd is this good only if the data are no more unlike" in words.text(rescaled)
+    others = dataclasses.replace(own.options[0], plan=Plan("malenia_sgd", {"batch_size": 6}, 0.1))
+    assert "Careful" not in words.text(dataclasses.replace(own, chosen=others))
+
+
 # ---- heavy tails
+
+
+def test_machines_without_which_nothing_is_reached_are_needed(mixed):
+    never = dataclasses.replace(mixed.without[2], times=(math.inf,) * 5)
+    said = words.text(dataclasses.replace(mixed, without=(*mixed.without[:2], never)))
+    assert "Without the slowest, 1 × 4 s, the target is not reached: they are needed." in said
 
 
 @pytest.fixture(scope="module")

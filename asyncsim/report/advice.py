@@ -39,6 +39,7 @@ WHAT = {
     "rescaled_asgd": "asynchronous SGD whose stepsizes are larger for slower machines, so that all data count alike",
     "random_assignment_asgd": "asynchronous SGD that gives each new point to a machine drawn at random, whether busy or not",
 }
+UNLIKE = ("rescaled_asgd", "random_assignment_asgd")  # their noise grows with how unlike the data are
 LOCAL = ("async_local_sgd", "dual_local_sgd", "local_sgd")
 
 
@@ -195,7 +196,11 @@ def _slowest(advice: Advice) -> list[str]:
         meant = VERDICTS[verdict]
         if advice.question.data == "different":
             meant = "but what is learned would leave out their data"
-        said.append(f"Without {name}, it would take {words.removeprefix('× ')} times the time{cost}: {meant}.")
+        reached = math.isfinite(without.median)
+        took = (
+            f"it would take {words.removeprefix('× ')} times the time{cost}" if reached else "the target is not reached"
+        )
+        said.append(f"Without {name}, {took}: {meant}.")
     return said
 
 
@@ -219,6 +224,16 @@ def _unsure(advice: Advice) -> list[str]:
             "random_assignment_asgd are the better the more alike the data are. Theory knows their order up to constants "
             "only, and the constants were simulated."
         )
+    if plan.method in UNLIKE:
+        rest = next((o for o in advice.options if o.plan.method not in UNLIKE), None)
+        said.append(
+            f"Careful: {plan.method} is this good only if the data are no more unlike than assumed. "
+            + (
+                f"The best of those that don't depend on it is {rest.plan.method}, which needs {_range(advice.chosen.sooner(rest))} times the time."
+                if rest
+                else ""
+            )
+        )
     if question.heavy:
         said.append(
             "Times have heavy tails: where a machine's median is given or measured the rest is drawn from the law, and the "
@@ -229,12 +244,12 @@ def _unsure(advice: Advice) -> list[str]:
             "No method here is made for both heavy tails and different data: all of these wait for every machine."
         )
     if plan.method == "mindflayer_sgd" or plan.parameters.get("stops"):
-        rest = next((o for o in advice.options if not _stops(o.plan)), None)
+        alone = next((o for o in advice.options if not _stops(o.plan)), None)
         said.append(
             "It needs machines whose running gradient can be given up. "
             + (
-                f"The best that never does so is {rest.plan.method}, which needs {_range(advice.chosen.sooner(rest))} times the time."
-                if rest
+                f"The best that never does so is {alone.plan.method}, which needs {_range(advice.chosen.sooner(alone))} times the time."
+                if alone
                 else f"Every method that never does so needed more than {advice.too_slow:g} times the time."
             )
         )
@@ -340,7 +355,7 @@ def about_cutoff(advice: Advice) -> str:
         slowest, noise = max(trips), sum(trips) / len(trips) * question.B / len(trips)
         return (
             f"By theory, up to a constant, a step's worth of progress takes τ_n + τ_avg·B*/n = {summary.number(slowest, 2)} s + "
-            f"{summary.number(noise, 2)} s: the first is the slowest machine's gradient, which every method waits for, as its data count; "
+            f"{summary.number(noise, 2)} s: the first is the slowest machine's gradient, as its data count like everybody's; "
             "the second is for the noise, and falls with each machine."
         )
     at = summary.number(advice.cutoff, 2)
