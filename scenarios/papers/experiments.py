@@ -705,7 +705,7 @@ BIRCH = Experiment(
     why="Two statements on synchronized SGD. With equal workers and no communication nobody waits for anybody, as times are fixed, and it is as good as the others. "
     "With unequal compute our Local SGD is behind it: it is the canonical one, whose every worker makes K steps, while the paper's stops all workers after B steps in total, which the package has not. "
     "Rennala's workers accumulate and send one message a round, as the paper has it: the optimal allocation for known constant times gives each worker as many gradients as it would have computed until the batch was full. "
-    "Ringmaster sends a message a gradient there and here. Half of a message's time is the way to the worker.",
+    "Ringmaster sends a message a gradient there and here. The grids of stepsizes were widened once, as winners stood at their ends. Half of a message's time is the way to the worker.",
     claims=_birch_claims,
     summary=times_of,
     grids=lambda data, full: {
@@ -790,6 +790,6 @@ HEAD = (
 )
 NOTE = (
     "Reduced sizes, minutes on two cores, but for rows marked **full**: those have the papers' sizes and grids as far as they "
-    "are known, by `--full`, and `--full --list` says how many hours that is. Times are simulated seconds, medians over the "
+    "are known, and more seeds, by `--full`, and `--full --list` says how many hours that is. Times are simulated seconds, medians over the "
     "seeds."
 )
