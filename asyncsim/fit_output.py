@@ -16,6 +16,7 @@ from asyncsim.fitting import Fit, FittedGroup, FittedTimes, Floats, in_words, sh
 from asyncsim.times.censored import Observed, shares
 
 DRAWN = 300  # points of a curve
+CROSSES = 60
 LAWS_DRAWN = 3
 _WORDS = {*FAMILIES, "trace", "resample", "block_bootstrap", "send_seconds"}
 
@@ -169,7 +170,7 @@ def _section(number: int, group: FittedGroup, kind: str, times: FittedTimes) -> 
     stopped = ""
     if len(times.beyond):
         stopped = (
-            " Of those that were stopped, at a cross each, it is known that they take longer: the measured curve is "
+            " Of those that were stopped, as at the crosses, it is known that they take longer: the measured curve is "
             "Kaplan and Meier’s estimate, which counts that."
         )
     return f"""<section><h2>{escape(who)}: {kind}</h2>
@@ -201,7 +202,7 @@ def _drawn(times: FittedTimes) -> dict[str, Any]:
 
 def _stopped(observed: Observed, places: Floats, heights: Floats) -> dict[str, list[float]]:
     """Where, on the measured curve, gradients were stopped."""
-    some = spread(observed.beyond, DRAWN)
+    some = spread(observed.beyond, CROSSES)
     curve = np.append(0.0, heights)[np.searchsorted(places, some, side="right")]
     return {"x": some.tolist(), "y": curve.tolist()}
 

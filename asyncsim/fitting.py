@@ -509,7 +509,7 @@ def _warnings(trace: Trace, groups: Sequence[FittedGroup]) -> list[str]:
     if trace.incomplete > 0.01:
         found.append(
             f"{trace.incomplete:.0%} of the rows were not computed to their end (stopped, timed out, lost, in flight): "
-            "that their times are longer than that is counted"
+            "it is counted that their times are longer"
         )
     unseen = [(group, 1 - float(shares(group.compute.observed)[1][-1])) for group in groups]
     if any(share > UNSEEN for _, share in unseen):

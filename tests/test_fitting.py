@@ -274,18 +274,18 @@ def test_a_gradient_that_ends_after_its_stop_is_whole_where_stops_wait_for_it(tm
         scenario = {
             "workers": {"count": 6, "compute_time": law, "stop_takes_effect": effect},
             "problem": "none",
-            "methods": [{"name": "rennala_sgd", "stepsize": 0.1, "batch_size": 2, "stops": True}],
+            "methods": [{"name": "ringmaster_asgd", "stepsize": 0.1, "threshold": 4, "stops": True}],
             "stop": {"time": 400},
             "record": {"events": "all"},
         }
         folder = tmp_path / str(whole)
         asyncsim.run(scenario, output=folder).export(tmp_path / f"t{whole}", to="trace")
-        trace = read_trace(tmp_path / f"t{whole}" / "rennala_sgd-0.csv")
+        trace = read_trace(tmp_path / f"t{whole}" / "ringmaster_asgd-0.csv")
         stopped = [row for row in trace.rows() if row.outcome == "stopped"]
         assert any(row.compute_seconds for row in stopped) != whole
         values, beyond = (np.concatenate([*found.values(), []]) for found in (trace.all_series(), trace.all_stopped()))
-        law = fitted("gamma", Observed.of(values, beyond))
-        assert law.mean == pytest.approx(4.0, rel=0.1)
+        found = fitted("gamma", Observed.of(values, beyond))
+        assert found.mean == pytest.approx(4.0, rel=0.1)
 
 
 # ---- groups

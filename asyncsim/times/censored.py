@@ -58,7 +58,7 @@ def shares(times: Observed) -> tuple[Floats, Floats]:
     if not len(times.beyond):
         return places, np.cumsum(ended) / len(times.exact)
     going_on = _from(times.exact, places) + _from(times.beyond, places)
-    found: Floats = 1.0 - np.cumprod(1.0 - ended / going_on)
+    found: Floats = 1.0 - np.cumprod((going_on - ended) / going_on, dtype=np.float64)
     return places, found
 
 
