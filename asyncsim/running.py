@@ -206,7 +206,7 @@ def _regret(method: Any, problem: Any, workers: Workers) -> Regret | None:
     """The regret of the method's allocation, where it has one; laws without a mean are sampled for it."""
     if not hasattr(method, "allocation"):
         return None
-    means = workers.mean_times(problem.dimension)
+    means = workers.mean_compute_times
     # where no worker has a finite mean time there is no best allocation to hold one against
     return Regret(means, getattr(method, "gradients_of_a_task", 1)) if np.isfinite(means).any() else None
 
@@ -312,13 +312,14 @@ def knowledge(problem: Any, workers: Workers, target: Target | None) -> Knowledg
     """What the methods may be told before the run."""
     estimated = set(getattr(problem, "estimated", ()))
     if not workers.mean_times_exact:
-        estimated.add("mean_times")
+        estimated |= {"mean_times", "mean_compute_times"}
     changing = workers.speed is not None or workers.availability is not None
     by_call = any(times.by_call for times in (workers.compute_time, workers.uplink, workers.downlink))
     known = {name: getattr(problem, name, None) for name in _OF_THE_PROBLEM}
     return Knowledge(
         n=workers.n,
         mean_times=workers.mean_times(problem.dimension),
+        mean_compute_times=workers.mean_compute_times,
         constant_times=workers.constant_times,
         epsilon=(target or {}).get("squared_gradient_norm"),
         Delta=_initial_suboptimality(problem),
