@@ -9,7 +9,6 @@ and resuming are in asyncsim/study.py, which comes through `execute` here too.
 from __future__ import annotations
 
 import dataclasses
-import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
@@ -19,6 +18,7 @@ from threadpoolctl import threadpool_limits
 from asyncsim import log as log_
 from asyncsim.allocation import ALLOCATIONS
 from asyncsim.allocation.regret import Regret
+from asyncsim.checkpoint import classes_of
 from asyncsim.log import Log, Rows
 from asyncsim.methods import METHODS
 from asyncsim.problems import PROBLEMS, batch_matches_single, check_problem
@@ -183,7 +183,7 @@ def execute(
         if checkpoint is None:
             engine.bind(server)
         else:
-            engine.resume(server, checkpoint, _classes(method))
+            engine.resume(server, checkpoint, classes_of(method))
             if sink is not None:
                 sink.truncate({"curves": len(recorder.rows), **log.lengths()})
         over = _played(method, server)
@@ -386,12 +386,6 @@ def _split(problem: Any) -> dict[str, Any]:
         "classes": [f"{label:g}" if isinstance(label, float) else str(label) for label in classes[:SPLIT_CLASSES]],
         "counts": table[:SPLIT_WORKERS, :SPLIT_CLASSES].tolist(),
     }
-
-
-def _classes(method: Any) -> dict[str, type]:
-    # the method's own module is already imported; nothing is imported by a name in a file
-    module = sys.modules[type(method).__module__]
-    return {name: value for name, value in vars(module).items() if isinstance(value, type)}
 
 
 class _Events:

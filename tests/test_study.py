@@ -57,7 +57,7 @@ else:
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     signal.setitimer(signal.ITIMER_REAL, when)
 there = os.path.exists(os.path.join(path, "manifest.json"))
-result = study.resume(path) if there else study.run(scenario, output=path, force=True)
+result = study.resume(path) if there else study.run(scenario, output=path)
 print(result.manifest["status"])
 """
 
