@@ -537,5 +537,5 @@ def _warnings(trace: Trace, groups: Sequence[FittedGroup]) -> list[str]:
         )
     poor = "; ".join(short(group.workers) for group in groups if group.compute.poor and group.compute.best is not None)
     if poor:
-        found.append(f"no law here fits well, so a scenario resamples the trace (workers {poor})")
+        found.append(f"no law here fits well, so a scenario plays the trace itself (workers {poor})")
     return found

@@ -1,7 +1,11 @@
 """Fits find the law that the times came from, say when none is right, and what they write runs."""
 
 import math
+import os
 import re
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -43,6 +47,7 @@ from asyncsim.scenario import load
 from asyncsim.times.censored import Observed
 from asyncsim.times.traces import read_trace, trace_of, write_trace
 
+STARTERS = Path(__file__).parent.parent / "scenarios"
 KNOWN = [
     Exponential(2.0),
     ShiftedExponential(1.0, 2.0),
@@ -386,6 +391,31 @@ def test_a_trace_that_was_simulated_replays_the_same_run(tmp_path):
     replayed = asyncsim.simulate(method, Quadratic(3), Workers(4, law), stop=Stop(iterations=200), record=each)
     assert replayed.curves["time"].tolist() == original.curves["time"][:201].tolist()
     assert replayed.curves["value"].tolist() == original.curves["value"][:201].tolist()
+
+
+def test_one_command_measures_a_loop_here_fits_it_and_simulates_it(tmp_path, monkeypatch):
+    """The loop of the scenarios, a few gradients a process: real seconds of this machine."""
+    source = STARTERS / "times" / "measure_a_loop.py"
+    short = re.sub(r"GRADIENTS = .*", "GRADIENTS = {0: 12, 1: 12, 2: 10}", source.read_text())
+    (tmp_path / "measure_a_loop.py").write_text(short)
+    environment = {**os.environ, "PYTHONPATH": str(STARTERS.parent), "NO_COLOR": "1"}
+    done = subprocess.run(
+        [sys.executable, "measure_a_loop.py"],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    folder = tmp_path / "measured"
+    assert {"measured.csv", "fitted.yaml", "fit.html", "run"} == {entry.name for entry in folder.iterdir()}
+    assert (folder / "run" / "report.html").exists()
+    trace = read_trace(folder / "measured.csv")
+    assert (len(trace), set(trace.workers)) == (34, {"0", "1", "2"})
+    seconds = {row.worker: row.compute_seconds for row in trace.rows()}
+    assert all(seconds.values())
+    assert load(folder / "fitted.yaml").build_workers().n == 3
 
 
 # ---- what is written
