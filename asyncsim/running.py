@@ -318,7 +318,9 @@ def knowledge(problem: Any, workers: Workers, target: Target | None) -> Knowledg
     """What the methods may be told before the run."""
     estimated = set(getattr(problem, "estimated", ()))
     if not workers.mean_times_exact:
-        estimated |= {"mean_times", "mean_compute_times"}
+        estimated.add("mean_times")
+    if not workers.mean_compute_times_exact:
+        estimated.add("mean_compute_times")
     changing = workers.speed is not None or workers.availability is not None
     by_call = any(times.by_call for times in (workers.compute_time, workers.uplink, workers.downlink))
     known = {name: getattr(problem, name, None) for name in _OF_THE_PROBLEM}

@@ -206,6 +206,11 @@ class Workers:
         """Mean seconds (n,) of computing one gradient, as a method observes them: no messages, but pauses and outages."""
         return self._compute_part()[0]
 
+    @property
+    def mean_compute_times_exact(self) -> bool:
+        """Whether `mean_compute_times` is exact."""
+        return self.speed is None and self.availability is None and self._compute_part()[1]
+
     def message_seconds(self, size: int) -> Floats | None:
         """What bandwidths and the shared link add to a trip (n,) with messages of `size` numbers; None = nothing."""
         bandwidths = (self.uplink_bandwidth, self.downlink_bandwidth)
