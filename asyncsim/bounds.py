@@ -21,6 +21,7 @@ from asyncsim.result import Result, Run
 SYMBOLS = {
     "sigma2": "σ²",
     "mean_times": "the mean times",
+    "mean_compute_times": "the mean compute times",
     "L_minus": "L₋",
     "L_plus": "L₊",
     "L_plus_minus": "L±",
