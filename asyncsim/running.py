@@ -442,16 +442,18 @@ def _ended(
         curves=recorder.curves(),
         contributions=recorder.contributions(),
         delays=log.delays(),
-        workers=_worker_counts(server, log, now, engine.held_after(now)),
+        workers=_worker_counts(server, log, now, engine.held_after(now), engine.corrections()),
         intervals=_intervals(log, now),
         events=None if events is None else events.in_order(),
     )
 
 
-def _worker_counts(server: Server, log: Log, now: float, held: np.ndarray) -> dict[str, np.ndarray]:
+def _worker_counts(
+    server: Server, log: Log, now: float, held: np.ndarray, corrections: np.ndarray | float
+) -> dict[str, np.ndarray]:
     in_flight = np.zeros(server.n, np.int64)
     # what was logged of a stopped gradient that goes on after the end of the run is not in it
-    busy = log.busy_seconds - np.where(np.isfinite(held), held, 0.0)
+    busy = log.busy_seconds - np.where(np.isfinite(held), held, 0.0) + corrections
     for a in server.snapshot()["in_flight"]:
         in_flight[a.worker] = a.job.cost
         if a.outcome == log_.STOPPED:  # what it has finished is on its way; nothing of it was logged yet

@@ -2,7 +2,8 @@
 
 All of it is known when the job is sent, as no worker's time depends on another worker: the engine puts the arrival
 into its lane and forgets the rest. (But for the server's shared link, asyncsim/times/communication.py: with it
-`arrives` is when an answer comes to the link, and the engine asks again then.) What is computed here depends on the
+`arrives` is when an answer comes to the link, and the engine asks again then. And but for workers that slow each other
+down, whose jobs asyncsim/contended.py moves on step by step; it asks for the parts.) What is computed here depends on the
 assignment, on the seed and on the laws and environments of its worker only. An environment (asyncsim/times/speeds.py)
 needs no checkpoint: it unfolds anew from time 0, to the same pieces. What does stand in one is until when workers are
 held by a stop that takes effect later, and until when the shared link is taken.
@@ -25,10 +26,11 @@ class Timing:
     """The times of all workers in one run."""
 
     def __init__(self, seed: int, workers: Any) -> None:
-        self._compute: Durations | Paced | Attended = Durations(seed, "compute", workers.compute_time)
+        self._costs = Durations(seed, "compute", workers.compute_time)
+        self._compute: Durations | Paced | Attended = self._costs
         self._paced: Paced | None = None
         if workers.speed is not None:
-            self._compute = self._paced = Paced(self._compute, workers.speed, seed, workers.n)
+            self._compute = self._paced = Paced(self._costs, workers.speed, seed, workers.n)
         self._uplink = Durations(seed, "uplink", workers.uplink)
         self._downlink = Durations(seed, "downlink", workers.downlink)
         self.presences: list[Presence] | None = None
@@ -44,9 +46,9 @@ class Timing:
         self._broadcast_waits = self.link is not None and self.link.counts_broadcast
         messages = self._up or self._down or self._broadcast_waits
         self.silent = self._uplink.always_zero and self._downlink.always_zero and not messages
-        self._stop_delay = workers.stop_delay
+        self.stop_delay = workers.stop_delay
         # until when a worker is busy with what it was told to stop; where stops take effect at once nobody is
-        self.held = None if self._stop_delay == 0.0 else [0.0] * workers.n
+        self.held = None if self.stop_delay == 0.0 else [0.0] * workers.n
 
     def plan(self, a: Assignment) -> None:
         """Set the times of a job that is sent now: computing_from, draws, computing_to, arrives."""
@@ -75,6 +77,29 @@ class Timing:
         if not self.silent:
             begin += self._sending(a, begin)
         a.arrives = begin
+
+    # ---- the parts, for workers whose times depend on each other
+
+    def at_worker(self, a: Assignment) -> float:
+        """When a job that is sent now is at its worker."""
+        return a.sent if self.silent else self._at_worker(a)
+
+    def cost(self, worker: int, m: int, start: float) -> float:
+        """What the m-th gradient of `worker`, begun at `start`, costs: seconds at power 1."""
+        return self._costs.draw(worker, m, start)
+
+    def path(self, worker: int) -> Path:
+        """The worker's own power over time."""
+        return UNIT if self._paced is None else self._paced.path(worker)
+
+    def forget(self, worker: int, before: float) -> None:
+        """Nobody will ask for what the worker's power, or its presence, was before."""
+        if self._paced is not None:
+            self._paced.forget(worker, before)
+        if self.presences is not None:
+            self.presences[worker].there.now = before
+
+    # ---- the whole of it, for the others
 
     @staticmethod
     def _there(presence: Presence, now: float, begin: float) -> float:
@@ -112,7 +137,7 @@ class Timing:
 
     def stopped(self, a: Assignment, now: float) -> float:
         """When a stop said at `now` takes effect: computing ends then, and the worker is held till then."""
-        effect = now if self._stop_delay == 0.0 else takes_effect(a, now, self._stop_delay)
+        effect = now if self.stop_delay == 0.0 else takes_effect(a, now, self.stop_delay)
         if a.computing_from >= effect:
             a.computing_from = a.computing_to = now  # it never begins
             return effect
