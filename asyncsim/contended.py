@@ -111,12 +111,12 @@ class Contended:
         """Whether the worker shares with others."""
         return self._of[worker] is not None
 
-    def start(self, a: Assignment) -> None:
-        """A job is sent."""
+    def start(self, a: Assignment, reaches: float) -> None:
+        """A job is sent now, and is at its worker at `reaches`."""
         self._now = a.sent
         a.computing_from = a.computing_to = a.arrives = math.inf
         a.draws = []
-        work = self._works[a.number] = Work(a, self._timing.at_worker(a))
+        work = self._works[a.number] = Work(a, reaches)
         line = self._lines.setdefault(a.worker, [])
         line.append(work)
         if len(line) == 1:
@@ -169,12 +169,14 @@ class Contended:
         if delay is None and (work.begun == math.inf or (work.ends and work.started == now)):
             return False
         self._now = now
+        work.kept = keep
         if delay is None:
             work.last = True
         else:
             work.stop_at = min(work.stop_at, now + delay)
+            if self._overtaken(work):
+                return True
             self._expected(work)
-        work.kept = keep
         if keep:
             return True
         if work.begun == math.inf:
@@ -184,6 +186,20 @@ class Contended:
             until = min(work.stop_at, work.at) if is_last else work.stop_at
             a.computing_to = now if until == math.inf else until
         work.logged = a.computing_to - a.computing_from
+        return True
+
+    def _overtaken(self, work: Work) -> bool:
+        """Drop what the stop reaches before its first gradient can begin; it keeps nobody waiting."""
+        begins = work.at if work.at < math.inf else work.reaches
+        if work.begun < math.inf or begins < work.stop_at:
+            return False
+        work.a.computing_from = work.a.computing_to = self._now
+        self._end(work)
+        if work.kept:
+            work.a.done = 0
+            self._computed(work.a, work.stop_at)
+        else:
+            del self._works[work.a.number]
         return True
 
     def never(self, a: Assignment) -> bool:
@@ -235,7 +251,9 @@ class Contended:
         presence = self._presence(work)
         at = max(at, self._now)
         at = at if presence is None or at == math.inf else presence.back(at)
-        if at > self._now:
+        if at >= work.stop_at and work.logged is not None:
+            self._end(work)  # it would only keep the next one waiting
+        elif at > self._now:
             self._expects(work, at, BEGIN)
         else:
             self._begins(work)

@@ -138,7 +138,13 @@ def compare(
         for label, method in named.items()
         for seed in seeds
     )
-    return Result(name=name, runs=runs, target=dict(target) if target else None, problem=facts(problem))
+    return Result(
+        name=name,
+        runs=runs,
+        target=dict(target) if target else None,
+        problem=facts(problem),
+        manifest=exceptions(workers),
+    )
 
 
 def execute(
@@ -313,7 +319,7 @@ def knowledge(problem: Any, workers: Workers, target: Target | None) -> Knowledg
     estimated = set(getattr(problem, "estimated", ()))
     if not workers.mean_times_exact:
         estimated.add("mean_times")
-    changing = workers.speed is not None or workers.availability is not None
+    changing = any(part is not None for part in (workers.speed, workers.availability, workers.contention))
     by_call = any(times.by_call for times in (workers.compute_time, workers.uplink, workers.downlink))
     known = {name: getattr(problem, name, None) for name in _OF_THE_PROBLEM}
     return Knowledge(
@@ -353,6 +359,21 @@ def _initial_suboptimality(problem: Any) -> float | None:
     least = getattr(problem, "f_star", None)
     least = getattr(problem, "f_lower", None) if least is None else least
     return None if least is None or not hasattr(problem, "value") else float(problem.value(problem.x0)) - least
+
+
+def exceptions(workers: Workers) -> dict[str, list[str]]:
+    """{"exceptions": […]}, what the report says of workers whose times depend on each other; {} where none do.
+
+    >>> exceptions(Workers(4, 1.0))
+    {}
+    """
+    found = {
+        "shared_link": "a message waits for those of other workers, so that its times depend on what the method sent",
+        "contention": "workers that compute at the same time slow each other down; what a gradient costs is the same "
+        "for all methods, the seconds that it takes depend on what the others do",
+    }
+    said = [f"{name}: {words}" for name, words in found.items() if getattr(workers, name) is not None]
+    return {"exceptions": said} if said else {}
 
 
 def facts(problem: Any) -> dict[str, Any]:

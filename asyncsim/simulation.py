@@ -384,9 +384,9 @@ class Simulation:
     # ---- workers that slow each other down (asyncsim/contended.py)
 
     def _dispatch_contended(self, contended: Contended, a: Assignment) -> None:
-        leaves = self._leaves(a)
+        leaves, reaches = self._leaves(a), self._timing.at_worker(a)
         if leaves > a.sent:
-            contended.start(a)
+            contended.start(a, reaches)
             self._watch_for_loss(a, leaves)
             return
         # its worker is gone already, which the server cannot know

@@ -6,6 +6,8 @@ between them that part it into quarters, ordered by the mean time of a gradient'
 What a law doesn't tell is estimated by sampling, and every number that rests on an estimate is marked with ≈.
 
 Where powers change with time, the quantiles are those at power 1; rates and equilibrium times count with mean powers.
+Where workers slow each other down, the quantiles are those of a worker that computes alone; rates and equilibrium times
+count with all of its group computing.
 """
 
 import math
@@ -67,7 +69,7 @@ class Overview:
 
     n: workers; rows: see `Row`; rate: gradients a second of all together, in the long run;
     equilibrium: (S, t*(S) seconds, workers that play a part) for some S; estimated: whether these rest on estimates;
-    speeds: whether powers change with time
+    speeds: whether powers change with time; contention: whether workers slow each other down
     """
 
     n: int
@@ -76,6 +78,7 @@ class Overview:
     equilibrium: tuple[tuple[int, float, int], ...]
     estimated: bool
     speeds: bool
+    contention: bool = False
 
     def words(self) -> list[str]:
         """What stands below the table."""
@@ -89,6 +92,11 @@ class Overview:
         ]
         if self.speeds:
             told.append("powers change with time: quantiles are those at power 1, rates and t* count with mean powers")
+        if self.contention:
+            told.append(
+                "workers slow each other down: mean and quantiles are those of a worker that computes alone, rates and "
+                "t* count with all of its group computing"
+            )
         if self.estimated or any(row.estimated for row in self.rows):
             told.append("≈ estimated by sampling, as a law doesn't tell it")
         return told
@@ -117,7 +125,8 @@ def overview(workers: Workers, groups: Sequence[range] | None = None) -> Overvie
             _equilibrium(trips, S) for S in sorted({1, math.isqrt(workers.n), workers.n, 10 * workers.n})
         ),
         estimated=not exact,
-        speeds=workers_change(workers),
+        speeds=workers.speed is not None,
+        contention=workers.contention is not None,
     )
 
 
@@ -164,8 +173,8 @@ def _row(label: str, workers: Workers, worker: int, trip: float, exact: bool) ->
 
 
 def workers_change(workers: Workers) -> bool:
-    """Whether powers change with time."""
-    return getattr(workers, "speed", None) is not None
+    """Whether a worker's power is not always 1."""
+    return workers.speed is not None or workers.contention is not None
 
 
 class OfACall:
