@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 from itertools import count
 from typing import Any
 
@@ -102,6 +102,7 @@ class Contended:
         self._heap: list[tuple[float, int, int, Work]] = []
         self._serial = count()
         self._changed: list[Sharers] = []
+        self._work_is_time = timing.presences is None and not timing.paced
         self._now = 0.0
         self._corrections = np.zeros(n)
 
@@ -135,7 +136,9 @@ class Contended:
             if at > until or not heap:
                 return False
             self._now = at
-            self._happens(heappop(heap)[3])
+            work = heappop(heap)[3]
+            work.due = math.inf
+            self._happens(work)
             return True
 
     def computes(self, a: Assignment) -> bool:
@@ -339,12 +342,30 @@ class Contended:
             slowdown = sharers.slowdowns[len(sharers.at_work)]
             if slowdown == sharers.slowdown:
                 continue
+            if self._work_is_time:
+                self._move_on(sharers, slowdown)
+                continue
             for work in sharers.at_work.values():
                 self._take_off(work)
             sharers.slowdown = slowdown
             for work in sharers.at_work.values():
                 self._look_ahead(work)
         self._changed.clear()
+
+    def _move_on(self, sharers: Sharers, slowdown: float) -> None:
+        """The same where nobody has a power of its own and nobody leaves, as quick as can be: groups may be large."""
+        now, before = self._now, sharers.slowdown
+        sharers.slowdown = slowdown
+        for work in sharers.at_work.values():
+            left = work.left - (now - work.since) / before
+            work.left = left = left if left > 0.0 else 0.0
+            work.since = now
+            seconds = left * slowdown
+            started = work.started
+            work.seconds = seconds = seconds if started == now else now - started + seconds
+            at = started + seconds
+            work.at = at if at > now else now
+            self._expected(work)
 
     def _take_off(self, work: Work) -> None:
         """What was done since then is no longer left."""
@@ -387,9 +408,16 @@ class Contended:
         self._expected(work)
 
     def _expected(self, work: Work) -> None:
-        work.due = min(work.at, work.stop_at)
-        if work.due < math.inf:
-            heappush(self._heap, (work.due, work.a.number, next(self._serial), work))
+        due = work.at if work.at < work.stop_at else work.stop_at
+        if due == work.due:
+            return  # it stands in the heap already
+        work.due = due
+        if due < math.inf:
+            heap = self._heap
+            heappush(heap, (due, work.a.number, next(self._serial), work))
+            if len(heap) > 64 + 4 * len(self._works):  # most of them were overtaken by another time
+                heap[:] = [entry for entry in heap if entry[3].due == entry[0]]
+                heapify(heap)
 
     # ---- checkpoints
 
@@ -414,6 +442,7 @@ class Contended:
             self._works[work.a.number] = work
             if not work.over:
                 self._lines.setdefault(worker, []).append(work)
+                work.due = math.inf
                 self._expected(work)
             if work.computing:
                 self._joins(work)

@@ -80,6 +80,11 @@ class Timing:
 
     # ---- the parts, for workers whose times depend on each other
 
+    @property
+    def paced(self) -> bool:
+        """Whether workers have a power of their own."""
+        return self._paced is not None
+
     def at_worker(self, a: Assignment) -> float:
         """When a job that is sent now is at its worker."""
         return a.sent if self.silent else self._at_worker(a)

@@ -487,6 +487,21 @@ def test_who_is_named_first_among_those_who_share_changes_nothing():
     assert run([[0, 1, 2], [3]]) == run([[3], [2, 0, 1]])
 
 
+def test_to_say_that_everybody_has_power_one_changes_no_bit():
+    """Without speeds the work that is left is moved on in another, quicker place."""
+    played = {"stop": Stop(iterations=100), "record": ALL}
+    runs = [
+        simulate(
+            RingmasterASGD(stepsize=0.1, threshold=3, stops=True),
+            Quadratic(5),
+            Workers(6, Exponential(1.0), uplink=0.1, contention=ONE, **speed),
+            **played,
+        )
+        for speed in ({}, {"speed": 1.0})
+    ]
+    assert differences(*runs) == []
+
+
 def test_other_groups_change_no_time():
     def times(capacity):
         groups = [(2, Exponential(1.0), 0, 0, None, None, ONE), (2, 1.0, 0, 0, None, None, {"capacity": capacity})]
