@@ -23,6 +23,7 @@ from asyncsim.allocation.regret import Regret
 from asyncsim.log import Log, Rows
 from asyncsim.methods import METHODS
 from asyncsim.problems import PROBLEMS, batch_matches_single, check_problem
+from asyncsim.problems.problem import message_size
 from asyncsim.record import TARGETS, Record, Recorder
 from asyncsim.result import AWAY, EVENT, INTERVAL, OUTCOMES, Result, Run, events_in_order, unique_labels
 from asyncsim.server import EndOfRun, Server
@@ -218,7 +219,7 @@ def _regret(method: Any, problem: Any, workers: Workers) -> Regret | None:
     """The regret of the method's allocation, where it has one; laws without a mean are sampled for it."""
     if not hasattr(method, "allocation"):
         return None
-    means = workers.mean_times(problem.dimension)
+    means = workers.mean_times(message_size(problem))
     # where no worker has a finite mean time there is no best allocation to hold one against
     return Regret(means, getattr(method, "gradients_of_a_task", 1)) if np.isfinite(means).any() else None
 
@@ -330,13 +331,13 @@ def knowledge(problem: Any, workers: Workers, target: Target | None) -> Knowledg
     known = {name: getattr(problem, name, None) for name in _OF_THE_PROBLEM}
     return Knowledge(
         n=workers.n,
-        mean_times=workers.mean_times(problem.dimension),
+        mean_times=workers.mean_times(message_size(problem)),
         constant_times=workers.constant_times,
         epsilon=(target or {}).get("squared_gradient_norm"),
         Delta=_initial_suboptimality(problem),
         compute_laws=None if changing else workers.compute_time.law,
-        communication_times=_communication_times(workers, problem.dimension),
-        mean_communication_times=_mean_communication_times(workers, problem.dimension),
+        communication_times=_communication_times(workers, message_size(problem)),
+        mean_communication_times=_mean_communication_times(workers, message_size(problem)),
         independent_times=not (changing or by_call or workers.shared_link is not None),
         heterogeneous=getattr(problem, "zeta2", 0.0) > 0,
         estimated=frozenset(estimated),

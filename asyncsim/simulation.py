@@ -120,7 +120,7 @@ class Simulation:
         self._batched = batched
         self._keeper = keeper
         self._look = look
-        self._timing = Timing(seed, workers)
+        self._timing = Timing(seed, workers, getattr(problem, "message_size", None))
         self._plan = self._timing.plan
         self._link = self._timing.link
         self._contended = (
@@ -271,7 +271,7 @@ class Simulation:
         """An answer comes to the server's link, behind all that came before it."""
         assert self._link is not None  # who asks has looked
         self._in_link.add(a.number)
-        a.arrives = self._link.through("up", a.arrives, a.job.size)
+        a.arrives = self._link.through("up", a.arrives, self._timing.answer_size(a.job))
         heappush(self._lane, (a.arrives, a.number, a))
 
     def _arrive(self, a: Assignment) -> Assignment:
@@ -463,7 +463,9 @@ class Simulation:
         a.outcome = TIMED_OUT
         if a.at_deadline == "partial":
             # each finished gradient needs the uplink's time to be there by now
-            up = self._timing.uplink(a, now) + (self._link.service(a.job.size) if self._link is not None else 0.0)
+            up = self._timing.uplink(a, now)
+            if self._link is not None:
+                up += self._link.service(self._timing.answer_size(a.job))
             self._cut_short(a, a.computing_from, min(now, gone) - up)
         else:
             a.done = 0

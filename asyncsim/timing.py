@@ -15,7 +15,7 @@ import math
 from functools import partial
 from typing import Any
 
-from asyncsim.jobs import Assignment
+from asyncsim.jobs import Assignment, Job
 from asyncsim.streams import Durations, Stream
 from asyncsim.times.availability import UNIT, Presence
 from asyncsim.times.communication import Queue, downlink_size, takes_effect
@@ -25,7 +25,8 @@ from asyncsim.times.speeds import Path, Unfolding, path_of
 class Timing:
     """The times of all workers in one run."""
 
-    def __init__(self, seed: int, workers: Any) -> None:
+    def __init__(self, seed: int, workers: Any, message_size: int | None = None) -> None:
+        self._message_size = message_size  # numbers in a point or an answer; None = the size of x
         self._costs = Durations(seed, "compute", workers.compute_time)
         self._compute: Durations | Paced | Attended = self._costs
         self._paced: Paced | None = None
@@ -122,9 +123,11 @@ class Timing:
         """When the job is at its worker."""
         at = a.sent
         if self._broadcast_waits and self.link is not None:
-            at = self.link.through("down", at, downlink_size(a.job))
+            at = self.link.through("down", at, downlink_size(a.job, self._message_size))
         if self._down is not None:
-            seconds = downlink_size(a.job) / self._down[a.worker] + self._downlink.draw(a.worker, a.m, at)
+            seconds = downlink_size(a.job, self._message_size) / self._down[a.worker] + self._downlink.draw(
+                a.worker, a.m, at
+            )
         else:
             seconds = self._downlink.draw(a.worker, a.m, at)
         return at + self._sent(a.worker, at, seconds)
@@ -133,8 +136,12 @@ class Timing:
         """Seconds of the worker's own uplink."""
         seconds = self._uplink.draw(a.worker, a.m, start)
         if self._up is not None:
-            seconds += a.job.size / self._up[a.worker]
+            seconds += self.answer_size(a.job) / self._up[a.worker]
         return self._sent(a.worker, start, seconds)
+
+    def answer_size(self, job: Job) -> int:
+        """Numbers that the answer of a job sends."""
+        return job.size if self._message_size is None else self._message_size
 
     def uplink(self, a: Assignment, now: float) -> float:
         """Seconds until the answer has passed the worker's own uplink, if it is sent at `now`."""
