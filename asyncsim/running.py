@@ -23,6 +23,7 @@ from asyncsim.checkpoint import classes_of
 from asyncsim.log import Log, Rows
 from asyncsim.methods import METHODS
 from asyncsim.problems import PROBLEMS, batch_matches_single, check_problem
+from asyncsim.problems.problem import message_size
 from asyncsim.record import TARGETS, Record, Recorder
 from asyncsim.result import AWAY, EVENT, INTERVAL, OUTCOMES, Result, Run, events_in_order, unique_labels
 from asyncsim.server import EndOfRun, Server
@@ -144,7 +145,13 @@ def compare(
     with closing(played):
         ended = {planned.number: run for planned, _, run in played}
     runs = tuple(ended[number] for number in range(len(plan)))
-    return Result(name=name, runs=runs, target=dict(target) if target else None, problem=facts(problem))
+    return Result(
+        name=name,
+        runs=runs,
+        target=dict(target) if target else None,
+        problem=facts(problem),
+        manifest=exceptions(workers),
+    )
 
 
 def execute(
@@ -321,19 +328,19 @@ def knowledge(problem: Any, workers: Workers, target: Target | None) -> Knowledg
         estimated.add("mean_times")
     if not workers.mean_compute_times_exact:
         estimated.add("mean_compute_times")
-    changing = workers.speed is not None or workers.availability is not None
+    changing = any(part is not None for part in (workers.speed, workers.availability, workers.contention))
     by_call = any(times.by_call for times in (workers.compute_time, workers.uplink, workers.downlink))
     known = {name: getattr(problem, name, None) for name in _OF_THE_PROBLEM}
     return Knowledge(
         n=workers.n,
-        mean_times=workers.mean_times(problem.dimension),
+        mean_times=workers.mean_times(message_size(problem)),
         mean_compute_times=workers.mean_compute_times,
         constant_times=workers.constant_times,
         epsilon=(target or {}).get("squared_gradient_norm"),
         Delta=_initial_suboptimality(problem),
         compute_laws=None if changing else workers.compute_time.law,
-        communication_times=_communication_times(workers, problem.dimension),
-        mean_communication_times=_mean_communication_times(workers, problem.dimension),
+        communication_times=_communication_times(workers, message_size(problem)),
+        mean_communication_times=_mean_communication_times(workers, message_size(problem)),
         independent_times=not (changing or by_call or workers.shared_link is not None),
         heterogeneous=getattr(problem, "zeta2", 0.0) > 0,
         estimated=frozenset(estimated),
@@ -362,6 +369,21 @@ def _initial_suboptimality(problem: Any) -> float | None:
     least = getattr(problem, "f_star", None)
     least = getattr(problem, "f_lower", None) if least is None else least
     return None if least is None or not hasattr(problem, "value") else float(problem.value(problem.x0)) - least
+
+
+def exceptions(workers: Workers) -> dict[str, list[str]]:
+    """{"exceptions": […]}, what the report says of workers whose times depend on each other; {} where none do.
+
+    >>> exceptions(Workers(4, 1.0))
+    {}
+    """
+    found = {
+        "shared_link": "a message waits for those of other workers, so that its times depend on what the method sent",
+        "contention": "workers that compute at the same time slow each other down; what a gradient costs is the same "
+        "for all methods, the seconds that it takes depend on what the others do",
+    }
+    said = [f"{name}: {words}" for name, words in found.items() if getattr(workers, name) is not None]
+    return {"exceptions": said} if said else {}
 
 
 def facts(problem: Any) -> dict[str, Any]:
@@ -445,16 +467,18 @@ def _ended(
         curves=recorder.curves(),
         contributions=recorder.contributions(),
         delays=log.delays(),
-        workers=_worker_counts(server, log, now, engine.held_after(now)),
+        workers=_worker_counts(server, log, now, engine.held_after(now), engine.corrections()),
         intervals=_intervals(log, now),
         events=None if events is None else events.in_order(),
     )
 
 
-def _worker_counts(server: Server, log: Log, now: float, held: np.ndarray) -> dict[str, np.ndarray]:
+def _worker_counts(
+    server: Server, log: Log, now: float, held: np.ndarray, corrections: np.ndarray | float
+) -> dict[str, np.ndarray]:
     in_flight = np.zeros(server.n, np.int64)
     # what was logged of a stopped gradient that goes on after the end of the run is not in it
-    busy = log.busy_seconds - np.where(np.isfinite(held), held, 0.0)
+    busy = log.busy_seconds - np.where(np.isfinite(held), held, 0.0) + corrections
     for a in server.snapshot()["in_flight"]:
         in_flight[a.worker] = a.job.cost
         if a.outcome == log_.STOPPED:  # what it has finished is on its way; nothing of it was logged yet
