@@ -3,7 +3,7 @@
 A problem is any object with
 
     dimension: int                          d
-    x0: ndarray (d,) of float64             where every method starts
+    x0: ndarray (d,) of float64 or float32  where every method starts; the iterates are of the same type
     gradient(x, rng, worker) -> (d,)        one stochastic gradient at x, a new array; all its luck comes from `rng`
 
 and, where it can, `value(x)`, `full_gradient(x)`, `value_and_gradient(x)`, `gradients(X, rngs, workers)`, `L`,

@@ -85,7 +85,7 @@ def test_own_problem_needs_no_more_than_three_things():
         ({"dimension": 3.0}, "dimension = 3.0, but a whole number >= 0"),
         ({"dimension": -1}, "dimension = -1, but a whole number >= 0"),
         ({"dimension": True}, "dimension = True"),
-        ({"x0": [1.0, 2.0, 3.0]}, "x0 is a list; a numpy array of float64 is needed"),
+        ({"x0": [1.0, 2.0, 3.0]}, "x0 is a list; a numpy array of float64 or float32 is needed"),
         ({"x0": np.ones(3, dtype=int)}, "x0 is an array of int64"),
         ({"x0": np.ones((3, 1))}, r"x0 has shape \(3, 1\), but dimension is 3"),
         ({"x0": np.array([0, np.nan, 0])}, r"x0\[1\] is not a finite number"),
