@@ -24,7 +24,10 @@ Adding one = one file and one line here.
 
 from typing import Any
 
+from asyncsim.problems.cnn import CNN
 from asyncsim.problems.drift_sensitive import DriftSensitive
+from asyncsim.problems.gpt import GPT
+from asyncsim.problems.mlp import MLP
 from asyncsim.problems.none import NoProblem
 from asyncsim.problems.problem import Problem, batch_matches_single, check_problem, estimate_sigma2
 from asyncsim.problems.quadratic import Quadratic
@@ -39,10 +42,16 @@ PROBLEMS: dict[str, type[Any]] = {
     "drift_sensitive": DriftSensitive,
     "logistic_regression": LogisticRegression,
     "softmax_regression": SoftmaxRegression,
+    "mlp": MLP,
+    "cnn": CNN,
+    "gpt": GPT,
     "none": NoProblem,
 }
 
 __all__ = [
+    "CNN",
+    "GPT",
+    "MLP",
     "PROBLEMS",
     "DriftSensitive",
     "LogisticRegression",

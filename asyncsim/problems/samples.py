@@ -90,7 +90,7 @@ class Minibatches:
         return order[place * self.batch_size : (place + 1) * self.batch_size].copy()
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in vars(self).items() if name != "_orders"}
+        return {name: value for name, value in vars(self).items() if name not in ("_orders", "_kernel")}
 
     def _check_batch_size(self, split: bool) -> None:
         if self.replacement is not True and self.batch_size > self._share:
