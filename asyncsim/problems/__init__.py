@@ -34,6 +34,7 @@ from asyncsim.problems.quadratic import Quadratic
 from asyncsim.problems.quadratic_sum import QuadraticSum
 from asyncsim.problems.regression import LogisticRegression, SoftmaxRegression
 from asyncsim.problems.separate_quadratics import SeparateQuadratics
+from asyncsim.problems.torch_model import TorchProblem
 
 PROBLEMS: dict[str, type[Any]] = {
     "quadratic": Quadratic,
@@ -61,6 +62,7 @@ __all__ = [
     "QuadraticSum",
     "SeparateQuadratics",
     "SoftmaxRegression",
+    "TorchProblem",
     "batch_matches_single",
     "check_problem",
     "estimate_sigma2",

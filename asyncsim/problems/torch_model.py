@@ -424,8 +424,6 @@ def initial_parameters(module: Callable[[], Any], seed: int, precision: str = "f
 def parameters_of(module: Any, precision: str) -> Vector:
     """The trainable parameters (d,) of a module, one after another."""
     parts = [parameter.detach().cpu().numpy().reshape(-1) for parameter in _trainable(module)]
-    if not parts:
-        raise ValueError("the module has no parameter that needs a gradient")
     return np.concatenate(parts).astype(precision)
 
 
@@ -449,7 +447,10 @@ def _made(module: Any, seed: int) -> Any:
 
 
 def _trainable(module: Any) -> list[Any]:
-    return [parameter for parameter in module.parameters() if parameter.requires_grad]
+    found = [parameter for parameter in module.parameters() if parameter.requires_grad]
+    if not found:
+        raise ValueError("the module has no parameter that needs a gradient")
+    return found
 
 
 def _largest_is_the_target(outputs: Any, targets: Any) -> Any:
