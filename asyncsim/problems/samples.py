@@ -256,11 +256,12 @@ class Sampled(Minibatches):
 
     def _scaled(self, samples: Array) -> Array:
         shift, factor = self._scale_of_the_rest
-        scaled: Array = samples.astype(self._type, copy=False)
+        scaled: Array = samples.astype(self._type)  # a copy, which may be written into: data can be large
         if self.scale == "unit":
-            scaled = scaled / self._type(factor)
+            scaled /= self._type(factor)
         elif self.scale == "standard":
-            scaled = (scaled - shift.astype(self._type)) / factor.astype(self._type)
+            scaled -= shift.astype(self._type)
+            scaled /= factor.astype(self._type)
         return scaled
 
     @property
