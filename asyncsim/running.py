@@ -24,7 +24,7 @@ from asyncsim.log import Log, Rows
 from asyncsim.methods import METHODS
 from asyncsim.problems import PROBLEMS, batch_matches_single, check_problem
 from asyncsim.problems.problem import message_size
-from asyncsim.record import TARGETS, Record, Recorder
+from asyncsim.record import TARGETS, Record, Recorder, has_test
 from asyncsim.result import AWAY, EVENT, INTERVAL, OUTCOMES, Result, Run, events_in_order, unique_labels
 from asyncsim.server import EndOfRun, Server
 from asyncsim.simulation import Keeper, Simulation, Stop
@@ -69,7 +69,7 @@ def simulate(
     workers : how many, and the laws of their times
     stop : when to end, e.g. ``Stop(time=100)``
     seed : of all random times and gradients; equal seeds give all methods the same luck
-    target : {"squared_gradient_norm": ε} or {"suboptimality": ε}
+    target : {"squared_gradient_norm": ε}, {"suboptimality": ε} or {"test_accuracy": a}
     record : how often to record, default about 200 points
     update_rule : what the server makes of a direction: Momentum(), Adam(), Muon(), or an object of your own as
         asyncsim/update_rules.py describes; plain steps unless given
@@ -266,12 +266,18 @@ def check(
         raise ValueError(
             f"the problem was made for {made_for} workers, but there are {workers.n}; build it with n={workers.n}"
         )
-    for name, limit in (target or {}).items():
+    _check_target(target or {}, problem)
+
+
+def _check_target(target: Target, problem: Any) -> None:
+    for name, limit in target.items():
         if name not in TARGETS:
             raise ValueError(f"target: {name!r} is unknown; allowed: {', '.join(TARGETS)}")
         if not limit > 0:
             raise ValueError(f"target: {name} = {limit!r}, but a number > 0 is needed")
-    if target and "suboptimality" in target and getattr(problem, "f_star", None) is None:
+    if "test_accuracy" in target and not has_test(problem):
+        raise ValueError("target: test_accuracy needs a problem that holds samples out and has test_accuracy(x)")
+    if "suboptimality" in target and getattr(problem, "f_star", None) is None:
         raise ValueError("target: suboptimality needs a problem with a known f*; use squared_gradient_norm")
 
 
@@ -288,7 +294,7 @@ def _check_reachable(problem: Any, target: Target | None) -> None:
             "stop: target=True ends at the target, but no target is given; add target={'squared_gradient_norm': …}"
         )
     needed = {"squared_gradient_norm": ("full_gradient",), "suboptimality": ("value",)}
-    for name in target:
+    for name in target.keys() & needed.keys():
         if not any(hasattr(problem, offered) for offered in (*needed[name], "value_and_gradient")):
             raise ValueError(
                 f"stop: target=True would never end the run: the problem has neither {needed[name][0]} nor "

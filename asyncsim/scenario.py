@@ -57,6 +57,7 @@ from asyncsim.methods import METHODS
 from asyncsim.parameters import Count, NonNegative, Positive, Whole, allowed, allows, described, hints
 from asyncsim.problems import PROBLEMS
 from asyncsim.problems.of_seed import ProblemOfSeed
+from asyncsim.record import has_test
 from asyncsim.result import unique_labels
 from asyncsim.times.availability import AVAILABILITIES
 from asyncsim.times.communication import ALLOWED_STOPS, SharedLink, stop_delay
@@ -1241,6 +1242,7 @@ def _named_in(message: str, data: Any) -> Keys:
 
 
 Points = Annotated[int, at.Ge(2), at.Le(100_000)]
+Share = Annotated[float, at.Gt(0), at.Le(1)]
 Events = Literal["all", "windows"]
 Evaluation = Literal["auto", "single"]
 
@@ -1252,6 +1254,11 @@ class Target(_Strict):
     suboptimality: Annotated[Positive | None, said(Positive), Field(description="f(x) − f* <= ε; f* must be known")] = (
         None
     )
+    test_accuracy: Annotated[
+        Share | None,
+        said(Share),
+        Field(description="share of held-out samples told right >= this; a problem with test"),
+    ] = None
 
     @model_validator(mode="after")
     def _one(self) -> Self:
@@ -1437,6 +1444,9 @@ class Scenario(_Strict):
         if self.target and self.target.suboptimality and getattr(problem, "f_star", None) is None:
             message = f"f* of {self.problem.name} is not known, so f − f* is not either; give squared_gradient_norm"
             raise self.error(("target", "suboptimality"), message)
+        if self.target and self.target.test_accuracy and not has_test(problem):
+            message = f"{self.problem.name} holds no samples out, so there is no test accuracy; give the problem a test, as test: 0.2"
+            raise self.error(("target", "test_accuracy"), message)
         return problem
 
     def error(self, road: Keys, message: str) -> ScenarioError:
@@ -1636,7 +1646,7 @@ def _count_of(workers: Any) -> int | None:
 _EXCLUSIVE: dict[Keys, tuple[str, ...]] = {
     (): ("seed", "seeds"),
     ("record",): ("points", "every", "iterations"),
-    ("target",): ("squared_gradient_norm", "suboptimality"),
+    ("target",): ("squared_gradient_norm", "suboptimality", "test_accuracy"),
 }
 
 

@@ -171,7 +171,8 @@ def _theory(scenario: Scenario, methods: Sequence[tuple[str, Any]], problem: Any
     from asyncsim.theory.predictions import predict
 
     # a seed of its own draws the functions, or how the samples are split where they are
-    own = getattr(problem, "problem_seed", 0) is None and getattr(problem, "split", "") != "none"
+    held_out = isinstance(getattr(problem, "test", None), float) and problem.test > 0
+    own = getattr(problem, "problem_seed", 0) is None and (getattr(problem, "split", "") != "none" or held_out)
     problems = [problem, *(scenario.build_problem(seed) for seed in scenario.seeds[1:] if own)]
     known = [running.knowledge(each, workers, target) for each in problems]
     rules = scenario.build_update_rules()

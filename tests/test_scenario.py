@@ -474,7 +474,7 @@ WRONG = {
     "an empty target": (
         "stop:",
         "target: {}\nstop:",
-        "6:9: target: empty; needed: one of squared_gradient_norm, suboptimality",
+        "6:9: target: empty; needed: one of squared_gradient_norm, suboptimality, test_accuracy",
     ),
     "a target without a function": (
         "{name: quadratic, dimension: 5}",
