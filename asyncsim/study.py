@@ -43,12 +43,6 @@ from asyncsim.theory import Knowledge, asks_theory, resolved
 RECORDED_VERSIONS = ("numpy", "simpy", "pydantic", "ruamel.yaml", "plotly", "scipy", "scikit-learn")
 
 
-# what the report has to say of runs whose methods are not compared on the same luck to the last message
-_SHARED_LINK = (
-    "shared_link: a message waits for those of other workers, so that its times depend on what the method sent"
-)
-
-
 def run(
     scenario: Scenario | Mapping[str, Any] | str | Path,
     *,
@@ -163,7 +157,8 @@ def _target(scenario: Scenario) -> dict[str, float] | None:
 def _theory(scenario: Scenario, methods: Sequence[tuple[str, Any]], problem: Any) -> dict[str, Any]:
     """What is proven of the methods as they run (`running.proven`), of the problems of all seeds."""
     # a seed of its own draws the functions, or how the samples are split where they are
-    own = getattr(problem, "problem_seed", 0) is None and getattr(problem, "split", "") != "none"
+    held_out = isinstance(getattr(problem, "test", None), float) and problem.test > 0
+    own = getattr(problem, "problem_seed", 0) is None and (getattr(problem, "split", "") != "none" or held_out)
     problems = [problem, *(scenario.build_problem(seed) for seed in scenario.seeds[1:] if own)]
     return running.proven(
         dict(methods), problems, scenario.build_workers(), _target(scenario), scenario.build_update_rules()
@@ -182,7 +177,7 @@ def _manifest(scenario: Scenario, problem: Any) -> dict[str, Any]:
         "target": _target(scenario),
         "problem": running.facts(problem),
         "evaluation": running.evaluation_of(problem, scenario.evaluation),
-        **({"exceptions": [_SHARED_LINK]} if scenario.workers.shared_link is not None else {}),
+        **running.exceptions(scenario.build_workers()),
         **_traces(scenario),
         "versions": versions(),
         "platform": {"system": platform.platform(), "machine": platform.machine(), "processors": os.cpu_count()},
