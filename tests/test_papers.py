@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+import asyncsim
 from asyncsim.scenario import from_data, load
 
 FOLDER = Path(__file__).parent.parent / "scenarios" / "papers"
@@ -144,13 +145,14 @@ def _labels(name):
     return [method.get("label") or method["name"] for method in load(FOLDER / f"{name}.yaml").canonical()["methods"]]
 
 
-def test_the_length_of_a_run_is_told_from_a_slice_of_it(papers, experiments, monkeypatch):
+def test_the_length_of_a_run_is_told_from_the_part_of_its_way_that_it_has_gone(papers, experiments):
     reproduce, experiment = papers["reproduce"], experiments["bias"]
-    monkeypatch.setattr(reproduce, "SLICE", 0.1)
     data = reproduce.scenario_of(experiment, experiment.variants[0], False, "asynchronous_sgd", {}, seed=3)
-    short = reproduce.seconds_of(data | {"stop": {"time": 4e5}, "record": {"every": 4e5}})
-    long = reproduce.seconds_of(data | {"stop": {"time": 4e6}, "record": {"every": 4e6}})
-    assert 3 < long / short < 30
+    (run,) = asyncsim.run(from_data(data | {"stop": {"time": 20}}, base=FOLDER), progress=False).runs
+    assert reproduce.share_of(run, {"time": 80}) == 0.25
+    assert reproduce.share_of(run, {"time": 80, "iterations": 2 * run.iterations}) == 0.5
+    assert reproduce.share_of(run, {"time": 5}) == 1.0
+    assert reproduce.seconds_of(data | {"stop": {"time": 20}}) > 0
 
 
 def test_a_run_is_kept_and_not_made_again(papers, experiments, tmp_path):

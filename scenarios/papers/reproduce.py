@@ -212,11 +212,14 @@ def seconds_of(data: Mapping[str, Any]) -> float:
     scenario = from_data({**data, "stop": {**data["stop"], "wall_clock": SLICE}}, base=FOLDER)
     (run,) = asyncsim.run(scenario, progress=False).runs
     spent = time.process_time() - begun
+    return spent / share_of(run, data["stop"]) if run.status == "finished" else spent
+
+
+def share_of(run: Any, stop: Mapping[str, Any]) -> float:
+    """Which part of its way a run has gone, where it ended early: the largest of those to each of its limits."""
     reached = {"time": run.time, "iterations": run.iterations, "gradients": run.used + run.discarded}
-    shares = [reached[name] / limit for name, limit in data["stop"].items() if name in reached and limit]
-    return (
-        spent / min(1.0, max(shares, default=1.0)) if run.status == "finished" and max(shares, default=1.0) else spent
-    )
+    shares = [reached[name] / limit for name, limit in stop.items() if name in reached]
+    return min(1.0, max(shares, default=1.0)) or 1.0
 
 
 def _kept(data: Mapping[str, Any], cache: Path) -> bool:
