@@ -19,9 +19,10 @@ from threadpoolctl import threadpool_limits
 from asyncsim import log as log_
 from asyncsim.allocation import ALLOCATIONS
 from asyncsim.allocation.regret import Regret
+from asyncsim.evaluation import choose
 from asyncsim.log import Log, Rows
 from asyncsim.methods import METHODS
-from asyncsim.problems import PROBLEMS, batch_matches_single, check_problem
+from asyncsim.problems import PROBLEMS, check_problem
 from asyncsim.record import TARGETS, Record, Recorder
 from asyncsim.result import AWAY, EVENT, INTERVAL, OUTCOMES, Result, Run, events_in_order, unique_labels
 from asyncsim.server import EndOfRun, Server
@@ -120,7 +121,7 @@ def compare(
         raise ValueError("compare: no methods are given")
     seeds = list(seeds)
     check_problem(problem)
-    evaluation = evaluation_of(problem, "auto")
+    evaluation = evaluation_of(problem, "auto", workers.n)
     runs = tuple(
         execute(
             method,
@@ -173,8 +174,8 @@ def execute(
     events = _Events(sink) if record.events == "all" else None
     log = Log(workers.n, events, _regret(method, problem, workers))
     recorder = Recorder(problem, record, stop.time, target, sink.curve if sink is not None else None)
-    batched = evaluation_of(problem, evaluation) == "batched"
-    engine = Simulation(problem, workers, seed, stop, log, recorder, batched, keeper, look)
+    how = choose(problem, evaluation, workers.n)
+    engine = Simulation(problem, workers, seed, stop, log, recorder, how, keeper, look)
     made_of = (workers.n, sequential(seed, "method"), log, update_rule)
     # x⁰ is in no variable here: points live as long as somebody needs them
     server = server_for(method, verify, engine, np.array(problem.x0), *made_of)
@@ -224,15 +225,9 @@ def _played(method: Any, server: Server) -> EndOfRun:
     return EndOfRun("finished", "the method returned")
 
 
-def evaluation_of(problem: Any, asked: str) -> str:
-    """How gradients are evaluated: "batched" where the problem's `gradients` gives the bits of `gradient`, else "single"."""
-    if asked == "batched" and not hasattr(problem, "gradients"):
-        raise ValueError(
-            f"evaluation: batched needs a problem with gradients(X, rngs, workers); {type(problem).__name__} has none"
-        )
-    if asked != "auto":
-        return asked
-    return "batched" if hasattr(problem, "gradients") and batch_matches_single(problem) else "single"
+def evaluation_of(problem: Any, asked: str, n: int = 100) -> str:
+    """How gradients are evaluated, as it stands in the manifest (asyncsim/evaluation.py); "auto" is found out once."""
+    return str(choose(problem, asked, n))
 
 
 def check(
@@ -439,6 +434,7 @@ def _ended(
         time=now,
         wall_seconds=engine.wall_seconds,
         event_hash=log.event_hash(),
+        effort={**engine.evaluation.effort(), "record_seconds": recorder.seconds},
         curves=recorder.curves(),
         contributions=recorder.contributions(),
         delays=log.delays(),

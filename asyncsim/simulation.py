@@ -22,7 +22,7 @@ from typing import Any, Protocol
 import numpy as np
 import simpy
 
-from asyncsim.evaluation import Evaluation
+from asyncsim.evaluation import Evaluation, How
 from asyncsim.jobs import Assignment, TimerFired
 from asyncsim.log import ARRIVED, TIMED_OUT, Log
 from asyncsim.record import Recorder
@@ -107,14 +107,14 @@ class Simulation:
         stop: Stop,
         log: Log,
         recorder: Recorder,
-        batched: bool = False,
+        how: How | None = None,
         keeper: Keeper | None = None,
         look: Callable[[Simulation], None] | None = None,
     ) -> None:
         self._stop = stop
         self._log = log
         self._recorder = recorder
-        self._evaluation = Evaluation(problem, seed, batched)
+        self.evaluation = Evaluation(problem, seed, how or How("single"), self.now, lambda: self._server.k)
         self._keeper = keeper
         self._look = look
         self._timing = Timing(seed, workers)
@@ -189,6 +189,8 @@ class Simulation:
             self._never[a.number] = a
         if a.deadline is not None:
             self._set_deadline(a)
+        if self.evaluation.ahead is not None:
+            self.evaluation.ahead.sent(a.worker, a.m, a.job, a.arrives)
 
     def halt(self, a: Assignment, keep: bool) -> None:
         begun = a.computing_from
@@ -417,7 +419,7 @@ class Simulation:
     # ---- answers
 
     def answers(self, assignments: Sequence[Assignment]) -> Sequence[Any]:
-        return self._evaluation.answers(assignments)
+        return self.evaluation.answers(assignments)
 
     # ---- checkpoints
 
@@ -438,6 +440,7 @@ class Simulation:
                     "in_link": sorted(self._in_link),
                     "losses": self._losses,
                     "away": self._away,
+                    "evaluation": self.evaluation.effort(),
                     "wall": time.monotonic() - self._started,
                 },
             }
@@ -456,6 +459,7 @@ class Simulation:
         self._arrivals_at_instant = engine["arrivals_at_instant"]
         self.gradients = engine["gradients"]
         self._started -= engine["wall"]
+        self.evaluation.restore(engine["evaluation"])
         self._timing.restore(engine["timing"])
         self._in_link = set(engine["in_link"])
         for worker, back in engine["away"].items():
@@ -465,6 +469,8 @@ class Simulation:
                 heappush(self._lane, (a.arrives, a.number, a))
             else:
                 self._never[a.number] = a
+            if self.evaluation.ahead is not None:
+                self.evaluation.ahead.sent(a.worker, a.m, a.job, a.arrives)
             if a.number in engine["losses"]:
                 self._expect_loss(a, *engine["losses"][a.number])
             # one that was stopped with keep is on its way without its deadline

@@ -186,12 +186,19 @@ def _manifest(scenario: Scenario, problem: Any) -> dict[str, Any]:
         "seeds": list(scenario.seeds),
         "target": _target(scenario),
         "problem": running.facts(problem),
-        "evaluation": running.evaluation_of(problem, scenario.evaluation),
+        "evaluation": _evaluation(scenario, problem),
         **({"exceptions": [_SHARED_LINK]} if scenario.workers.shared_link is not None else {}),
         **_traces(scenario),
         "versions": versions(),
         "platform": {"system": platform.platform(), "machine": platform.machine(), "processors": os.cpu_count()},
     }
+
+
+def _evaluation(scenario: Scenario, problem: Any) -> str:
+    try:
+        return running.evaluation_of(problem, scenario.evaluation, scenario.workers.starts[-1])
+    except ValueError as error:
+        raise scenario.error(("evaluation",), str(error).removeprefix("evaluation: ")) from error
 
 
 def _traces(scenario: Scenario) -> dict[str, Any]:
