@@ -612,6 +612,27 @@ def group_within(memory: int, point_bytes: int, wanted: int) -> int:
     return max(1, min(wanted, memory // (2 * GROUP_COPIES * point_bytes)))
 
 
+def memory_of(problem: Any, how: How, n: int) -> dict[str, int]:
+    """What a run with n workers takes at most, in bytes: its points, and groups with what is computed ahead.
+
+    Points are those in flight, each alive once, and the newest; what a method keeps itself (a table) is not in it.
+
+    >>> from asyncsim import Quadratic
+    >>> memory_of(Quadratic(1000), How("prefetched", 32), n=100)
+    {'points': 101, 'numbers': 1000, 'number_bytes': 8, 'points_bytes': 808000, 'groups_bytes': 1824000}
+    """
+    point_bytes = problem.x0.nbytes
+    group = 1 if how.name == "single" else group_within(MEMORY, max(1, point_bytes), how.group)
+    ahead = n if how.name == "prefetched" else 0
+    return {
+        "points": n + 1,
+        "numbers": int(problem.dimension),
+        "number_bytes": int(problem.x0.itemsize),
+        "points_bytes": (n + 1) * point_bytes,
+        "groups_bytes": min(MEMORY, (GROUP_COPIES * group + ahead) * point_bytes),
+    }
+
+
 _KNOWN: dict[Any, tuple[How, Any]] = {}
 
 

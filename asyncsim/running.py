@@ -11,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import closing
 from typing import Any, Protocol
 
 import numpy as np
@@ -19,7 +20,7 @@ from threadpoolctl import threadpool_limits
 from asyncsim import log as log_
 from asyncsim.allocation import ALLOCATIONS
 from asyncsim.allocation.regret import Regret
-from asyncsim.evaluation import choose
+from asyncsim.evaluation import How, choose, memory_of
 from asyncsim.log import Log, Rows
 from asyncsim.methods import METHODS
 from asyncsim.problems import PROBLEMS, check_problem
@@ -101,10 +102,14 @@ def compare(
     name: str = "comparison",
     update_rule: UpdateRule | None = None,
     verify: bool = False,
+    processes: int | None = 1,
 ) -> Result:
     """Run several methods with several seeds; `methods` is a list, or a dict label → method.
 
-    All of them step by the same `update_rule`; the rest is as in `simulate`.
+    All of them step by the same `update_rule`. `processes`: how many runs are played side by side, each in a process of
+    its own, to which your objects are copied, so that what they count themselves stays there; 1: here, one after the
+    other; None: here for the first second, then on all cores that this process may use. The result is the same. The
+    rest is as in `simulate`.
 
     >>> from asyncsim import AsynchronousSGD, Constant, HeroSGD, Quadratic
     >>> result = compare([AsynchronousSGD(0.2), HeroSGD(0.5)], Quadratic(20), Workers(4, Constant(1.0)),
@@ -112,6 +117,10 @@ def compare(
     >>> result
     <Result comparison: 2 methods × 2 seeds>
     """
+    # both play by `execute` below
+    from asyncsim import parallel, playing
+    from asyncsim.progress import Progress
+
     named = (
         dict(methods)
         if isinstance(methods, Mapping)
@@ -122,23 +131,20 @@ def compare(
     seeds = list(seeds)
     check_problem(problem)
     evaluation = evaluation_of(problem, "auto", workers.n)
-    runs = tuple(
-        execute(
-            method,
-            problem,
-            workers,
-            stop,
-            seed,
-            target,
-            record or Record(),
-            label,
-            update_rule=update_rule,
-            verify=verify,
-            evaluation=evaluation,
-        )
-        for label, method in named.items()
-        for seed in seeds
+    pairs = [(label, method, seed) for label, method in named.items() for seed in seeds]
+    plan = [
+        playing.Planned(number, label, method, seed, update_rule) for number, (label, method, seed) in enumerate(pairs)
+    ]
+    setting = playing.Setting(
+        lambda seed: problem, workers, stop, target, record or Record(), verify, evaluation, keep_errors=False
     )
+    played = parallel.play_all(
+        plan, setting, processes=parallel.checked(processes), interruption=playing.Interruption(),
+        watcher=Progress(len(plan), stop, show=False),
+    )  # fmt: skip
+    with closing(played):
+        ended = {planned.number: run for planned, _, run in played}
+    runs = tuple(ended[number] for number in range(len(plan)))
     return Result(name=name, runs=runs, target=dict(target) if target else None, problem=facts(problem))
 
 
@@ -228,6 +234,33 @@ def _played(method: Any, server: Server) -> EndOfRun:
 def evaluation_of(problem: Any, asked: str, n: int = 100) -> str:
     """How gradients are evaluated, as it stands in the manifest (asyncsim/evaluation.py); "auto" is found out once."""
     return str(choose(problem, asked, n))
+
+
+def memory(problem: Any, evaluation: str, n: int) -> dict[str, int]:
+    """Bytes that a run takes at most, for the manifest."""
+    return memory_of(problem, How.of(evaluation), n)
+
+
+def memory_words(memory: Mapping[str, int], processes: int = 1) -> str:
+    """In a line what runs side by side take at most, from what `asyncsim.evaluation.memory_of` says of one.
+
+    >>> memory_words({"points": 101, "numbers": 1000, "number_bytes": 8, "points_bytes": 808000, "groups_bytes": 1824000})
+    'memory: at most 101 points × 1,000 numbers × 8 bytes = 808 kB, and 1.82 MB for groups of gradients'
+    """
+    points, numbers, each = (memory[name] for name in ("points", "numbers", "number_bytes"))
+    text = (
+        f"memory: at most {points:,} points × {numbers:,} numbers × {each} bytes = {_bytes(memory['points_bytes'])}, "
+        f"and {_bytes(memory['groups_bytes'])} for groups of gradients"
+    )
+    return text if processes == 1 else f"{text}, in each of {processes} processes"
+
+
+def _bytes(count: float) -> str:
+    for unit in ("bytes", "kB", "MB"):
+        if count < 1000:
+            return f"{count:.3g} {unit}"
+        count /= 1000
+    return f"{count:.3g} GB"
 
 
 def check(
