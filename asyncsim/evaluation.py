@@ -48,7 +48,7 @@ LEAST_READ = 0.75  # of the answers of a kind that were chosen, this part is rea
 ENOUGH = 64  # fates by which that is judged
 OFTEN = 3  # times that it did not pay, after which it is over; four times that it did make up for one
 _GAIN = 0.8  # a group must take less than this part of the time of single gradients …
-_BOOKKEEPING = 3e-6  # … besides these seconds for choosing and keeping a gradient
+_BOOKKEEPING = 5e-6  # … besides these seconds for choosing and keeping a gradient
 _PATIENCE = 0.1  # seconds that the trials may take together, about
 
 NAMES = ("single", "batched", "prefetched")
