@@ -9,7 +9,6 @@ and resuming are in asyncsim/study.py, which comes through `execute` here too.
 from __future__ import annotations
 
 import dataclasses
-import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
 from typing import Any, Protocol
@@ -20,11 +19,13 @@ from threadpoolctl import threadpool_limits
 from asyncsim import log as log_
 from asyncsim.allocation import ALLOCATIONS
 from asyncsim.allocation.regret import Regret
+from asyncsim.checkpoint import classes_of
 from asyncsim.evaluation import How, choose, memory_of
 from asyncsim.log import Log, Rows
 from asyncsim.methods import METHODS
 from asyncsim.problems import PROBLEMS, check_problem
-from asyncsim.record import TARGETS, Record, Recorder
+from asyncsim.problems.problem import message_size
+from asyncsim.record import TARGETS, Record, Recorder, has_test
 from asyncsim.result import AWAY, EVENT, INTERVAL, OUTCOMES, Result, Run, events_in_order, unique_labels
 from asyncsim.server import EndOfRun, Server
 from asyncsim.simulation import Keeper, Simulation, Stop
@@ -69,7 +70,7 @@ def simulate(
     workers : how many, and the laws of their times
     stop : when to end, e.g. ``Stop(time=100)``
     seed : of all random times and gradients; equal seeds give all methods the same luck
-    target : {"squared_gradient_norm": ε} or {"suboptimality": ε}
+    target : {"squared_gradient_norm": ε}, {"suboptimality": ε} or {"test_accuracy": a}
     record : how often to record, default about 200 points
     update_rule : what the server makes of a direction: Momentum(), Adam(), Muon(), or an object of your own as
         asyncsim/update_rules.py describes; plain steps unless given
@@ -145,7 +146,13 @@ def compare(
     with closing(played):
         ended = {planned.number: run for planned, _, run in played}
     runs = tuple(ended[number] for number in range(len(plan)))
-    return Result(name=name, runs=runs, target=dict(target) if target else None, problem=facts(problem))
+    return Result(
+        name=name,
+        runs=runs,
+        target=dict(target) if target else None,
+        problem=facts(problem),
+        manifest=exceptions(workers),
+    )
 
 
 def execute(
@@ -190,7 +197,7 @@ def execute(
         if checkpoint is None:
             engine.bind(server)
         else:
-            engine.resume(server, checkpoint, _classes(method))
+            engine.resume(server, checkpoint, classes_of(method))
             if sink is not None:
                 sink.truncate({"curves": len(recorder.rows), **log.lengths()})
         over = _played(method, server)
@@ -213,7 +220,7 @@ def _regret(method: Any, problem: Any, workers: Workers) -> Regret | None:
     """The regret of the method's allocation, where it has one; laws without a mean are sampled for it."""
     if not hasattr(method, "allocation"):
         return None
-    means = workers.mean_times(problem.dimension)
+    means = workers.mean_compute_times
     # where no worker has a finite mean time there is no best allocation to hold one against
     return Regret(means, getattr(method, "gradients_of_a_task", 1)) if np.isfinite(means).any() else None
 
@@ -281,12 +288,18 @@ def check(
         raise ValueError(
             f"the problem was made for {made_for} workers, but there are {workers.n}; build it with n={workers.n}"
         )
-    for name, limit in (target or {}).items():
+    _check_target(target or {}, problem)
+
+
+def _check_target(target: Target, problem: Any) -> None:
+    for name, limit in target.items():
         if name not in TARGETS:
             raise ValueError(f"target: {name!r} is unknown; allowed: {', '.join(TARGETS)}")
         if not limit > 0:
             raise ValueError(f"target: {name} = {limit!r}, but a number > 0 is needed")
-    if target and "suboptimality" in target and getattr(problem, "f_star", None) is None:
+    if "test_accuracy" in target and not has_test(problem):
+        raise ValueError("target: test_accuracy needs a problem that holds samples out and has test_accuracy(x)")
+    if "suboptimality" in target and getattr(problem, "f_star", None) is None:
         raise ValueError("target: suboptimality needs a problem with a known f*; use squared_gradient_norm")
 
 
@@ -303,7 +316,7 @@ def _check_reachable(problem: Any, target: Target | None) -> None:
             "stop: target=True ends at the target, but no target is given; add target={'squared_gradient_norm': …}"
         )
     needed = {"squared_gradient_norm": ("full_gradient",), "suboptimality": ("value",)}
-    for name in target:
+    for name in target.keys() & needed.keys():
         if not any(hasattr(problem, offered) for offered in (*needed[name], "value_and_gradient")):
             raise ValueError(
                 f"stop: target=True would never end the run: the problem has neither {needed[name][0]} nor "
@@ -341,18 +354,21 @@ def knowledge(problem: Any, workers: Workers, target: Target | None) -> Knowledg
     estimated = set(getattr(problem, "estimated", ()))
     if not workers.mean_times_exact:
         estimated.add("mean_times")
-    changing = workers.speed is not None or workers.availability is not None
+    if not workers.mean_compute_times_exact:
+        estimated.add("mean_compute_times")
+    changing = any(part is not None for part in (workers.speed, workers.availability, workers.contention))
     by_call = any(times.by_call for times in (workers.compute_time, workers.uplink, workers.downlink))
     known = {name: getattr(problem, name, None) for name in _OF_THE_PROBLEM}
     return Knowledge(
         n=workers.n,
-        mean_times=workers.mean_times(problem.dimension),
+        mean_times=workers.mean_times(message_size(problem)),
+        mean_compute_times=workers.mean_compute_times,
         constant_times=workers.constant_times,
         epsilon=(target or {}).get("squared_gradient_norm"),
         Delta=_initial_suboptimality(problem),
         compute_laws=None if changing else workers.compute_time.law,
-        communication_times=_communication_times(workers, problem.dimension),
-        mean_communication_times=_mean_communication_times(workers, problem.dimension),
+        communication_times=_communication_times(workers, message_size(problem)),
+        mean_communication_times=_mean_communication_times(workers, message_size(problem)),
         independent_times=not (changing or by_call or workers.shared_link is not None),
         heterogeneous=getattr(problem, "zeta2", 0.0) > 0,
         estimated=frozenset(estimated),
@@ -381,6 +397,21 @@ def _initial_suboptimality(problem: Any) -> float | None:
     least = getattr(problem, "f_star", None)
     least = getattr(problem, "f_lower", None) if least is None else least
     return None if least is None or not hasattr(problem, "value") else float(problem.value(problem.x0)) - least
+
+
+def exceptions(workers: Workers) -> dict[str, list[str]]:
+    """{"exceptions": […]}, what the report says of workers whose times depend on each other; {} where none do.
+
+    >>> exceptions(Workers(4, 1.0))
+    {}
+    """
+    found = {
+        "shared_link": "a message waits for those of other workers, so that its times depend on what the method sent",
+        "contention": "workers that compute at the same time slow each other down; what a gradient costs is the same "
+        "for all methods, the seconds that it takes depend on what the others do",
+    }
+    said = [f"{name}: {words}" for name, words in found.items() if getattr(workers, name) is not None]
+    return {"exceptions": said} if said else {}
 
 
 def facts(problem: Any) -> dict[str, Any]:
@@ -413,12 +444,6 @@ def _split(problem: Any) -> dict[str, Any]:
         "classes": [f"{label:g}" if isinstance(label, float) else str(label) for label in classes[:SPLIT_CLASSES]],
         "counts": table[:SPLIT_WORKERS, :SPLIT_CLASSES].tolist(),
     }
-
-
-def _classes(method: Any) -> dict[str, type]:
-    # the method's own module is already imported; nothing is imported by a name in a file
-    module = sys.modules[type(method).__module__]
-    return {name: value for name, value in vars(module).items() if isinstance(value, type)}
 
 
 class _Events:
@@ -471,16 +496,18 @@ def _ended(
         curves=recorder.curves(),
         contributions=recorder.contributions(),
         delays=log.delays(),
-        workers=_worker_counts(server, log, now, engine.held_after(now)),
+        workers=_worker_counts(server, log, now, engine.held_after(now), engine.corrections()),
         intervals=_intervals(log, now),
         events=None if events is None else events.in_order(),
     )
 
 
-def _worker_counts(server: Server, log: Log, now: float, held: np.ndarray) -> dict[str, np.ndarray]:
+def _worker_counts(
+    server: Server, log: Log, now: float, held: np.ndarray, corrections: np.ndarray | float
+) -> dict[str, np.ndarray]:
     in_flight = np.zeros(server.n, np.int64)
     # what was logged of a stopped gradient that goes on after the end of the run is not in it
-    busy = log.busy_seconds - np.where(np.isfinite(held), held, 0.0)
+    busy = log.busy_seconds - np.where(np.isfinite(held), held, 0.0) + corrections
     for a in server.snapshot()["in_flight"]:
         in_flight[a.worker] = a.job.cost
         if a.outcome == log_.STOPPED:  # what it has finished is on its way; nothing of it was logged yet
