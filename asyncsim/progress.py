@@ -9,7 +9,7 @@ import time
 from types import TracebackType
 from typing import Any, Self
 
-from asyncsim.simulation import Simulation, Stop
+from asyncsim.stop import Playing, Stop
 
 
 class Progress:
@@ -46,24 +46,24 @@ class Progress:
         self._gradients, self._since = 0.0, time.monotonic()
         self._show(0.0, what=f"{label}, seed {seed}", at="")
 
-    def look(self, engine: Simulation) -> None:
+    def look(self, engine: Playing) -> None:
         """Show how far the running one is."""
         if self._display is None:
             return
         now, gradients = time.monotonic(), engine.gradients
         self._rate = (gradients - self._gradients) / max(now - self._since, 1e-9)
         self._gradients, self._since = gradients, now
-        self._show(self._share(engine), at=f"t = {engine.clock.now:.4g} s, {_short(self._rate)} gradients/s")
+        self._show(self._share(engine), at=f"t = {engine.now():.4g} s, {_short(self._rate)} gradients/s")
 
     def end(self) -> None:
         """The running one has ended."""
         self._done += 1
         self._show(0.0)
 
-    def _share(self, engine: Simulation) -> float:
+    def _share(self, engine: Playing) -> float:
         stop, shares = self._stop, [0.0]
         for limit, at in (
-            (stop.time, engine.clock.now),
+            (stop.time, engine.now()),
             (stop.iterations, engine.iterations),
             (stop.gradients, engine.gradients),
             (stop.wall_clock, engine.wall_seconds),

@@ -121,7 +121,8 @@ class Run:
     ``intervals`` what up to 40 workers did in a first, a middle and a last window (`INTERVAL`),
     ``away`` when these workers were away or without power in these windows (`AWAY`), the longest absences if many,
     ``events`` everything that happened (`EVENT`), only where the scenario asked for it, ``verification`` what the
-    self-check found (`asyncsim.verify`), empty where none was asked for.
+    self-check found (`asyncsim.verify`), empty where none was asked for, ``engine`` what a real cluster's workers were
+    and what happened to them (`asyncsim.cluster`), empty in simulation.
 
     >>> run = Run(label="rennala_sgd", method="rennala_sgd", parameters={"batch_size": 2}, seed=0, n=1)
     >>> run
@@ -149,6 +150,7 @@ class Run:
     away: Array = field(default_factory=no_away)
     events: Array | None = None
     verification: dict[str, Any] = field(default_factory=dict)
+    engine: dict[str, Any] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         return f"<Run {self.label} seed {self.seed}: {self.status}, {self.iterations} iterations, {self.time:.6g} s>"

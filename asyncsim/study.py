@@ -22,6 +22,7 @@ import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import FrameType, TracebackType
@@ -36,10 +37,11 @@ from asyncsim.record import Record
 from asyncsim.result import Result, Run
 from asyncsim.scenario import Scenario, from_data, load
 from asyncsim.server import EndOfRun
-from asyncsim.simulation import Simulation, Stop
+from asyncsim.stop import Playing, Stop
 from asyncsim.theory import Knowledge, asks_theory, resolved
 
 if TYPE_CHECKING:
+    from asyncsim.cluster import Crew
     from asyncsim.theory.predictions import Prediction
 
 RECORDED_VERSIONS = ("numpy", "simpy", "pydantic", "ruamel.yaml", "plotly", "scipy", "scikit-learn")
@@ -242,14 +244,14 @@ def _play(
     begun = folder.statuses() if folder is not None else {}
     plan = [(label, method, seed) for seed in scenario.seeds for label, method in methods]
     runs: list[Run] = []
-    with _Signals() as signals, Progress(len(plan), stop, progress) as bar:
+    with running.crew_of(*_engine(scenario)) as crew, _Signals() as signals, Progress(len(plan), stop, progress) as bar:
         for number, (label, method, seed) in enumerate(plan):
             bar.begin(label, seed)
             if folder is not None and begun.get(number) in ("finished", "stalled", "diverged"):
                 runs.append(folder.read_run(number))
             elif signals.received is None:
                 job = _Job(number, label, method, seed, scenario, stop, manifest["evaluation"])
-                runs.append(job.play(folder, signals, bar))
+                runs.append(job.play(folder, signals, bar, crew))
             bar.end()
         changes = _ending(runs, len(plan), signals)
         if folder is not None:
@@ -263,6 +265,16 @@ def _play(
         folder=None if folder is None else folder.path,
         problem=manifest["problem"],
     )
+
+
+def _engine(scenario: Scenario) -> tuple[Any, int]:
+    n = scenario.workers.starts[-1]
+    return scenario.engine.build(n), n
+
+
+def _built(scenario: Scenario, seed: int) -> Any:
+    # called on the worker
+    return scenario.build_problem(seed)
 
 
 def _ending(runs: Sequence[Run], planned: int, signals: _Signals) -> dict[str, Any]:
@@ -282,13 +294,15 @@ class _Job:
         self.scenario, self.stop, self.evaluation = scenario, stop, evaluation
         self.update_rule = scenario.build_update_rules()[label]
 
-    def play(self, folder: RunFolder | None, signals: _Signals, bar: Progress) -> Run:
+    def play(self, folder: RunFolder | None, signals: _Signals, bar: Progress, crew: Crew | None) -> Run:
         record = Record(**self.scenario.record.model_dump())
+        if crew is not None:  # what was measured is kept, to be replayed
+            record = replace(record, events="all")
         workers = self.scenario.build_workers()
         writer = None if folder is None else self._writer(folder, workers.n)
         keeper = None if writer is None else _Keeper(writer, record.checkpoint_every, signals)
 
-        def look(engine: Simulation) -> None:
+        def look(engine: Playing) -> None:
             bar.look(engine)
             signals.look(engine)
 
@@ -314,6 +328,8 @@ class _Job:
             look=look,
             checkpoint=checkpoint,
             on_error=_described,
+            crew=crew,
+            build=partial(_built, self.scenario, self.seed),
         )
         if writer is not None:
             writer.finish(run)
@@ -389,6 +405,6 @@ class _Signals:
         name = self.received.name if self.received is not None else "a signal"
         return EndOfRun("interrupted", f"stopped by {name}")
 
-    def look(self, engine: Simulation) -> None:
+    def look(self, engine: Playing) -> None:
         if self.received is not None and time.monotonic() - self._at >= self.PATIENCE:
             engine.end(self.interruption())
