@@ -1238,7 +1238,6 @@ class EngineEntry(_Strict):
     @model_validator(mode="before")
     @classmethod
     def _by_name(cls, data: Any) -> Any:
-        data = {"name": data} if isinstance(data, str) else data
         if isinstance(data, Mapping) and data.get("name", "simulation") == "simulation":
             _raise_at(
                 [
@@ -1274,6 +1273,10 @@ def _for_each(value: Any, n: int, key: str) -> list[float] | None:
     return [float(number) for number in numbers]
 
 
+def _named_engine(value: Any) -> Any:
+    return {"name": value} if isinstance(value, str) else value
+
+
 # ---- the scenario
 
 
@@ -1300,7 +1303,11 @@ class Scenario(_Strict):
     ] = _as_written(UpdateRule, Plain())
     stop: Annotated[Stop, Field(description="{time: …} or another end")]
     record: Annotated[RecordEntry, Field(description="what is kept, and how often")] = RecordEntry()
-    engine: Annotated[EngineEntry, Field(description="simulation, or {name: ray, …}: real workers")] = EngineEntry()
+    engine: Annotated[
+        EngineEntry,
+        BeforeValidator(_named_engine, json_schema_input_type=Literal["simulation", "ray"] | EngineEntry),
+        Field(description="simulation, or {name: ray, …}: real workers"),
+    ] = EngineEntry()
     evaluation: Annotated[
         Evaluation,
         said(Evaluation),
