@@ -464,7 +464,7 @@ WRONG = {
     "an option of the other engine": (
         "stop:",
         "engine: {slowdown: sleep}\nstop:",
-        "6:19: engine.slowdown: belongs to the engine ray; write name: ray, or leave it out",
+        "6:20: engine.slowdown: belongs to the engine ray; write name: ray, or leave it out",
     ),
     "records of two kinds": (
         "stop:",
