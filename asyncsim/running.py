@@ -11,7 +11,7 @@ from __future__ import annotations
 import dataclasses
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, closing, nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -118,11 +118,15 @@ def compare(
     name: str = "comparison",
     update_rule: UpdateRule | None = None,
     verify: bool = False,
+    processes: int | None = 1,
     engine: RayEngine | None = None,
 ) -> Result:
     """Run several methods with several seeds; `methods` is a list, or a dict label → method.
 
-    All of them step by the same `update_rule`; the rest is as in `simulate`.
+    All of them step by the same `update_rule`. `processes`: how many runs are played side by side, each in a process of
+    its own, to which your objects are copied, so that what they count themselves stays there; 1: here, one after the
+    other; None: here for the first second, then on all cores that this process may use. The result is the same. The
+    rest is as in `simulate`.
 
     >>> from asyncsim import AsynchronousSGD, Constant, HeroSGD, Quadratic
     >>> result = compare([AsynchronousSGD(0.2), HeroSGD(0.5)], Quadratic(20), Workers(4, Constant(1.0)),
@@ -130,6 +134,10 @@ def compare(
     >>> result
     <Result comparison: 2 methods × 2 seeds>
     """
+    # both play by `execute` below
+    from asyncsim import parallel, playing
+    from asyncsim.progress import Progress
+
     named = (
         dict(methods)
         if isinstance(methods, Mapping)
@@ -140,26 +148,27 @@ def compare(
     seeds = list(seeds)
     check_problem(problem)
     evaluation = evaluation_of(problem, "auto")
+    pairs = [(label, method, seed) for label, method in named.items() for seed in seeds]
+    plan = [
+        playing.Planned(number, label, method, seed, update_rule) for number, (label, method, seed) in enumerate(pairs)
+    ]
     with crew_of(engine, workers.n) as crew:
-        runs = tuple(
-            execute(
-                method,
-                problem,
-                workers,
-                stop,
-                seed,
-                target,
-                record or Record(),
-                label,
-                update_rule=update_rule,
-                verify=verify,
-                evaluation=evaluation,
-                crew=crew,
-            )
-            for label, method in named.items()
-            for seed in seeds
-        )
+        setting = playing.Setting(
+            partial(_whatever_seed, problem), workers, stop, target, record or Record(), verify, evaluation,
+            keep_errors=False, crew=crew,
+        )  # fmt: skip
+        played = parallel.play_all(
+            plan, setting, processes=1 if crew is not None else parallel.checked(processes),
+            interruption=playing.Interruption(), watcher=Progress(len(plan), stop, show=False),
+        )  # fmt: skip
+        with closing(played):
+            ended = {planned.number: run for planned, _, run in played}
+    runs = tuple(ended[number] for number in range(len(plan)))
     return Result(name=name, runs=runs, target=dict(target) if target else None, problem=facts(problem))
+
+
+def _whatever_seed(problem: Any, seed: int) -> Any:
+    return problem
 
 
 def execute(
