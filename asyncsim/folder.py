@@ -12,7 +12,7 @@ Tables of record.sqlite, for anybody's SQL (floats that are nan are NULL):
     runs(run, label, method, parameters, seed, n, status, reason, iterations, time, wall_seconds, event_hash,
          verification, engine, digest)
     curves(run, point, time, iteration, value, suboptimality, squared_gradient_norm, mean_squared_gradient_norm,
-           gradients_used, gradients_discarded, gradients_stopped, worker_seconds, regret, contributions)
+           test_accuracy, gradients_used, gradients_discarded, gradients_stopped, worker_seconds, regret, contributions)
                                                                                         one row a record point
     delays(run, delay, used, arrived)                                                   gradients at each delay
     workers(run, worker, sent, used, discarded, stopped, timed_out, lost, in_flight, busy_seconds, compute_seconds)

@@ -121,7 +121,8 @@ class LocalSteps:
 
     def stepsize(self, j: int) -> float:
         """The stepsize of local step j = 0…K−1."""
-        return self.stepsizes if isinstance(self.stepsizes, int | float) else float(self.stepsizes[j])
+        # never numpy's scalar, which would make float64 of float32
+        return float(self.stepsizes if isinstance(self.stepsizes, int | float) else self.stepsizes[j])
 
 
 def _listed(j: int | Sequence[int]) -> Sequence[int]:

@@ -1,6 +1,6 @@
 """What is written down of a run while it goes on: the curves.
 
-A record evaluates the exact f and ∇f at x^k, outside the simulated time and without any random
+A record evaluates the exact f and ∇f at x^k, and the accuracy on what is held out where something is, outside the simulated time and without any random
 number, so that recording changes nothing. When records are taken:
 
 - ``{every: s}``: each s simulated seconds;
@@ -23,9 +23,9 @@ from typing import Any
 import numpy as np
 
 from asyncsim.log import Log
-from asyncsim.result import CURVES, no_contributions
+from asyncsim.result import CURVES, TARGETS, meets, no_contributions
 
-TARGETS = ("squared_gradient_norm", "suboptimality")
+__all__ = ["TARGETS", "Record", "Recorder", "has_test", "value_and_gradient"]
 
 
 @dataclass(frozen=True)
@@ -66,10 +66,10 @@ class Recorder:
 
     Parameters
     ----------
-    problem : gives value and full_gradient (or value_and_gradient) where it has them
+    problem : gives value and full_gradient (or value_and_gradient), and test_accuracy, where it has them
     record : when to record
     stop_time : the end of the run in simulated seconds, where known
-    target : {"squared_gradient_norm": ε} or {"suboptimality": ε}
+    target : {"squared_gradient_norm": ε}, {"suboptimality": ε} or {"test_accuracy": a}
     write : receives each record as a dict: the names in CURVES, and `contributions`, a list of whole numbers
     """
 
@@ -141,7 +141,9 @@ class Recorder:
     def _evaluate(self, time: float, k: int, x: np.ndarray) -> dict[str, float]:
         value, gradient = value_and_gradient(self._problem, x)
         with np.errstate(over="ignore", invalid="ignore"):
-            norm = math.nan if gradient is None else float(gradient.dot(gradient))
+            # float32 has too small a range for squares
+            exact = None if gradient is None else gradient.astype(np.float64, copy=False)
+            norm = math.nan if exact is None else float(exact.dot(exact))
         if self.rows:
             before = self.rows[-1]
             self._weighted += before["squared_gradient_norm"] * (k - before["iteration"])
@@ -152,10 +154,11 @@ class Recorder:
             "suboptimality": math.nan if self._f_star is None else value - self._f_star,
             "squared_gradient_norm": norm,
             "mean_squared_gradient_norm": (self._weighted + norm) / (k + 1),
+            "test_accuracy": _test_accuracy(self._problem, x),
         }
 
     def _met(self, row: Mapping[str, float]) -> bool:
-        return bool(self._target) and all(row[name] <= limit for name, limit in self._target.items())
+        return bool(self._target) and meets(self._target, row)
 
     def curves(self) -> dict[str, np.ndarray]:
         """The records as arrays of shape (p,), by the names in CURVES."""
@@ -195,3 +198,15 @@ def value_and_gradient(problem: Any, x: np.ndarray) -> tuple[float, np.ndarray |
             return float(value), gradient
         value = float(problem.value(x)) if hasattr(problem, "value") else math.nan
         return value, problem.full_gradient(x) if hasattr(problem, "full_gradient") else None
+
+
+def _test_accuracy(problem: Any, x: np.ndarray) -> float:
+    if x.size == 0 or not has_test(problem):
+        return math.nan
+    with np.errstate(over="ignore", invalid="ignore"):
+        return float(problem.test_accuracy(x))
+
+
+def has_test(problem: Any) -> bool:
+    """Whether the problem holds samples out to be tested on: `test_accuracy(x)`, and `test_size` other than 0."""
+    return hasattr(problem, "test_accuracy") and getattr(problem, "test_size", 1) != 0

@@ -10,7 +10,7 @@ empty arrays for what is written at the end; its totals are then read off the cu
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -24,7 +24,7 @@ STATUSES = ("finished", "interrupted", "running", "stalled", "diverged", "failed
 OUTCOMES = ("used", "discarded", "stopped", "timed_out", "lost", "in_flight")
 KINDS = ("arrived", "used", "discarded", "stopped", "timed_out", "lost", "step", "timer")
 
-# The columns of a record point; suboptimality is nan where f* is unknown. worker_seconds is the computing time of
+# The columns of a record point; suboptimality is nan where f* is unknown, test_accuracy where nothing is held out. worker_seconds is the computing time of
 # the assignments that have ended, over all workers; regret (asyncsim.allocation.regret) is nan but for methods that
 # take an allocation.
 CURVES = (
@@ -34,12 +34,17 @@ CURVES = (
     "suboptimality",
     "squared_gradient_norm",
     "mean_squared_gradient_norm",
+    "test_accuracy",
     "gradients_used",
     "gradients_discarded",
     "gradients_stopped",
     "worker_seconds",
     "regret",
 )
+
+# what can be a target; of the last more is better
+TARGETS = ("squared_gradient_norm", "suboptimality", "test_accuracy")
+MORE_IS_BETTER = ("test_accuracy",)
 
 SHOWN_WORKERS = 40  # of so many it is kept what they did and when
 
@@ -226,7 +231,7 @@ class Run:
 class Result:
     """One scenario: all its methods and seeds.
 
-    ``target`` is ``{"squared_gradient_norm": ε}``, ``{"suboptimality": ε}`` or None; ``problem`` has the name,
+    ``target`` is ``{"squared_gradient_norm": ε}``, ``{"suboptimality": ε}``, ``{"test_accuracy": a}`` or None; ``problem`` has the name,
     dimension, L, sigma2, f_star (None where unknown) and ``estimated``, the names among them that are estimates.
 
     >>> result = Result(name="study", runs=())
@@ -319,6 +324,17 @@ class Result:
         from asyncsim.export import export
 
         return export(self, Path(path), to)
+
+
+def meets(target: Mapping[str, float], point: Mapping[str, float]) -> bool:
+    """Whether a record point meets the target.
+
+    >>> meets({"squared_gradient_norm": 0.1}, {"squared_gradient_norm": 0.2}), meets({"test_accuracy": 0.9}, {"test_accuracy": 0.95})
+    (False, True)
+    """
+    return all(
+        point[name] >= limit if name in MORE_IS_BETTER else point[name] <= limit for name, limit in target.items()
+    )
 
 
 def unique_labels(wanted: Sequence[str]) -> list[str]:

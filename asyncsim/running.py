@@ -24,7 +24,8 @@ from asyncsim.checkpoint import classes_of
 from asyncsim.log import Log, Rows
 from asyncsim.methods import METHODS
 from asyncsim.problems import PROBLEMS, batch_matches_single, check_problem
-from asyncsim.record import TARGETS, Record, Recorder
+from asyncsim.problems.problem import message_size
+from asyncsim.record import TARGETS, Record, Recorder, has_test
 from asyncsim.result import AWAY, EVENT, INTERVAL, OUTCOMES, Result, Run, events_in_order, unique_labels
 from asyncsim.server import EndOfRun, Server
 from asyncsim.simulation import Simulation
@@ -74,7 +75,7 @@ def simulate(
     workers : how many, and the laws of their times
     stop : when to end, e.g. ``Stop(time=100)``
     seed : of all random times and gradients; equal seeds give all methods the same luck
-    target : {"squared_gradient_norm": ε} or {"suboptimality": ε}
+    target : {"squared_gradient_norm": ε}, {"suboptimality": ε} or {"test_accuracy": a}
     record : how often to record, default about 200 points
     update_rule : what the server makes of a direction: Momentum(), Adam(), Muon(), or an object of your own as
         asyncsim/update_rules.py describes; plain steps unless given
@@ -164,7 +165,13 @@ def compare(
         with closing(played):
             ended = {planned.number: run for planned, _, run in played}
     runs = tuple(ended[number] for number in range(len(plan)))
-    return Result(name=name, runs=runs, target=dict(target) if target else None, problem=facts(problem))
+    return Result(
+        name=name,
+        runs=runs,
+        target=dict(target) if target else None,
+        problem=facts(problem),
+        manifest=exceptions(workers),
+    )
 
 
 def _whatever_seed(problem: Any, seed: int) -> Any:
@@ -304,12 +311,18 @@ def check(
         raise ValueError(
             f"the problem was made for {made_for} workers, but there are {workers.n}; build it with n={workers.n}"
         )
-    for name, limit in (target or {}).items():
+    _check_target(target or {}, problem)
+
+
+def _check_target(target: Target, problem: Any) -> None:
+    for name, limit in target.items():
         if name not in TARGETS:
             raise ValueError(f"target: {name!r} is unknown; allowed: {', '.join(TARGETS)}")
         if not limit > 0:
             raise ValueError(f"target: {name} = {limit!r}, but a number > 0 is needed")
-    if target and "suboptimality" in target and getattr(problem, "f_star", None) is None:
+    if "test_accuracy" in target and not has_test(problem):
+        raise ValueError("target: test_accuracy needs a problem that holds samples out and has test_accuracy(x)")
+    if "suboptimality" in target and getattr(problem, "f_star", None) is None:
         raise ValueError("target: suboptimality needs a problem with a known f*; use squared_gradient_norm")
 
 
@@ -326,7 +339,7 @@ def _check_reachable(problem: Any, target: Target | None) -> None:
             "stop: target=True ends at the target, but no target is given; add target={'squared_gradient_norm': …}"
         )
     needed = {"squared_gradient_norm": ("full_gradient",), "suboptimality": ("value",)}
-    for name in target:
+    for name in target.keys() & needed.keys():
         if not any(hasattr(problem, offered) for offered in (*needed[name], "value_and_gradient")):
             raise ValueError(
                 f"stop: target=True would never end the run: the problem has neither {needed[name][0]} nor "
@@ -366,19 +379,19 @@ def knowledge(problem: Any, workers: Workers, target: Target | None) -> Knowledg
         estimated.add("mean_times")
     if not workers.mean_compute_times_exact:
         estimated.add("mean_compute_times")
-    changing = workers.speed is not None or workers.availability is not None
+    changing = any(part is not None for part in (workers.speed, workers.availability, workers.contention))
     by_call = any(times.by_call for times in (workers.compute_time, workers.uplink, workers.downlink))
     known = {name: getattr(problem, name, None) for name in _OF_THE_PROBLEM}
     return Knowledge(
         n=workers.n,
-        mean_times=workers.mean_times(problem.dimension),
+        mean_times=workers.mean_times(message_size(problem)),
         mean_compute_times=workers.mean_compute_times,
         constant_times=workers.constant_times,
         epsilon=(target or {}).get("squared_gradient_norm"),
         Delta=_initial_suboptimality(problem),
         compute_laws=None if changing else workers.compute_time.law,
-        communication_times=_communication_times(workers, problem.dimension),
-        mean_communication_times=_mean_communication_times(workers, problem.dimension),
+        communication_times=_communication_times(workers, message_size(problem)),
+        mean_communication_times=_mean_communication_times(workers, message_size(problem)),
         independent_times=not (changing or by_call or workers.shared_link is not None),
         heterogeneous=getattr(problem, "zeta2", 0.0) > 0,
         estimated=frozenset(estimated),
@@ -407,6 +420,21 @@ def _initial_suboptimality(problem: Any) -> float | None:
     least = getattr(problem, "f_star", None)
     least = getattr(problem, "f_lower", None) if least is None else least
     return None if least is None or not hasattr(problem, "value") else float(problem.value(problem.x0)) - least
+
+
+def exceptions(workers: Workers) -> dict[str, list[str]]:
+    """{"exceptions": […]}, what the report says of workers whose times depend on each other; {} where none do.
+
+    >>> exceptions(Workers(4, 1.0))
+    {}
+    """
+    found = {
+        "shared_link": "a message waits for those of other workers, so that its times depend on what the method sent",
+        "contention": "workers that compute at the same time slow each other down; what a gradient costs is the same "
+        "for all methods, the seconds that it takes depend on what the others do",
+    }
+    said = [f"{name}: {words}" for name, words in found.items() if getattr(workers, name) is not None]
+    return {"exceptions": said} if said else {}
 
 
 def facts(problem: Any) -> dict[str, Any]:
@@ -490,16 +518,18 @@ def _ended(
         curves=recorder.curves(),
         contributions=recorder.contributions(),
         delays=log.delays(),
-        workers=_worker_counts(server, log, now, engine.held_after(now)),
+        workers=_worker_counts(server, log, now, engine.held_after(now), engine.corrections()),
         intervals=_intervals(log, now),
         events=None if events is None else events.in_order(),
     )
 
 
-def _worker_counts(server: Server, log: Log, now: float, held: np.ndarray) -> dict[str, np.ndarray]:
+def _worker_counts(
+    server: Server, log: Log, now: float, held: np.ndarray, corrections: np.ndarray | float
+) -> dict[str, np.ndarray]:
     in_flight = np.zeros(server.n, np.int64)
     # what was logged of a stopped gradient that goes on after the end of the run is not in it
-    busy = log.busy_seconds - np.where(np.isfinite(held), held, 0.0)
+    busy = log.busy_seconds - np.where(np.isfinite(held), held, 0.0) + corrections
     for a in server.snapshot()["in_flight"]:
         in_flight[a.worker] = a.job.cost
         if a.outcome == log_.STOPPED:  # what it has finished is on its way; nothing of it was logged yet

@@ -57,10 +57,12 @@ from asyncsim.methods import METHODS
 from asyncsim.parameters import Count, NonNegative, Positive, Whole, allowed, allows, described, hints
 from asyncsim.problems import PROBLEMS
 from asyncsim.problems.of_seed import ProblemOfSeed
+from asyncsim.record import has_test
 from asyncsim.result import unique_labels
 from asyncsim.times.availability import AVAILABILITIES
 from asyncsim.times.communication import ALLOWED_STOPS, SharedLink, stop_delay
 from asyncsim.times.composed import ALaw
+from asyncsim.times.contention import MEMBERS, SLOWDOWN, Contention
 from asyncsim.times.expressions import evaluate
 from asyncsim.times.laws import LAWS, Time
 from asyncsim.times.named import inside, of_length
@@ -945,6 +947,64 @@ class SharedLinkEntry(_Strict):
     ] = "free"
 
 
+_SLOWDOWN_WORDS = SLOWDOWN.partition(", or a function")[0]
+_CONTENTION_WORDS = (
+    "who slows whom down while they compute: {capacity: …} or {slowdown: …}, and size or members; nobody"
+)
+
+
+def _slowdown(value: Any) -> Any:
+    try:
+        Contention(slowdown=value)
+    except ValueError as error:
+        message = str(error).removeprefix("Contention: ")
+        raise _wrong(message if isinstance(value, str) else _not_allowed(value, _SLOWDOWN_WORDS)) from None
+    return value
+
+
+def _members(value: Any) -> Any:
+    try:
+        Contention(capacity=1, members=value)
+    except ValueError as error:
+        raise _wrong(str(error).removeprefix("Contention: members: ").removeprefix("Contention: ")) from None
+    return value
+
+
+class ContentionEntry(_Strict):
+    """Workers that slow each other down while they compute at the same time: a capacity or a slowdown."""
+
+    capacity: Annotated[
+        Positive | None,
+        said(Positive),
+        Field(description="C: while c workers that share compute, each has min(1, C/c) of its power"),
+    ] = None
+    slowdown: Annotated[
+        Any,
+        PlainValidator(_slowdown, json_schema_input_type=str | list[float] | None),
+        Field(description=f"instead of capacity: by which factor a gradient takes longer: {_SLOWDOWN_WORDS}"),
+    ] = None
+    size: Annotated[
+        Count | None, said(Count), Field(description="how many share, workers in their order; all unless given")
+    ] = None
+    members: Annotated[
+        Any,
+        PlainValidator(_members, json_schema_input_type=list[list[Whole]] | None),
+        Field(description=f"instead of size: {MEMBERS}"),
+    ] = None
+
+    @model_validator(mode="after")
+    def _is_one(self) -> Self:
+        try:
+            self.build()
+        except ValueError as error:
+            raise _wrong(str(error).removeprefix("Contention: ")) from None
+        return self
+
+    def build(self) -> Contention:
+        """What `Workers` takes."""
+        return Contention(self.capacity, self.slowdown, self.size, self.members)
+
+
 class _After(BaseModel):
     after: float
 
@@ -971,6 +1031,7 @@ class Group(_Strict):
     communication_time: Annotated[CommunicationTime, Field(description="seconds of messages")] = CommunicationTime()
     speed: Annotated[SpeedEntry | None, Field(description=_SPEED_WORDS)] = None
     availability: Annotated[AvailabilityEntry | None, Field(description=_THERE_WORDS)] = None
+    contention: Annotated[ContentionEntry | None, Field(description=f"{_CONTENTION_WORDS} unless given")] = None
 
     @model_validator(mode="after")
     def _has_a_time(self) -> Self:
@@ -997,7 +1058,7 @@ class Group(_Strict):
         }
 
 
-FOR_ALL = ("shared_link", "stop_takes_effect")  # keys of workers that stand beside `groups` too
+FOR_ALL = ("shared_link", "stop_takes_effect", "contention")  # keys of workers that stand beside `groups` too
 
 
 class WorkersEntry(_Strict):
@@ -1016,6 +1077,7 @@ class WorkersEntry(_Strict):
     stop_takes_effect: Annotated[
         StopTakesEffect, Field(description=f"when a stopped worker is free: {ALLOWED_STOPS}")
     ] = "at_once"
+    contention: Annotated[ContentionEntry | None, Field(description=f"{_CONTENTION_WORDS} unless given")] = None
     groups: Annotated[
         Annotated[list[Group], Field(min_length=1, max_length=MAX_METHODS), BeforeValidator(_as_list)] | None,
         Field(description="instead of count and compute_time: a list of groups, each with count and compute_time"),
@@ -1085,6 +1147,7 @@ class WorkersEntry(_Strict):
                 group.count,
                 *(time.spec(n, start, group.count) for time in group.times().values()),
                 *group.descriptions(n, start),
+                None if group.contention is None else group.contention.build(),
             )
             for start, group in zip(self.starts[:-1], self.parts, strict=True)
         ]
@@ -1096,6 +1159,7 @@ class WorkersEntry(_Strict):
         return {
             "shared_link": None if link is None else SharedLink(link.capacity, link.broadcast),
             "stop_takes_effect": self.stop_takes_effect,
+            "contention": None if self.contention is None else self.contention.build(),
         }
 
     @model_validator(mode="after")
@@ -1122,7 +1186,11 @@ class WorkersEntry(_Strict):
     def _what_does_not_fit(self) -> Iterator[tuple[Keys, str]]:
         """Each time that cannot be built, tried alone: as a group between workers whose times are 0."""
         n = self.starts[-1]
+        if self.contention is not None:
+            yield from self._what_cannot_share(self.contention, range(n), ())
         for g, (start, group) in enumerate(zip(self.starts[:-1], self.parts, strict=True)):
+            if group.contention is not None:
+                yield from self._what_cannot_share(group.contention, range(start, start + group.count), ("groups", g))
             count = group.count
             for road, time in group.times().items():
                 before, after = (start, 0.0), (n - start - group.count, 0.0)
@@ -1144,6 +1212,16 @@ class WorkersEntry(_Strict):
                     place = (kind.word, *_named_in(message, data))
                     yield (place if self.groups is None else ("groups", g, *place)), message
 
+    def _what_cannot_share(self, entry: ContentionEntry, workers: range, place: Keys) -> Iterator[tuple[Keys, str]]:
+        if place and self.contention is not None:
+            yield (*place, "contention"), "stands beside the `contention` of all workers; a worker shares one thing"
+        try:
+            entry.build().groups(workers)
+        except ValueError as error:
+            message = str(error).removeprefix("Contention: ")
+            road = tuple(key for key in ("slowdown", "members") if getattr(entry, key) is not None)
+            yield (*place, "contention", *road), message.removeprefix("members: ")
+
 
 def _named_in(message: str, data: Any) -> Keys:
     """The parameter of a law that a message is about, as a road below the law; laws may stand inside laws."""
@@ -1164,6 +1242,7 @@ def _named_in(message: str, data: Any) -> Keys:
 
 
 Points = Annotated[int, at.Ge(2), at.Le(100_000)]
+Share = Annotated[float, at.Gt(0), at.Le(1)]
 Events = Literal["all", "windows"]
 Evaluation = Literal["auto", "single"]
 
@@ -1175,6 +1254,11 @@ class Target(_Strict):
     suboptimality: Annotated[Positive | None, said(Positive), Field(description="f(x) − f* <= ε; f* must be known")] = (
         None
     )
+    test_accuracy: Annotated[
+        Share | None,
+        said(Share),
+        Field(description="share of held-out samples told right >= this; a problem with test"),
+    ] = None
 
     @model_validator(mode="after")
     def _one(self) -> Self:
@@ -1440,6 +1524,9 @@ class Scenario(_Strict):
         if self.target and self.target.suboptimality and getattr(problem, "f_star", None) is None:
             message = f"f* of {self.problem.name} is not known, so f − f* is not either; give squared_gradient_norm"
             raise self.error(("target", "suboptimality"), message)
+        if self.target and self.target.test_accuracy and not has_test(problem):
+            message = f"{self.problem.name} holds no samples out, so there is no test accuracy; give the problem a test, as test: 0.2"
+            raise self.error(("target", "test_accuracy"), message)
         return problem
 
     def error(self, road: Keys, message: str) -> ScenarioError:
@@ -1502,12 +1589,15 @@ def _plain_times(group: Group) -> dict[str, Any]:
         **{
             kind.word: _plain(data) for kind, data in zip(DESCRIBED, group.described(), strict=True) if data is not None
         },
+        **({} if group.contention is None else {"contention": _plain_section(group.contention)}),
     }
 
 
 def _plain_for_all(workers: WorkersEntry) -> dict[str, Any]:
     link, stop = workers.shared_link, workers.stop_takes_effect
     shared = {} if link is None else {"shared_link": _plain_section(link)}
+    if workers.contention is not None:
+        shared["contention"] = _plain_section(workers.contention)
     return shared | ({} if stop == "at_once" else {"stop_takes_effect": _plain(stop)})
 
 
@@ -1636,7 +1726,7 @@ def _count_of(workers: Any) -> int | None:
 _EXCLUSIVE: dict[Keys, tuple[str, ...]] = {
     (): ("seed", "seeds"),
     ("record",): ("points", "every", "iterations"),
-    ("target",): ("squared_gradient_norm", "suboptimality"),
+    ("target",): ("squared_gradient_norm", "suboptimality", "test_accuracy"),
 }
 
 

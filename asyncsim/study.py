@@ -47,12 +47,6 @@ if TYPE_CHECKING:
 RECORDED_VERSIONS = ("numpy", "simpy", "pydantic", "ruamel.yaml", "plotly", "scipy", "scikit-learn", "torch", "ray")
 
 
-# what the report has to say of runs whose methods are not compared on the same luck to the last message
-_SHARED_LINK = (
-    "shared_link: a message waits for those of other workers, so that its times depend on what the method sent"
-)
-
-
 def run(
     scenario: Scenario | Mapping[str, Any] | str | Path,
     *,
@@ -177,7 +171,8 @@ def _theory(scenario: Scenario, methods: Sequence[tuple[str, Any]], problem: Any
     from asyncsim.theory.predictions import predict
 
     # a seed of its own draws the functions, or how the samples are split where they are
-    own = getattr(problem, "problem_seed", 0) is None and getattr(problem, "split", "") != "none"
+    held_out = isinstance(getattr(problem, "test", None), float) and problem.test > 0
+    own = getattr(problem, "problem_seed", 0) is None and (getattr(problem, "split", "") != "none" or held_out)
     problems = [problem, *(scenario.build_problem(seed) for seed in scenario.seeds[1:] if own)]
     known = [running.knowledge(each, workers, target) for each in problems]
     rules = scenario.build_update_rules()
@@ -202,7 +197,7 @@ def _manifest(scenario: Scenario, problem: Any) -> dict[str, Any]:
         "target": _target(scenario),
         "problem": running.facts(problem),
         "evaluation": running.evaluation_of(problem, scenario.evaluation),
-        **({"exceptions": [_SHARED_LINK]} if scenario.workers.shared_link is not None else {}),
+        **running.exceptions(scenario.build_workers()),
         **_traces(scenario),
         "versions": versions(),
         "platform": {"system": platform.platform(), "machine": platform.machine(), "processors": os.cpu_count()},

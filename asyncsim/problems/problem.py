@@ -7,12 +7,14 @@ from typing import Any, Protocol, TypeAlias, TypeVar, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
-Vector: TypeAlias = npt.NDArray[np.float64]
+Vector: TypeAlias = npt.NDArray[Any]  # of float64 or float32, as x0 is
 
 
 @runtime_checkable
 class Problem(Protocol):
     """The least a problem has; d is `dimension`.
+
+    `x0` is float64 or float32, and every iterate is what x0 is. Networks are trained in float32, at half the memory.
 
     What it may have besides, each left out or None where unknown:
 
@@ -26,6 +28,8 @@ class Problem(Protocol):
     - `components`, m of a finite sum f = (1/m) Σ f_j, with `component_gradient(x, j) -> (d,)` and perhaps
       `component_mean(x, indices) -> (d,)`; `L_minus`, `L_plus`, `L_plus_minus`, `L_max`.
     - `workers`, the number of workers it was made for, where they have different f_i; `worker_gradient(x, worker)`.
+    - `message_size`, a whole number: how many numbers a point or an answer is where it is sent (asyncsim/times/
+      communication.py); the dimension unless it is said.
     - `estimated`: the names among these that are estimates.
     """
 
@@ -83,6 +87,11 @@ def check_problem(problem: P) -> P:
     if not _is_whole(dimension) or dimension < 0:
         raise ValueError(f"{what}: dimension = {dimension!r}, but a whole number >= 0 is needed")
     _check_point("x0", _attribute(problem, "x0", what), int(dimension), what)
+    size = getattr(problem, "message_size", None)
+    if size is not None and (not _is_whole(size) or size < 0):
+        raise ValueError(
+            f"{what}: message_size = {size!r}, but a whole number >= 0 is needed, or None for the dimension"
+        )
     for name in _FUNCTIONS:
         function = getattr(problem, name, None)
         if function is not None and not callable(function):
@@ -92,6 +101,18 @@ def check_problem(problem: P) -> P:
     if (x_star := getattr(problem, "x_star", None)) is not None:
         _check_point("x_star", x_star, int(dimension), what)
     return problem
+
+
+def message_size(problem: Any) -> int:
+    """Numbers in a message of one point or gradient.
+
+    >>> class Halves:
+    ...     dimension, message_size = 100, 50
+    >>> message_size(Halves())
+    50
+    """
+    size = getattr(problem, "message_size", None)
+    return int(problem.dimension if size is None else size)
 
 
 def _attribute(problem: Any, name: str, what: str) -> Any:
@@ -105,9 +126,11 @@ def _is_whole(value: Any) -> bool:
 
 
 def _check_point(name: str, x: Any, dimension: int, what: str) -> None:
-    if not isinstance(x, np.ndarray) or x.dtype != np.float64:
+    if not isinstance(x, np.ndarray) or x.dtype not in (np.float64, np.float32):
         kind = f"an array of {x.dtype}" if isinstance(x, np.ndarray) else f"a {type(x).__name__}"
-        raise ValueError(f"{what}: {name} is {kind}; a numpy array of float64 is needed: np.array({name}, dtype=float)")
+        raise ValueError(
+            f"{what}: {name} is {kind}; a numpy array of float64 or float32 is needed: np.array({name}, dtype=float)"
+        )
     if x.shape != (dimension,):
         raise ValueError(
             f"{what}: {name} has shape {x.shape}, but dimension is {dimension}: "
@@ -145,7 +168,7 @@ def estimate_sigma2(problem: Problem, x: Vector, rng: np.random.Generator, sampl
         raise ValueError(f"estimate_sigma2: samples = {samples}, but a variance needs at least 2")
     full_gradient: Callable[[Vector], Vector] | None = getattr(problem, "full_gradient", None)
     if full_gradient is not None:
-        exact = full_gradient(x)
+        exact = full_gradient(x).astype(np.float64)
         return float(np.mean([np.sum((problem.gradient(x, rng, 0) - exact) ** 2) for _ in range(samples)]))
     # Welford's running mean: the samples themselves would be samples × d numbers
     mean, squares = np.zeros(problem.dimension), 0.0
@@ -171,7 +194,10 @@ def batch_matches_single(problem: Any, seed: int = 0, counts: Iterable[int] = (1
     luck = np.random.default_rng(seed)
     made_for = getattr(problem, "workers", None)
     n = made_for if isinstance(made_for, int) else max(counts)
-    points = [frozen(problem.x0 + luck.standard_normal(problem.dimension)) for _ in range(max(counts))]
+    # a network whose weights were much larger than at its start would be saturated, and all its gradients 0
+    spread = math.sqrt(float(np.mean(np.square(problem.x0)))) if problem.dimension else 0.0
+    noise = (luck.standard_normal(problem.dimension) for _ in range(max(counts)))
+    points = [frozen((problem.x0 + (spread or 1.0) * each).astype(problem.x0.dtype)) for each in noise]
 
     def generator(j: int) -> np.random.Generator:
         return np.random.Generator(np.random.Philox(key=[seed, j]))
