@@ -141,7 +141,7 @@ class Assignment:
     """
 
     __slots__ = (
-        "arrives", "at_deadline", "computing_from", "computing_to", "deadline", "done", "draws", "job", "live", "m",
+        "answer", "arrives", "at_deadline", "computing_from", "computing_to", "deadline", "done", "draws", "job", "live", "m",
         "number", "outcome", "sent", "version", "worker",
     )  # fmt: skip
 
@@ -162,6 +162,7 @@ class Assignment:
         self.live = True
         self.done = job.cost  # gradients in the answer; fewer after a deadline or a stop that keeps
         self.outcome = 0  # log.ARRIVED
+        self.answer: Any = None  # where it comes from a real worker; in simulation it is computed when it is read
 
     def __repr__(self) -> str:
         return (

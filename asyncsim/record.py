@@ -113,7 +113,8 @@ class Recorder:
 
     def take(self, time: float, k: int, x: np.ndarray, log: Log) -> bool:
         """Record x^k at this time, once; True when it meets the target."""
-        if self._period is not None and time >= (self._taken_by_time + 1) * self._period:
+        # real time may have passed several
+        while self._period is not None and time >= (self._taken_by_time + 1) * self._period:
             self._taken_by_time += 1
         if k >= self._next_iteration:
             self._plan_next(k)

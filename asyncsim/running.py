@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import closing
-from typing import Any, Protocol
+from contextlib import AbstractContextManager, closing, nullcontext
+from functools import partial
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -28,13 +29,17 @@ from asyncsim.problems.problem import message_size
 from asyncsim.record import TARGETS, Record, Recorder, has_test
 from asyncsim.result import AWAY, EVENT, INTERVAL, OUTCOMES, Result, Run, events_in_order, unique_labels
 from asyncsim.server import EndOfRun, Server
-from asyncsim.simulation import Keeper, Simulation, Stop
+from asyncsim.simulation import Simulation
+from asyncsim.stop import Keeper, Playing, Stop
 from asyncsim.streams import sequential
 from asyncsim.theory import Knowledge, asks_theory, resolved
 from asyncsim.times import Workers
 from asyncsim.times.absences import absences
 from asyncsim.update_rules import UPDATE_RULES, Plain, UpdateRule
 from asyncsim.verify import VerifyingServer, server_for
+
+if TYPE_CHECKING:
+    from asyncsim.cluster import Cluster, Crew, RayEngine
 
 Target = Mapping[str, float]
 
@@ -60,6 +65,7 @@ def simulate(
     label: str | None = None,
     update_rule: UpdateRule | None = None,
     verify: bool = False,
+    engine: RayEngine | None = None,
 ) -> Run:
     """Run one method on simulated workers until `stop`.
 
@@ -75,6 +81,7 @@ def simulate(
     update_rule : what the server makes of a direction: Momentum(), Adam(), Muon(), or an object of your own as
         asyncsim/update_rules.py describes; plain steps unless given
     verify : whether to check at every event what the method's paper promises (asyncsim/verify.py)
+    engine : RayEngine(…) (asyncsim/cluster.py) plays it on real workers instead; `stop` is then in real seconds
 
     Errors of the method's own code pass through, and so does the VerificationError of a check that fails; a run that
     diverges or stalls ends with that status.
@@ -85,10 +92,20 @@ def simulate(
     >>> run.status, run.curves["time"][-1].item()
     ('finished', 50.0)
     """
-    return execute(
-        method, problem, workers, stop, seed, target, record or Record(), label or name_of(method),
-        update_rule=update_rule, verify=verify,
-    )  # fmt: skip
+    with crew_of(engine, workers.n) as crew:
+        return execute(
+            method, problem, workers, stop, seed, target, record or Record(), label or name_of(method),
+            update_rule=update_rule, verify=verify, crew=crew,
+        )  # fmt: skip
+
+
+def crew_of(engine: RayEngine | None, n: int) -> AbstractContextManager[Crew | None]:
+    """n real workers where an engine is given; nothing for the simulation."""
+    if engine is None:
+        return nullcontext()
+    from asyncsim.cluster import Crew
+
+    return Crew(engine, n)
 
 
 def compare(
@@ -104,6 +121,7 @@ def compare(
     update_rule: UpdateRule | None = None,
     verify: bool = False,
     processes: int | None = 1,
+    engine: RayEngine | None = None,
 ) -> Result:
     """Run several methods with several seeds; `methods` is a list, or a dict label → method.
 
@@ -136,15 +154,17 @@ def compare(
     plan = [
         playing.Planned(number, label, method, seed, update_rule) for number, (label, method, seed) in enumerate(pairs)
     ]
-    setting = playing.Setting(
-        lambda seed: problem, workers, stop, target, record or Record(), verify, evaluation, keep_errors=False
-    )
-    played = parallel.play_all(
-        plan, setting, processes=parallel.checked(processes), interruption=playing.Interruption(),
-        watcher=Progress(len(plan), stop, show=False),
-    )  # fmt: skip
-    with closing(played):
-        ended = {planned.number: run for planned, _, run in played}
+    with crew_of(engine, workers.n) as crew:
+        setting = playing.Setting(
+            partial(_whatever_seed, problem), workers, stop, target, record or Record(), verify, evaluation,
+            keep_errors=False, crew=crew,
+        )  # fmt: skip
+        played = parallel.play_all(
+            plan, setting, processes=1 if crew is not None else parallel.checked(processes),
+            interruption=playing.Interruption(), watcher=Progress(len(plan), stop, show=False),
+        )  # fmt: skip
+        with closing(played):
+            ended = {planned.number: run for planned, _, run in played}
     runs = tuple(ended[number] for number in range(len(plan)))
     return Result(
         name=name,
@@ -153,6 +173,10 @@ def compare(
         problem=facts(problem),
         manifest=exceptions(workers),
     )
+
+
+def _whatever_seed(problem: Any, seed: int) -> Any:
+    return problem
 
 
 def execute(
@@ -170,14 +194,17 @@ def execute(
     evaluation: str = "auto",
     sink: Sink | None = None,
     keeper: Keeper | None = None,
-    look: Callable[[Simulation], None] | None = None,
+    look: Callable[[Playing], None] | None = None,
     checkpoint: bytes | None = None,
     on_error: Callable[[Exception], str] | None = None,
+    crew: Crew | None = None,
+    build: Callable[[], Any] | None = None,
 ) -> Run:
     """One run, from its beginning or from a checkpoint; everything else in this file is built on it.
 
     With `on_error`, an error of the method, a law or the problem ends the run as "failed", with what
-    `on_error` says of it; without, it passes through.
+    `on_error` says of it; without, it passes through. With a `crew` (asyncsim/cluster.py) it is played by real workers,
+    each of which calls `build` for its problem.
     """
     check(method, problem, workers, target, update_rule)
     if stop.target:
@@ -187,8 +214,12 @@ def execute(
     events = _Events(sink) if record.events == "all" else None
     log = Log(workers.n, events, _regret(method, problem, workers))
     recorder = Recorder(problem, record, stop.time, target, sink.curve if sink is not None else None)
-    how = choose(problem, evaluation, workers.n)
-    engine = Simulation(problem, workers, seed, stop, log, recorder, how, keeper, look)
+    engine: Simulation | Cluster
+    if crew is None:
+        how = choose(problem, evaluation, workers.n)
+        engine = Simulation(problem, workers, seed, stop, log, recorder, how, keeper, look)
+    else:
+        engine = _cluster(crew, problem, build, workers, seed, stop, log, recorder, keeper, look)
     made_of = (workers.n, sequential(seed, "method"), log, update_rule)
     # x⁰ is in no variable here: points live as long as somebody needs them
     server = server_for(method, verify, engine, np.array(problem.x0), *made_of)
@@ -209,11 +240,25 @@ def execute(
         if on_error is None:
             raise
         over = EndOfRun("failed", on_error(error))
+    now = engine.now()
+    engine.close()
     if over.status != "failed":
-        recorder.take(engine.clock.now, server.k, server.x, log)
-    run = _ended(label, method, seed, over, engine, server, log, recorder, events)
+        recorder.take(now, server.k, server.x, log)
+    run = _ended(label, method, seed, over, now, engine, server, log, recorder, events)
     away = _away(workers, seed, log, run)
-    return dataclasses.replace(run, parameters=parameters_of(method, update_rule), verification=verification, away=away)
+    return dataclasses.replace(
+        run, parameters=parameters_of(method, update_rule), verification=verification, away=away, engine=engine.facts()
+    )
+
+
+def _cluster(crew: Crew, problem: Any, build: Callable[[], Any] | None, workers: Workers, *rest: Any) -> Cluster:
+    from asyncsim.cluster import Cluster
+
+    return Cluster(crew, build or partial(_as_it_is, problem), crew.options.unequal(workers), *rest)
+
+
+def _as_it_is(problem: Any) -> Any:
+    return problem
 
 
 def _regret(method: Any, problem: Any, workers: Workers) -> Regret | None:
@@ -473,13 +518,13 @@ def _ended(
     method: Any,
     seed: int,
     over: EndOfRun,
-    engine: Simulation,
+    now: float,
+    engine: Simulation | Cluster,
     server: Server,
     log: Log,
     recorder: Recorder,
     events: _Events | None,
 ) -> Run:
-    now = engine.clock.now
     return Run(
         label=label,
         method=name_of(method),
@@ -492,7 +537,7 @@ def _ended(
         time=now,
         wall_seconds=engine.wall_seconds,
         event_hash=log.event_hash(),
-        effort={**engine.evaluation.effort(), "record_seconds": recorder.seconds},
+        effort={**engine.effort(), "record_seconds": recorder.seconds},
         curves=recorder.curves(),
         contributions=recorder.contributions(),
         delays=log.delays(),

@@ -16,9 +16,8 @@ import math
 import time
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from heapq import heapify, heappop, heappush
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import simpy
@@ -29,52 +28,12 @@ from asyncsim.jobs import Assignment, TimerFired
 from asyncsim.log import ARRIVED, TIMED_OUT, Log
 from asyncsim.record import Recorder
 from asyncsim.server import EndOfRun, NoProgressError, Server, named
+from asyncsim.stop import LOOK_EVERY, Keeper, Playing, Stop
 from asyncsim.timing import Timing
 
 DEADLINE, TIMER, CHURN, RECORD, STOP = range(1, 6)  # order of SimPy events at one time; arrivals come before all
 
 ARRIVALS_AT_ONE_INSTANT = 10**6
-LOOK_EVERY = 0.1  # wall-clock seconds between two looks at progress, signals, checkpoints
-
-
-@dataclass(frozen=True)
-class Stop:
-    """When a run ends; at least one of these. A stop at time T includes T.
-
-    time : simulated seconds;  iterations : k;  gradients : gradients that reached the server;
-    target : True ends at the first record that meets the target;  wall_clock : real seconds.
-
-    >>> Stop(time=100.0)
-    Stop(time=100.0, iterations=None, gradients=None, target=False, wall_clock=None)
-    """
-
-    time: float | None = None
-    iterations: int | None = None
-    gradients: int | None = None
-    target: bool = False
-    wall_clock: float | None = None
-
-    def __post_init__(self) -> None:
-        limits = {
-            "time": self.time,
-            "iterations": self.iterations,
-            "gradients": self.gradients,
-            "wall_clock": self.wall_clock,
-        }
-        for name, limit in limits.items():
-            if limit is not None and not 0 <= limit < math.inf:
-                raise ValueError(f"stop: {name} = {limit!r}, but a finite number >= 0 is needed")
-        if not self.target and all(limit is None for limit in limits.values()):
-            raise ValueError(
-                "stop: nothing would ever end the run; give time, iterations, gradients, target or wall_clock"
-            )
-
-
-class Keeper(Protocol):
-    """Who keeps checkpoints: says when one is due, and takes it."""
-
-    def due(self, k: int) -> bool: ...
-    def save(self, encode: Callable[[], bytes], k: int) -> None: ...
 
 
 class Clock(simpy.Environment):
@@ -111,7 +70,7 @@ class Simulation:
         recorder: Recorder,
         how: How | None = None,
         keeper: Keeper | None = None,
-        look: Callable[[Simulation], None] | None = None,
+        look: Callable[[Playing], None] | None = None,
     ) -> None:
         self._stop = stop
         self._log = log
@@ -581,6 +540,17 @@ class Simulation:
         for name, (at, period) in engine["timers"].items():
             self._schedule_timer(name, at, period)
         self._schedule_stop_and_records()
+
+    def close(self) -> None:
+        """The run is over; nothing goes on anywhere."""
+
+    def effort(self) -> dict[str, Any]:
+        """What was computed, how much of it ahead of its reading, and of that unread."""
+        return self.evaluation.effort()
+
+    def facts(self) -> dict[str, Any]:
+        """What the record of the run should say of the engine: nothing."""
+        return {}
 
     def held_after(self, now: float) -> np.ndarray:
         """(n,) seconds after `now` in which workers go on with what they were told to stop."""

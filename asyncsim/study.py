@@ -38,13 +38,13 @@ from asyncsim.progress import Progress
 from asyncsim.record import Record
 from asyncsim.result import Result, Run
 from asyncsim.scenario import Scenario, from_data, load
-from asyncsim.simulation import Stop
+from asyncsim.stop import Stop
 from asyncsim.theory import Knowledge, asks_theory, resolved
 
 if TYPE_CHECKING:
     from asyncsim.theory.predictions import Prediction
 
-RECORDED_VERSIONS = ("numpy", "simpy", "pydantic", "ruamel.yaml", "plotly", "scipy", "scikit-learn")
+RECORDED_VERSIONS = ("numpy", "simpy", "pydantic", "ruamel.yaml", "plotly", "scipy", "scikit-learn", "torch", "ray")
 
 
 def run(
@@ -274,11 +274,13 @@ def _play(
     def open_writer(planned: Planned) -> RunWriter | None:
         return None if folder is None else _writer(folder, planned, setting.workers.n)
 
-    with Signals() as signals, Progress(len(plan), setting.stop, progress) as bar:
+    engine = scenario.engine.build(setting.workers.n) if todo else None
+    crew = running.crew_of(engine, setting.workers.n)
+    with crew as crew_here, Signals() as signals, Progress(len(plan), setting.stop, progress) as bar:
         bar.left_out(len(runs))
         played = play_all(
-            todo, setting, processes=processes, interruption=signals, watcher=bar, open_writer=open_writer,
-            modules=scenario.modules,
+            todo, replace(setting, crew=crew_here), processes=1 if engine is not None else processes, interruption=signals, watcher=bar,
+            open_writer=open_writer, modules=scenario.modules,
         )  # fmt: skip
         with closing(played):
             for planned, writer, run in played:
@@ -314,10 +316,16 @@ def setting_of(scenario: Scenario, evaluation: str) -> Setting:
         workers=scenario.build_workers(),
         stop=Stop(**{name: value for name, value in scenario.stop.model_dump().items() if value is not None}),
         target=_target(scenario),
-        record=Record(**scenario.record.model_dump()),
+        record=_record(scenario),
         verify=scenario.verify,
         evaluation=evaluation,
     )
+
+
+def _record(scenario: Scenario) -> Record:
+    record = Record(**scenario.record.model_dump())
+    # what real workers did is kept whole, to be replayed
+    return record if scenario.engine.name == "simulation" else replace(record, events="all")
 
 
 def _writer(folder: RunFolder, planned: Planned, n: int) -> RunWriter:
