@@ -58,7 +58,7 @@ from asyncsim.problems import PROBLEMS
 from asyncsim.problems.quadratic import places
 from asyncsim.record import Record
 from asyncsim.result import Result
-from asyncsim.simulation import Stop
+from asyncsim.stop import Stop
 from asyncsim.theory import equilibrium_time, fastest_workers, mindflayer_trials
 from asyncsim.times import Workers
 from asyncsim.times.traces import read_trace
@@ -426,7 +426,7 @@ class Model:
         if n not in known:
             section = self.section(n)
             problem = PROBLEMS[section.pop("name")](**section).build(n=n)
-            known[n] = problem, running.evaluation_of(problem, "auto")
+            known[n] = problem, running.evaluation_of(problem, "auto", n)
         return known[n]
 
     def most_gradients(self, n: int) -> int:
