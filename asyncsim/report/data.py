@@ -58,6 +58,9 @@ Rows = NDArray[Any]
 
 def blob(result: "Result") -> dict[str, Any]:
     """Everything the scripts draw; each part stands alone, in the order of `result.labels`."""
+    from asyncsim.report.player import player_data
+
+    lanes = timeline(result)
     return {
         "methods": list(result.labels),
         "best": [method.label for method in ranked(result)],
@@ -69,7 +72,8 @@ def blob(result: "Result") -> dict[str, Any]:
         "curves": {label: curves(result, label) for label in result.labels},
         "delays": {label: delays(result.of(label)) for label in result.labels},
         "shares": {label: shares(result, label) for label in result.labels},
-        "timeline": timeline(result),
+        "timeline": lanes,
+        "player": player_data(result, lanes),
         "deliveries": deliveries(result),
         "regret": {label: regret(result, label) for label in allocating(result)},
     }
@@ -138,8 +142,8 @@ def merged(lines: Sequence[tuple[Floats, Floats]], points: int = POINTS) -> dict
         grid = grid[np.unique(np.linspace(0, len(grid) - 1, points).round().astype(int))]
     values = np.stack([_at(grid, x, y) for x, y in lines])
     lower, median, upper = (_quantile(np.sort(values, axis=0), share) for share in (0.25, 0.5, 0.75))
-    drawn = {"x": _short(grid), "median": _short(median)}
-    return drawn | {"lower": _short(lower), "upper": _short(upper)} if len(lines) > 1 else drawn
+    drawn = {"x": shortened(grid), "median": shortened(median)}
+    return drawn | {"lower": shortened(lower), "upper": shortened(upper)} if len(lines) > 1 else drawn
 
 
 def _quantile(ordered: Floats, share: float) -> Floats:
@@ -208,7 +212,12 @@ def shares(result: "Result", label: str) -> dict[str, Any]:
     if len(shown) > DOTS:
         by_time = shown[np.argsort(time[shown], kind="stable")]
         shown = np.sort(by_time[np.linspace(0, len(by_time) - 1, DOTS).astype(int)])
-    return {"worker": shown.tolist(), "time": _short(time[shown]), "share": _short(share[shown]), "silent": silent}
+    return {
+        "worker": shown.tolist(),
+        "time": shortened(time[shown]),
+        "share": shortened(share[shown]),
+        "silent": silent,
+    }
 
 
 def mean_times(result: "Result") -> Floats:
@@ -258,7 +267,7 @@ def _slices(run: "Run") -> dict[str, Any] | None:
     kept = np.unique(np.clip(np.searchsorted(time, wanted - 1e-9 * time[-1]), 0, len(time) - 1))
     arrived = _column(run, "gradients_used") + _column(run, "gradients_discarded")
     return {
-        "edges": _short(time[kept]),
+        "edges": shortened(time[kept]),
         "workers": run.shown.tolist(),
         "counts": np.diff(contributions[kept], axis=0).ravel().tolist(),
         "totals": np.rint(np.diff(np.nan_to_num(arrived[kept]))).astype(int).tolist(),
@@ -317,7 +326,7 @@ def timeline(result: "Result") -> dict[str, Any]:
         # all panels show the same lanes, so that a worker a method never asks is seen to be idle
         "workers": sorted(workers) if len(workers) <= LANES else [],
         "panels": panels,
-        "times": _short(mean_times(result)[sorted(workers)]) if len(workers) <= LANES else [],
+        "times": shortened(mean_times(result)[sorted(workers)]) if len(workers) <= LANES else [],
     }
 
 
@@ -428,7 +437,7 @@ def _number(value: float | None) -> float | None:
     return float(value) if value is not None and math.isfinite(value) else None
 
 
-def _short(values: Any) -> list[float | None]:
+def shortened(values: Any) -> list[float | None]:
     """Five significant digits, null for what JSON cannot say."""
     rounded = [float(f"{value:.5g}") for value in np.asarray(values, dtype=float).tolist()]
     return [value if math.isfinite(value) else None for value in rounded]

@@ -21,12 +21,16 @@ from typing import TYPE_CHECKING, Any
 
 from asyncsim import summary
 from asyncsim.report import data
+from asyncsim.report.player import player
 from asyncsim.report.theory import theory
 
 if TYPE_CHECKING:
     from asyncsim.result import Result
 
-SCRIPTS = ("shared.js", "charts.js", "timeline.js", "heat.js")
+SCRIPTS = (
+    *("shared.js", "intervals.js", "charts.js", "timeline.js", "heat.js"),
+    *("film.js", "stage.js", "race.js", "player.js"),
+)
 
 MANY = data.COLOURS  # more methods than these are folded where each has a figure of its own
 UNFOLDED = 6
@@ -650,6 +654,7 @@ SECTIONS = (
         numbers,
         outcomes,
         methods,
+        player,
         curves,
         lanes,
         delays,

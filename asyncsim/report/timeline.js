@@ -10,8 +10,7 @@
   const { page, shown, onChange, colour, number, choice } = asyncsim;
   const root = document.querySelector(".timeline");
   if (!root) return;
-  const OUTCOMES = ["used", "discarded", "stopped", "timed-out", "lost", "in-flight"];
-  const WORDS = ["used", "discarded", "stopped", "timed out", "lost", "in flight"];
+  const { OUTCOMES, WORDS, step } = asyncsim;
   const GUTTER = 40, AXIS = 22, RIGHT = 10;
   const data = page.timeline;
   const tip = root.querySelector(".tip");
@@ -21,41 +20,11 @@
   state.window = Number(choice("window", (value) => { state.window = Number(value); whole(); }) || 0);
   state.order = choice("order", (value) => { state.order = value; paint(); }) || "worker";
 
-  // -- unpacking: differences of ticks become seconds from the window's start, one typed array a column --
   const unpacked = new Map();
   const unpack = (label) => {
     const key = JSON.stringify([label, state.seed, state.window]);
-    if (!unpacked.has(key)) unpacked.set(key, open((data.panels[label][state.seed] || [])[state.window]));
+    if (!unpacked.has(key)) unpacked.set(key, asyncsim.opened((data.panels[label][state.seed] || [])[state.window]));
     return unpacked.get(key);
-  };
-  const open = (packed) => {
-    if (!packed) return null;
-    const total = packed.outcome.length;
-    const at = (column, i) => (typeof column === "number" ? column : column[i]);
-    const columns = { sent: new Float64Array(total), from: new Float64Array(total), to: new Float64Array(total), ended: new Float64Array(total),
-      outcome: new Uint8Array(total), m: new Float64Array(total), k: new Float64Array(total), delay: new Float64Array(total) };
-    const lanes = [];
-    let row = 0;
-    packed.worker.forEach((worker, lane) => {
-      let clock = 0, m = 0, k = 0;
-      lanes.push({ worker, first: row, end: row + packed.count[lane] });
-      for (const end = row + packed.count[lane]; row < end; row++) {
-        clock += at(packed.gap, row); columns.sent[row] = clock * packed.tick;
-        clock += at(packed.down, row); columns.from[row] = clock * packed.tick;
-        clock += at(packed.compute, row); columns.to[row] = clock * packed.tick;
-        clock += at(packed.up, row); columns.ended[row] = clock * packed.tick;
-        columns.outcome[row] = packed.outcome.charCodeAt(row) - 48;
-        columns.m[row] = m += at(packed.m, row);
-        columns.k[row] = k += at(packed.k, row);
-        columns.delay[row] = at(packed.delay, row);
-      }
-    });
-    const asked = new Set(packed.worker);
-    data.workers.filter((worker) => !asked.has(worker)).forEach((worker) => lanes.push({ worker, first: 0, end: 0 }));
-    const away = new Map((packed.away || []).map(([worker, ...ticks]) => [worker, ticks.map((tick) => tick * packed.tick)]));
-    lanes.forEach((lane) => { lane.away = away.get(lane.worker) || []; });
-    lanes.sort((a, b) => a.worker - b.worker);
-    return { ...columns, lanes, start: packed.start, span: packed.end - packed.start };
   };
 
   // -- panels --
@@ -171,11 +140,6 @@
       if (end > x2) box(buffer, width, x2, end, top + lift, top + lift + thin, outcome, look, unit, shift);
     }
     paintAway(buffer, width, top, bottom, lane, look, unit);
-  };
-
-  const step = (span, room) => { // 1-2-5 steps with room for their labels
-    const least = span / Math.max(1, Math.floor(room / 84)), power = 10 ** Math.floor(Math.log10(least));
-    return [1, 2, 5, 10].map((factor) => factor * power).find((value) => value >= least) || 10 * power;
   };
 
   const paintPanel = (panel, look) => {
