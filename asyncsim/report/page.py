@@ -22,7 +22,9 @@ from typing import TYPE_CHECKING, Any
 from asyncsim import summary
 from asyncsim.report import data
 from asyncsim.report.player import player
+from asyncsim.report.ratios import how_much_sooner
 from asyncsim.report.theory import theory
+from asyncsim.report.tuning import tuning
 
 if TYPE_CHECKING:
     from asyncsim.result import Result
@@ -638,7 +640,7 @@ def _facts(result: "Result") -> str:
         {
             key: value
             for key, value in result.manifest.items()
-            if key not in ("scenario", "problem", "runs", "target", "theory", "exceptions")
+            if key not in ("scenario", "problem", "runs", "target", "theory", "exceptions", "tuning")
         }
     )
     return (
@@ -656,6 +658,8 @@ SECTIONS = (
         methods,
         player,
         curves,
+        how_much_sooner,
+        tuning,
         lanes,
         delays,
         contributors,

@@ -100,7 +100,7 @@
     root.dataset.cost = String(performance.now() - begun);
   };
   // The chart shows what was and a little of what will be, so that an early lead is not a few pixels wide.
-  const horizon = (now) => Math.min(state.range.to, Math.max(state.range.from + 1.6 * (now - state.range.from), state.range.from + 1.5 * seconds));
+  const horizon = (now) => Math.min(state.range.to, Math.max(state.range.from + 1.9 * (now - state.range.from), state.range.from + 1.5 * seconds));
   const places = () => Math.max(0, Math.min(9, 2 - Math.floor(Math.log10(seconds / 10))));
   const moment = (now) => `${now.toFixed(Math.min(6, places()))} s`;
 
