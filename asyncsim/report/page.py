@@ -108,7 +108,18 @@ def opening(result: "Result") -> str:
 <h1>{escape(result.name)} <small>{escape(subtitle(result))}</small></h1>
 <p class="sentence">{escape(summary.sentence(result))}</p>
 {f'<p class="cause">{escape(cause)}</p>' if cause else ""}
-</header>"""
+{_differences(result)}</header>"""
+
+
+def _differences(result: "Result") -> str:
+    """What differs between results that were put side by side."""
+    found = result.manifest.get("differences")
+    if found is None:
+        return ""
+    lines = "".join(f"<li>{escape(str(words))}</li>" for words in found) or "<li>nothing but the methods</li>"
+    return (
+        f'<div class="differences"><p>These are several results. What differs between them:</p><ul>{lines}</ul></div>\n'
+    )
 
 
 def subtitle(result: "Result") -> str:
@@ -640,7 +651,7 @@ def _facts(result: "Result") -> str:
         {
             key: value
             for key, value in result.manifest.items()
-            if key not in ("scenario", "problem", "runs", "target", "theory", "exceptions", "tuning")
+            if key not in ("scenario", "problem", "runs", "target", "theory", "exceptions", "tuning", "differences")
         }
     )
     return (
