@@ -64,6 +64,8 @@ def beside(results: Sequence[Result], *, different_problems: bool = False) -> Re
         manifest={
             "differences": differences,
             "compared": {name: str(result.folder or "in memory") for name, result in zip(names, results, strict=True)},
+            # whose workers a label's are: those of different results are not the same ones
+            "origins": {label: names[place] for (place, _), label in new_label.items()},
             "exceptions": list(
                 dict.fromkeys(each for result in results for each in result.manifest.get("exceptions") or ())
             ),

@@ -7,6 +7,7 @@ import pytest
 from factories import make_result
 
 from asyncsim.beside import beside
+from asyncsim.report.data import shares
 from asyncsim.report.page import page
 
 
@@ -79,3 +80,12 @@ def test_the_page_says_what_differs_and_escapes_it():
     text = page(beside([named("a"), named("b", scenario=hostile)]))
     assert "workers.count: 2 in a, &lt;script&gt; in b" in text
     assert "nothing but the methods" in page(beside([named("a"), named("b")]))
+
+
+def test_workers_of_different_results_are_not_mixed():
+    few, many = named("a"), make_result(methods=("rennala_sgd",), seeds=(0, 1), n=5)
+    result = beside([few, dataclasses.replace(many, folder=Path("runs", "b"))])
+    assert len(shares(result, "rennala_sgd (a)")["worker"]) == 2
+    for label, alone in (("rennala_sgd (a)", few), ("rennala_sgd (b)", many)):
+        assert shares(result, label) == shares(alone, "rennala_sgd")
+    assert "fastest on top" not in page(result)

@@ -205,7 +205,7 @@ def shares(result: "Result", label: str) -> dict[str, Any]:
     total = _totals(result.of(label))
     if total is None:
         return {"worker": [], "time": [], "share": [], "silent": 0}
-    time = mean_times(result)[: len(total["used"])]
+    time = mean_times(result, of_the_same_workers(result, label))[: len(total["used"])]
     share = total["used"] / max(1, total["used"].sum())
     shown = np.flatnonzero((total["used"] > 0) & np.isfinite(time))
     silent = int((total["used"] == 0).sum())
@@ -220,15 +220,22 @@ def shares(result: "Result", label: str) -> dict[str, Any]:
     }
 
 
-def mean_times(result: "Result") -> Floats:
+def of_the_same_workers(result: "Result", label: str) -> list["Run"]:
+    """The runs on the workers of this method: all, but where several results were put side by side (`asyncsim.beside`)."""
+    origins = result.manifest.get("origins") or {}
+    return [run for run in result.runs if origins.get(run.label) == origins.get(label)]
+
+
+def mean_times(result: "Result", among: Sequence["Run"] | None = None) -> Floats:
     """Mean compute time of each worker's gradients, one number a worker for all methods; nan where none arrived.
 
     Where a method stops work, the long ones are stopped and those that arrive are too short on average. So runs that
     stopped nothing are asked first, and the others only about workers of whom the first know nothing.
     """
+    everybody = result.runs if among is None else among
     times = np.full(max((run.n for run in result.runs), default=0), np.nan)
-    complete = [run for run in result.runs if not (run.stopped or run.timed_out or run.lost)]
-    for runs in (complete, result.runs):
+    complete = [run for run in everybody if not (run.stopped or run.timed_out or run.lost)]
+    for runs in (complete, everybody):
         total = _totals(runs)
         if total is None:
             continue
@@ -242,7 +249,14 @@ def mean_times(result: "Result") -> Floats:
 def _totals(runs: Sequence["Run"]) -> dict[str, Rows] | None:
     """Counts and seconds per worker over all runs; a run that was killed before its end has none to add."""
     whole = [run.workers for run in runs if len(run.workers["sent"]) == run.n]
-    return {key: np.sum([workers[key] for workers in whole], axis=0) for key in whole[0]} if whole else None
+    most = max((len(workers["sent"]) for workers in whole), default=0)
+    return (
+        {key: np.sum([_padded(workers[key], most) for workers in whole], axis=0) for key in whole[0]} if whole else None
+    )
+
+
+def _padded(counts: Rows, length: int) -> Rows:
+    return np.concatenate([counts, np.zeros(length - len(counts), dtype=counts.dtype)])
 
 
 # -- who delivered when -----------------------------------------------------------------------------
@@ -321,12 +335,14 @@ def timeline(result: "Result") -> dict[str, Any]:
             _with_away(_window(rows[rows["window"] == window], window, most), run.away, absences) for window in range(3)
         ]
     workers = {worker for run in shown for worker in _intervals(run)["worker"].tolist()}
+    # all panels show the same lanes, so that a worker a method never asks is seen to be idle; but those of several results
+    # are not the same workers
+    common = sorted(workers) if len(workers) <= LANES and not result.manifest.get("origins") else []
     return {
         "seeds": [str(seed) for seed in kept],
-        # all panels show the same lanes, so that a worker a method never asks is seen to be idle
-        "workers": sorted(workers) if len(workers) <= LANES else [],
+        "workers": common,
         "panels": panels,
-        "times": shortened(mean_times(result)[sorted(workers)]) if len(workers) <= LANES else [],
+        "times": shortened(mean_times(result)[common]),
     }
 
 

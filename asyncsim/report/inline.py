@@ -16,8 +16,8 @@ from asyncsim.report.ticks import decades, steps
 if TYPE_CHECKING:
     from asyncsim.result import Result
 
-WIDTH, HEIGHT = 620, 250
-LEFT, RIGHT, TOP, BOTTOM = 58, 8, 10, 38
+WIDTH, HEIGHT = 640, 250
+LEFT, RIGHT, TOP, BOTTOM = 58, 22, 10, 38
 COLOURS = ("#2f6fb2", "#d4566a", "#1f7d35", "#a88a12", "#1b93b8", "#93306f", "#7b7f83", "#b3581a")
 DASHES = ("", "7 4", "2 3", "7 3 2 3", "11 4", "11 3 2 3")
 MOST_ROWS = 12
@@ -41,7 +41,7 @@ def inline(result: "Result") -> str:
 
 def _row(row: Sequence[str], place: int) -> str:
     line = f'<svg width="26" height="8" aria-hidden="true"><line x1="0" y1="4" x2="26" y2="4" {_stroke(place)}/></svg> '
-    cells = "".join(f'<td style="text-align:right">{escape(cell)}</td>' for cell in row[1:])
+    cells = "".join(f'<td style="text-align:right;white-space:nowrap">{escape(cell)}</td>' for cell in row[1:])
     return f'<tr><th style="text-align:left;white-space:nowrap">{line}{escape(row[0])}</th>{cells}</tr>'
 
 

@@ -293,7 +293,12 @@ def lanes(result: "Result") -> str:
     choices = (
         (choice("window", "Window", windows, next(iter(windows))) if len(windows) > 1 else "")
         + (choice("seed", "Seed", {seed: f"seed {seed}" for seed in seeds}, seeds[0]) if len(seeds) > 1 else "")
-        + choice("order", "Order of workers", {"worker": "by number", "speed": "fastest on top"}, "worker")
+        + (
+            # workers of several results have no common order of speed
+            ""
+            if result.manifest.get("origins")
+            else choice("order", "Order of workers", {"worker": "by number", "speed": "fastest on top"}, "worker")
+        )
     )
     keys = "".join(
         f'<button type="button" data-zoom="{what}" title="{words}">{sign}</button>'
@@ -651,7 +656,8 @@ def _facts(result: "Result") -> str:
         {
             key: value
             for key, value in result.manifest.items()
-            if key not in ("scenario", "problem", "runs", "target", "theory", "exceptions", "tuning", "differences")
+            if key
+            not in ("scenario", "problem", "runs", "target", "theory", "exceptions", "tuning", "differences", "origins")
         }
     )
     return (

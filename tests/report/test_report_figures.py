@@ -12,7 +12,7 @@ from asyncsim.report.figures import MOST, drawn, write_figures
 from asyncsim.result import Result
 
 pytest.importorskip("matplotlib", reason="needs the extra plot: pip install 'asyncsim[plot]'")
-pytestmark = pytest.mark.plot
+pytestmark = [pytest.mark.plot, pytest.mark.timeout(120)]
 
 
 def streams(pdf):
@@ -48,9 +48,10 @@ def test_an_svg_is_written_without_pixels_and_without_fonts_to_be_found(tmp_path
 
 
 def test_the_same_result_gives_the_same_file(tmp_path):
+    small = make_result(methods=("hero_sgd",), seeds=(0,), target=None)
     for kind in ("pdf", "svg"):
         first, second = (
-            [path.read_bytes() for path in write_figures(make_result(), tmp_path / name, kind)] for name in ("a", "b")
+            [path.read_bytes() for path in write_figures(small, tmp_path / name, kind)] for name in ("a", "b")
         )
         assert first == second
 
@@ -80,8 +81,9 @@ def test_of_many_methods_the_best_eight_are_drawn():
 
 
 @pytest.mark.parametrize("name", sorted(set(ODD) - {"killed at once"}))
-def test_odd_results_have_figures_too(name, tmp_path):
-    assert write_figures(ODD[name], tmp_path)
+def test_odd_results_have_figures_too(name):
+    for figure in drawn(ODD[name]).values():
+        figure.draw_without_rendering()
 
 
 def test_what_cannot_be_drawn_is_refused(tmp_path):
@@ -96,5 +98,5 @@ def test_nothing_of_matplotlibs_own_settings_is_changed(tmp_path):
     import matplotlib as mpl
 
     before = dict(mpl.rcParams)
-    write_figures(make_result(seeds=(0,), n=2), tmp_path)
+    write_figures(make_result(seeds=(0,), n=2, target=None), tmp_path, "svg")
     assert dict(mpl.rcParams) == before
