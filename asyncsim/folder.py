@@ -83,6 +83,8 @@ VERSION = 3
 _ANEW = "restore it from a copy, or run the scenario anew"
 APPLICATION_ID = 0x6173796E  # "asyn", in SQLite's header
 
+ENDED = ("finished", "stalled", "diverged")  # these runs are over; the others can be taken up again
+
 ASSIGNMENT = ("time", "worker", "m", "kind", "k", "version", "sent", "computing_from", "computing_to", "done", "cost")
 MARK = ("time", "worker", "m", "kind", "k", "delay", "gradients")
 
@@ -363,6 +365,10 @@ class RunWriter:
         """Commit all rows written so far."""
         self._folder.flush()
 
+    def so_far(self) -> Run:
+        """The run as far as it was written, for one that could not say its end."""
+        return self._folder.read_run(self.run)
+
     def finish(self, run: Run) -> None:
         """Store what is known at the end of a run; its checkpoints go unless it can be taken up again."""
         folder = self._folder
@@ -375,7 +381,7 @@ class RunWriter:
         update = f"UPDATE runs SET {', '.join(f'{name} = ?' for name in _SCALARS)}, digest = ? WHERE run = ?"
         folder._write(update, [(*_scalars(run), _digest(run), self.run)])
         folder._sync()
-        if run.status in ("finished", "stalled", "diverged"):
+        if run.status in ENDED:
             with _said(folder.path / "checkpoints"):
                 for path in (folder.path / "checkpoints").glob(f"run-{self.run}.*"):
                     path.unlink()

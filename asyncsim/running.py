@@ -11,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import closing
 from typing import Any, Protocol
 
 import numpy as np
@@ -100,10 +101,14 @@ def compare(
     name: str = "comparison",
     update_rule: UpdateRule | None = None,
     verify: bool = False,
+    processes: int | None = 1,
 ) -> Result:
     """Run several methods with several seeds; `methods` is a list, or a dict label → method.
 
-    All of them step by the same `update_rule`; the rest is as in `simulate`.
+    All of them step by the same `update_rule`. `processes`: how many runs are played side by side, each in a process of
+    its own, to which your objects are copied, so that what they count themselves stays there; 1: here, one after the
+    other; None: here for the first second, then on all cores that this process may use. The result is the same. The
+    rest is as in `simulate`.
 
     >>> from asyncsim import AsynchronousSGD, Constant, HeroSGD, Quadratic
     >>> result = compare([AsynchronousSGD(0.2), HeroSGD(0.5)], Quadratic(20), Workers(4, Constant(1.0)),
@@ -111,6 +116,10 @@ def compare(
     >>> result
     <Result comparison: 2 methods × 2 seeds>
     """
+    # both play by `execute` below
+    from asyncsim import parallel, playing
+    from asyncsim.progress import Progress
+
     named = (
         dict(methods)
         if isinstance(methods, Mapping)
@@ -121,23 +130,20 @@ def compare(
     seeds = list(seeds)
     check_problem(problem)
     evaluation = evaluation_of(problem, "auto")
-    runs = tuple(
-        execute(
-            method,
-            problem,
-            workers,
-            stop,
-            seed,
-            target,
-            record or Record(),
-            label,
-            update_rule=update_rule,
-            verify=verify,
-            evaluation=evaluation,
-        )
-        for label, method in named.items()
-        for seed in seeds
+    pairs = [(label, method, seed) for label, method in named.items() for seed in seeds]
+    plan = [
+        playing.Planned(number, label, method, seed, update_rule) for number, (label, method, seed) in enumerate(pairs)
+    ]
+    setting = playing.Setting(
+        lambda seed: problem, workers, stop, target, record or Record(), verify, evaluation, keep_errors=False
     )
+    played = parallel.play_all(
+        plan, setting, processes=parallel.checked(processes), interruption=playing.Interruption(),
+        watcher=Progress(len(plan), stop, show=False),
+    )  # fmt: skip
+    with closing(played):
+        ended = {planned.number: run for planned, _, run in played}
+    runs = tuple(ended[number] for number in range(len(plan)))
     return Result(name=name, runs=runs, target=dict(target) if target else None, problem=facts(problem))
 
 

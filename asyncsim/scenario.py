@@ -56,6 +56,7 @@ from asyncsim.allocation import ALLOCATIONS, Allocation
 from asyncsim.methods import METHODS
 from asyncsim.parameters import Count, NonNegative, Positive, Whole, allowed, allows, described, hints
 from asyncsim.problems import PROBLEMS
+from asyncsim.problems.of_seed import ProblemOfSeed
 from asyncsim.result import unique_labels
 from asyncsim.times.availability import AVAILABILITIES
 from asyncsim.times.communication import ALLOWED_STOPS, SharedLink, stop_delay
@@ -329,7 +330,9 @@ def _from_code(name: str, kind: Kind, context: Mapping[str, Any]) -> Any:
         # beside the file first, and only while we look: sys.path is the user's
         sys.path.insert(0, folder)
         try:
-            return getattr(importlib.import_module(module), attribute)
+            found = getattr(importlib.import_module(module), attribute)
+            context.get("modules", {})[module] = folder
+            return found
         finally:
             sys.path.remove(folder)
 
@@ -1243,6 +1246,7 @@ class Scenario(_Strict):
     _base: Path = PrivateAttr(default=Path())
     _overrides: tuple[str, ...] = PrivateAttr(default=())
     _allow_code: bool = PrivateAttr(default=False)
+    _modules: dict[str, str] = PrivateAttr(default_factory=dict)
 
     @property
     def base(self) -> Path:
@@ -1258,6 +1262,11 @@ class Scenario(_Strict):
     def overrides(self) -> tuple[str, ...]:
         """What the command line changed, as it was written."""
         return self._overrides
+
+    @property
+    def modules(self) -> dict[str, str]:
+        """The modules of `module:attribute` names, each with the folder that was looked into first."""
+        return dict(self._modules)
 
     def build_workers(self) -> Workers:
         """The workers 0…n−1 with their laws."""
@@ -1275,15 +1284,17 @@ class Scenario(_Strict):
     def _labels(self) -> list[str]:
         return unique_labels([entry.label or entry.name for entry in self.methods])
 
-    def build_problem(self, seed: int) -> Any:
-        """The problem; ScenarioError (at `problem`) when its data cannot be read or do not fit."""
+    def problem_of_seed(self) -> ProblemOfSeed:
+        """seed → problem, as `build_problem`, for one that may travel to other processes."""
         try:
             described = self.problem.build()
-            if not callable(getattr(described, "build", None)):
-                return described
-            return described.build(seed, self._base, self.workers.starts[-1])
         except (ValueError, OSError, ImportError) as error:
             raise self.error(("problem",), str(error)) from error
+        return ProblemOfSeed(described, self._base, self.workers.starts[-1], self._document.place(("problem",)))
+
+    def build_problem(self, seed: int) -> Any:
+        """The problem; ScenarioError (at `problem`) when its data cannot be read or do not fit."""
+        return self.problem_of_seed()(seed)
 
     def trace_files(self) -> set[str]:
         """The traces that the workers play back, as the scenario names them."""
@@ -1424,14 +1435,15 @@ def _scenario(document: Document, base: Path, name: str, allow_code: bool, overr
     problems = [problem for text in overrides for problem in _override(document, text)]
     problems += [*document.problems, *_across(document)]
     data = {"name": name} | document.data
+    modules: dict[str, str] = {}
     try:
-        scenario = Scenario.model_validate(data, context={"allow_code": allow_code, "base": base})
+        scenario = Scenario.model_validate(data, context={"allow_code": allow_code, "base": base, "modules": modules})
     except ValidationError as error:
         problems += [_placed(document, found["loc"], found["msg"]) for found in error.errors(include_url=False)]
     if problems:
         raise ScenarioError(sorted(problems, key=_order))
     scenario._document, scenario._base = document, base
-    scenario._overrides, scenario._allow_code = tuple(overrides), allow_code
+    scenario._overrides, scenario._allow_code, scenario._modules = tuple(overrides), allow_code, modules
     seeds = scenario.seeds if scenario.seeds is not None else (scenario.seed or 0,)
     return scenario.model_copy(update={"seed": None, "seeds": seeds})
 
