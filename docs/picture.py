@@ -20,14 +20,14 @@ HERE = Path(__file__).parent
 WIDTH = 960
 UNTIL, FRAMES, HOLD = 175.0, 88, 20  # simulated seconds, frames until then, frames of the last moment
 PER_FRAME = 100  # milliseconds
-COLOURS = 64
+COLOURS = 96
 LARGEST = 2 * 2**20  # bytes: a README is to open at once
 STILL = 84.0  # simulated seconds; the first method has arrived, the others are on their way
 
 # three stages in a row, and nothing but the player
 STYLE = """
 main > :not(.player) { display: none !important; } main { padding: 14px 20px 6px !important; max-width: none !important; }
-.player { margin: 0 !important; } .player h2, .player .note, .controls .choice, .controls [data-step] { display: none !important; }
+.player { margin: 0 !important; } .player h2, .player .note, .controls .choice, .controls [data-step], .counts .none { display: none !important; }
 .stages { grid-template-columns: repeat(3, 1fr) !important; gap: 10px 22px !important; }
 .controls { position: static !important; margin: 4px -20px 0 !important; border: 0 !important; backdrop-filter: none !important; }
 """
@@ -82,7 +82,7 @@ def animation(frames: list[Image.Image], path: Path) -> None:
     sample = Image.new("RGB", (frames[0].width, frames[0].height * 3))
     for place, frame in enumerate((frames[len(frames) // 4], frames[len(frames) // 2], frames[-1])):
         sample.paste(frame, (0, place * frame.height))
-    palette = sample.quantize(COLOURS, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+    palette = sample.quantize(COLOURS, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
     few = [frame.quantize(palette=palette, dither=Image.Dither.NONE).convert("RGB") for frame in frames]
     lengths = [PER_FRAME] * (len(few) - 1) + [PER_FRAME * HOLD]
     few[0].save(
