@@ -18,10 +18,12 @@ import math
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
 
+from asyncsim.report.whole import ROOM, whole
 from asyncsim.summary import ranked, summarise
 
 if TYPE_CHECKING:
@@ -320,20 +322,39 @@ def after_rounds(result: "Result", label: str, rounds: float) -> dict[str, float
 # -- the timeline ---------------------------------------------------------------------------------
 
 
+_TIMELINES: WeakKeyDictionary["Result", dict[str, Any]] = WeakKeyDictionary()
+
+
 def timeline(result: "Result") -> dict[str, Any]:
+    """`_timeline`, made once a result: several sections look at it."""
+    if result not in _TIMELINES:
+        _TIMELINES[result] = _timeline(result)
+    return _TIMELINES[result]
+
+
+def _timeline(result: "Result") -> dict[str, Any]:
     """The intervals of the first seed of each method and of at most two more, as far as they fit.
 
-    `panels[label][seed]` is a list of the three windows (null where nothing was kept).
+    `panels[label][seed]` is a list of the three windows (null where nothing was kept), and of the first seed also the
+    whole run, where all events were kept (`asyncsim.report.whole`).
     """
     kept = timeline_seeds(result)
     panels: dict[str, dict[str, Any]] = {label: {} for label in result.labels}
     shown = [run for run in result.runs if run.seed in kept]
-    most, absences = (max(room // max(1, 3 * len(shown)), 1) for room in (INTERVALS, ABSENCES))
+    everything = whole(result, [run for run in shown if run.seed == kept[0]]) if kept else {}
+    room = INTERVALS - ROOM if everything else INTERVALS
+    most, absences = (max(room // max(1, 3 * len(shown)), 1) for room in (room, ABSENCES))
     for run in shown:
         rows = _intervals(run)
         panels[run.label][str(run.seed)] = [
             _with_away(_window(rows[rows["window"] == window], window, most), run.away, absences) for window in range(3)
         ]
+    for label, (rows, is_merged) in everything.items():
+        (run,) = [run for run in shown if run.label == label and run.seed == kept[0]]
+        packed = _with_away(_window(rows, 0, len(rows)), run.away, absences)
+        if packed is not None:
+            packed |= {"merged": is_merged, "lanes": np.unique(rows["worker"]).tolist()}
+        panels[label][str(kept[0])].append(packed)
     workers = {worker for run in shown for worker in _intervals(run)["worker"].tolist()}
     # all panels show the same lanes, so that a worker a method never asks is seen to be idle; but those of several results
     # are not the same workers

@@ -61,8 +61,11 @@
 
   asyncsim.film = (label) => {
     const { seed, runs } = page.player, run = runs[label];
-    const views = (page.timeline.panels[label][seed] || []).map(asyncsim.opened).filter(Boolean);
-    const lanes = lanesOf(views);
+    const all = (page.timeline.panels[label][seed] || []).map(asyncsim.opened);
+    // where everything was kept as it was, that is the film; of its workers those that are shown elsewhere too
+    const views = all[3] && !all[3].merged ? [all[3]] : all.slice(0, 3).filter(Boolean);
+    const some = new Set(page.timeline.workers);
+    const lanes = lanesOf(views).filter((lane) => !some.size || some.has(lane.worker));
     const counts = Object.fromEntries(["used", "discarded", "stopped"].map((key) => [key, column(run.t, run[key], false)]));
     const arrivals = lanes.flatMap((lane) => Array.from(lane.ended, (time, i) => [time, lane.outcome[i], lane.delay[i]]))
       .filter(([, outcome]) => outcome < 2).sort((a, b) => a[0] - b[0]);

@@ -27,11 +27,11 @@
       }
     });
     const asked = new Set(packed.worker);
-    data.workers.filter((worker) => !asked.has(worker)).forEach((worker) => lanes.push({ worker, first: 0, end: 0 }));
+    (packed.lanes || data.workers).filter((worker) => !asked.has(worker)).forEach((worker) => lanes.push({ worker, first: 0, end: 0 }));
     const away = new Map((packed.away || []).map(([worker, ...ticks]) => [worker, ticks.map((tick) => tick * packed.tick)]));
     lanes.forEach((lane) => { lane.away = away.get(lane.worker) || []; });
     lanes.sort((a, b) => a.worker - b.worker);
-    return { ...columns, lanes, start: packed.start, span: packed.end - packed.start };
+    return { ...columns, lanes, merged: Boolean(packed.merged), start: packed.start, span: packed.end - packed.start };
   };
 
   // What two pictures of the workers have in common: the six outcomes, as classes of style.css and in words.

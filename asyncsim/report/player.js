@@ -94,6 +94,7 @@
         soFar(panel, now);
       });
       if (!race.matches(".dragged")) axes.to = horizon(now);
+      if (!axes.log) axes.high = 1.1 * Math.max(1, ...chosen.map(({ film }) => film.value(state.quantity)(axes.to) || 0));
       asyncsim.paintRace(paper.pen, chosen.map((panel) => panel.film), now, axes, paper.width, paper.height, look);
     }
     asyncsim.moment(now);

@@ -34,7 +34,11 @@ def player_data(result: "Result", timeline: Mapping[str, Any]) -> dict[str, Any]
     runs = {run.label: run for run in result.runs if str(run.seed) in seeds and len(run.curves["time"])}
     labels = [label for label in summary_order(result) if label in runs][:MOST]
     panels = {label: timeline["panels"][label].get(seeds[0]) or [] for label in labels}
-    ranges = ranges_of(panels, {label: runs[label].time for label in labels})
+    ends = {label: runs[label].time for label in labels}
+    if panels and all(len(windows) > 3 and windows[3] and not windows[3]["merged"] for windows in panels.values()):
+        ranges = [{"name": "whole run", "from": 0.0, "to": max(ends.values())}]
+    else:
+        ranges = ranges_of(panels, ends)
     keys = data.quantities(result)
     return {
         "seed": seeds[0] if seeds else None,

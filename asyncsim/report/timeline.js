@@ -65,14 +65,24 @@
     (x, y) => (x - y + 8000) % 8 < 4,
   ];
 
+  // A row of pixels in an outcome's pattern, as wide as the picture: made once a frame, then copied wherever it is needed.
+  const PERIOD = 24; // of all patterns downwards
+  let strips = new Map();
+  const strip = (outcome, v, width, look, unit, shift) => {
+    const key = outcome * PERIOD + (v % PERIOD);
+    if (!strips.has(key)) {
+      const row = new Uint32Array(width), solid = look.solid[outcome], hatch = look.hatch[outcome], light = PATTERNS[outcome];
+      for (let x = 0; x < width; x++) row[x] = light(Math.floor((x + shift) / unit) % 120, v % PERIOD) ? hatch : solid;
+      strips.set(key, row);
+    }
+    return strips.get(key);
+  };
   const box = (buffer, width, x0, x1, y0, y1, outcome, look, unit, shift) => {
-    const solid = look.solid[outcome], hatch = look.hatch[outcome], light = PATTERNS[outcome];
     const plain = outcome === 0 || x1 - x0 < 4 * unit || y1 - y0 < 4 * unit;
     for (let y = y0; y < y1; y++) {
       const line = y * width;
-      if (plain) { buffer.fill(solid, line + x0, line + x1); continue; }
-      const v = Math.floor(y / unit);
-      for (let x = x0; x < x1; x++) buffer[line + x] = light(Math.floor((x + shift) / unit) % 120, v) ? hatch : solid;
+      if (plain) buffer.fill(look.solid[outcome], line + x0, line + x1);
+      else buffer.set(strip(outcome, Math.floor(y / unit), width, look, unit, shift).subarray(x0, x1), line + x0);
     }
   };
 
@@ -170,6 +180,7 @@
     }
     const across = Math.round(panel.plot * unit), down = Math.round(tall * unit);
     const image = pen.createImageData(across, down), buffer = new Uint32Array(image.data.buffer);
+    strips = new Map();
     const seam = panel.pitch >= 5 ? Math.max(1, Math.round(unit * (panel.pitch >= 12 ? 2 : 1))) : 0;
     panel.lanes.forEach((lane, i) => {
       const top = Math.round(i * panel.pitch * unit), bottom = Math.round((i + 1) * panel.pitch * unit) - seam;
@@ -202,19 +213,21 @@
     pen.fillText("s", GUTTER - 7, tall + 7);
   };
 
-  let asked = false;
+  let asked = false, look = null;
   const paint = () => {
     if (asked) return;
     asked = true;
     requestAnimationFrame(() => { asked = false; paintNow(); });
   };
   const paintNow = () => {
-    const chosen = shown(), look = paints();
+    const begun = performance.now(), chosen = shown();
+    look = look || paints();
     panels.forEach((panel) => panel.figure.classList.toggle("hidden", !chosen.includes(panel.label)));
     root.querySelector(".lanes").classList.toggle("two", chosen.length > 3);
     visible().forEach((panel) => paintPanel(panel, look));
     root.dataset.span = state.span;
     root.dataset.start = state.start;
+    root.dataset.cost = String(performance.now() - begun); // milliseconds
   };
 
   // -- moving --
@@ -332,12 +345,22 @@
       const { row } = at, outcome = view.outcome[row], swatch = document.createElement("i");
       swatch.className = OUTCOMES[outcome];
       tip.append(swatch);
+      if (view.merged) {
+        line(`Worker ${at.lane.worker}: ${view.m[row]} gradients ${WORDS[outcome]}`, true);
+        line(`${seconds(view.ended[row] - view.sent[row])} together, near ${moment(view.sent[row])} s`);
+        line(`up to iteration ${view.k[row]}, mean delay ${view.delay[row]}`);
+        pointed(event, at);
+        return;
+      }
       line(`Worker ${at.lane.worker}, gradient ${view.m[row]}: ${WORDS[outcome]}`, true);
       line(`${moment(view.sent[row])} → ${moment(view.ended[row])} s, ${seconds(view.to[row] - view.from[row])} computing`);
       const down = view.from[row] - view.sent[row], up = view.ended[row] - view.to[row];
       if (down > 0 || up > 0) line(`downlink ${number(down, 3)} s, uplink ${number(up, 3)} s`);
       line(outcome === 5 ? `delay so far ${view.delay[row]}` : `at iteration ${view.k[row]}, delay ${view.delay[row]}`);
     }
+    pointed(event, at);
+  };
+  const pointed = (event, at) => {
     tip.style.display = "block";
     const { offsetWidth: w, offsetHeight: h } = tip;
     tip.style.left = `${Math.max(6, Math.min(event.clientX + 14, document.documentElement.clientWidth - w - 6))}px`;
@@ -350,7 +373,7 @@
     });
   };
 
-  onChange(paint);
+  onChange(() => { look = null; paint(); });
   new ResizeObserver(paint).observe(root);
   opening();
 })();
