@@ -59,6 +59,7 @@
   const layout = () => {
     const chosen = visible();
     panels.forEach((panel) => panel.figure.classList.toggle("hidden", !chosen.includes(panel)));
+    root.querySelector(".stages").dataset.figures = String(chosen.length + 1);
     chosen.forEach((panel) => {
       const width = panel.canvas.clientWidth;
       panel.box = asyncsim.stage(width, panel.lanes.length);
