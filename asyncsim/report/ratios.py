@@ -33,7 +33,7 @@ def how_much_sooner(result: "Result") -> str:
         f"times {rows[0].label}",
         "95 % interval",
         "",
-        "later on",
+        "later with",
     )
     head = "".join(f'<th scope="col">{escape(words)}</th>' for words in heads)
     body = "".join(_row(row, place == 0, min(1.0, least), max(1.0, most) * ROOM) for place, row in enumerate(rows))
@@ -42,7 +42,7 @@ def how_much_sooner(result: "Result") -> str:
 <p class="note">Compared seed by seed: each number is the median, over the seeds, of the method's time to the target over that
 of {escape(rows[0].label)} with the same seed. The interval is a percentile bootstrap over seeds ({DRAWS:,} draws, always the
 same ones); it reaches no further than what was seen, so with few seeds it is rather too narrow. Times are known up to
-their resolution. The mark is the ratio, the bar its interval, the thin line stands at 1; the axis is logarithmic.</p>
+their resolution. (The sentence on top compares the medians of the times, which is not quite the same.) The mark is the ratio, the bar its interval, the thin line stands at 1; the axis is logarithmic.</p>
 <div class="scroll" tabindex="0" role="region" aria-label="Ratios of the times to the target">
 <table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div></section>"""
 
