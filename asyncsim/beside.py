@@ -160,7 +160,7 @@ def _settings(results: Sequence[Result], names: Sequence[str]) -> list[str]:
         for found in _different(
             key, [part if isinstance(part, Mapping) else {"": part} for part in parts], [n for n, _ in known]
         ):
-            luck = " Their luck differs too: the same seed is no longer the same times." if key == "workers" else ""
+            luck = " The same seed need not be the same luck then." if key == "workers" else ""
             words.append(f"{found}.{luck}")
     return words
 

@@ -33,7 +33,7 @@ def test_what_differs_is_said():
     result = beside([named("a"), named("b", scenario=slower, seeds=(1, 2, 3))])
     said = result.manifest["differences"]
     assert said[0] == "Different seeds (a 2, b 3; 1 of them common)."
-    assert "workers.compute_time: sqrt(i) in a, i in b. Their luck differs too" in said[1]
+    assert "workers.compute_time: sqrt(i) in a, i in b. The same seed need not be the same luck then" in said[1]
     assert said[2] == "stop.time: 60 in a, 90 in b."
 
 

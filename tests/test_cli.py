@@ -378,7 +378,7 @@ def test_compare_shows_several_runs_in_one_table_and_says_what_differs(command):
     assert code == 0
     for label in ("hero_sgd (small)", "hero_sgd (larger)", "ringmaster_asgd (small)"):
         assert label in out
-    assert "- workers.count: 3 in small, 5 in larger. Their luck differs too" in out
+    assert "- workers.count: 3 in small, 5 in larger. The same seed need not be the same luck then" in out
     assert Path("both.html").is_file()
 
 
