@@ -40,7 +40,7 @@ _WHERE = {
     "ShiftedHalfNormal": "times", "Uniform": "times", "Workers": "times",
     "ConstantSpeed": "times", "DriftSpeed": "times", "MarkovSpeed": "times", "Outages": "times", "PeriodicSpeed": "times",
     "AVAILABILITIES": "times", "Crash": "times", "Dropout": "times", "LateJoin": "times", "PluggedIn": "times",
-    "SharedLink": "times",
+    "Contention": "times", "SharedLink": "times",
     "PiecewiseSpeed": "times", "SPEEDS": "times", "StepSpeed": "times",
     "Scenario": "scenario", "ScenarioError": "scenario",
     "Adam": "update_rules", "Momentum": "update_rules", "Muon": "update_rules", "Plain": "update_rules",

@@ -9,7 +9,6 @@ and resuming are in asyncsim/study.py, which comes through `execute` here too.
 from __future__ import annotations
 
 import dataclasses
-import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
 from typing import Any, Protocol
@@ -20,9 +19,11 @@ from threadpoolctl import threadpool_limits
 from asyncsim import log as log_
 from asyncsim.allocation import ALLOCATIONS
 from asyncsim.allocation.regret import Regret
+from asyncsim.checkpoint import classes_of
 from asyncsim.log import Log, Rows
 from asyncsim.methods import METHODS
 from asyncsim.problems import PROBLEMS, batch_matches_single, check_problem
+from asyncsim.problems.problem import message_size
 from asyncsim.record import TARGETS, Record, Recorder, has_test
 from asyncsim.result import AWAY, EVENT, INTERVAL, OUTCOMES, Result, Run, events_in_order, unique_labels
 from asyncsim.server import EndOfRun, Server
@@ -144,7 +145,13 @@ def compare(
     with closing(played):
         ended = {planned.number: run for planned, _, run in played}
     runs = tuple(ended[number] for number in range(len(plan)))
-    return Result(name=name, runs=runs, target=dict(target) if target else None, problem=facts(problem))
+    return Result(
+        name=name,
+        runs=runs,
+        target=dict(target) if target else None,
+        problem=facts(problem),
+        manifest=exceptions(workers),
+    )
 
 
 def execute(
@@ -189,7 +196,7 @@ def execute(
         if checkpoint is None:
             engine.bind(server)
         else:
-            engine.resume(server, checkpoint, _classes(method))
+            engine.resume(server, checkpoint, classes_of(method))
             if sink is not None:
                 sink.truncate({"curves": len(recorder.rows), **log.lengths()})
         over = _played(method, server)
@@ -212,7 +219,7 @@ def _regret(method: Any, problem: Any, workers: Workers) -> Regret | None:
     """The regret of the method's allocation, where it has one; laws without a mean are sampled for it."""
     if not hasattr(method, "allocation"):
         return None
-    means = workers.mean_times(problem.dimension)
+    means = workers.mean_compute_times
     # where no worker has a finite mean time there is no best allocation to hold one against
     return Regret(means, getattr(method, "gradients_of_a_task", 1)) if np.isfinite(means).any() else None
 
@@ -325,18 +332,21 @@ def knowledge(problem: Any, workers: Workers, target: Target | None) -> Knowledg
     estimated = set(getattr(problem, "estimated", ()))
     if not workers.mean_times_exact:
         estimated.add("mean_times")
-    changing = workers.speed is not None or workers.availability is not None
+    if not workers.mean_compute_times_exact:
+        estimated.add("mean_compute_times")
+    changing = any(part is not None for part in (workers.speed, workers.availability, workers.contention))
     by_call = any(times.by_call for times in (workers.compute_time, workers.uplink, workers.downlink))
     known = {name: getattr(problem, name, None) for name in _OF_THE_PROBLEM}
     return Knowledge(
         n=workers.n,
-        mean_times=workers.mean_times(problem.dimension),
+        mean_times=workers.mean_times(message_size(problem)),
+        mean_compute_times=workers.mean_compute_times,
         constant_times=workers.constant_times,
         epsilon=(target or {}).get("squared_gradient_norm"),
         Delta=_initial_suboptimality(problem),
         compute_laws=None if changing else workers.compute_time.law,
-        communication_times=_communication_times(workers, problem.dimension),
-        mean_communication_times=_mean_communication_times(workers, problem.dimension),
+        communication_times=_communication_times(workers, message_size(problem)),
+        mean_communication_times=_mean_communication_times(workers, message_size(problem)),
         independent_times=not (changing or by_call or workers.shared_link is not None),
         heterogeneous=getattr(problem, "zeta2", 0.0) > 0,
         estimated=frozenset(estimated),
@@ -365,6 +375,21 @@ def _initial_suboptimality(problem: Any) -> float | None:
     least = getattr(problem, "f_star", None)
     least = getattr(problem, "f_lower", None) if least is None else least
     return None if least is None or not hasattr(problem, "value") else float(problem.value(problem.x0)) - least
+
+
+def exceptions(workers: Workers) -> dict[str, list[str]]:
+    """{"exceptions": […]}, what the report says of workers whose times depend on each other; {} where none do.
+
+    >>> exceptions(Workers(4, 1.0))
+    {}
+    """
+    found = {
+        "shared_link": "a message waits for those of other workers, so that its times depend on what the method sent",
+        "contention": "workers that compute at the same time slow each other down; what a gradient costs is the same "
+        "for all methods, the seconds that it takes depend on what the others do",
+    }
+    said = [f"{name}: {words}" for name, words in found.items() if getattr(workers, name) is not None]
+    return {"exceptions": said} if said else {}
 
 
 def facts(problem: Any) -> dict[str, Any]:
@@ -397,12 +422,6 @@ def _split(problem: Any) -> dict[str, Any]:
         "classes": [f"{label:g}" if isinstance(label, float) else str(label) for label in classes[:SPLIT_CLASSES]],
         "counts": table[:SPLIT_WORKERS, :SPLIT_CLASSES].tolist(),
     }
-
-
-def _classes(method: Any) -> dict[str, type]:
-    # the method's own module is already imported; nothing is imported by a name in a file
-    module = sys.modules[type(method).__module__]
-    return {name: value for name, value in vars(module).items() if isinstance(value, type)}
 
 
 class _Events:
@@ -454,16 +473,18 @@ def _ended(
         curves=recorder.curves(),
         contributions=recorder.contributions(),
         delays=log.delays(),
-        workers=_worker_counts(server, log, now, engine.held_after(now)),
+        workers=_worker_counts(server, log, now, engine.held_after(now), engine.corrections()),
         intervals=_intervals(log, now),
         events=None if events is None else events.in_order(),
     )
 
 
-def _worker_counts(server: Server, log: Log, now: float, held: np.ndarray) -> dict[str, np.ndarray]:
+def _worker_counts(
+    server: Server, log: Log, now: float, held: np.ndarray, corrections: np.ndarray | float
+) -> dict[str, np.ndarray]:
     in_flight = np.zeros(server.n, np.int64)
     # what was logged of a stopped gradient that goes on after the end of the run is not in it
-    busy = log.busy_seconds - np.where(np.isfinite(held), held, 0.0)
+    busy = log.busy_seconds - np.where(np.isfinite(held), held, 0.0) + corrections
     for a in server.snapshot()["in_flight"]:
         in_flight[a.worker] = a.job.cost
         if a.outcome == log_.STOPPED:  # what it has finished is on its way; nothing of it was logged yet

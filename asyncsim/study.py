@@ -47,12 +47,6 @@ if TYPE_CHECKING:
 RECORDED_VERSIONS = ("numpy", "simpy", "pydantic", "ruamel.yaml", "plotly", "scipy", "scikit-learn")
 
 
-# what the report has to say of runs whose methods are not compared on the same luck to the last message
-_SHARED_LINK = (
-    "shared_link: a message waits for those of other workers, so that its times depend on what the method sent"
-)
-
-
 def run(
     scenario: Scenario | Mapping[str, Any] | str | Path,
     *,
@@ -203,7 +197,7 @@ def _manifest(scenario: Scenario, problem: Any) -> dict[str, Any]:
         "target": _target(scenario),
         "problem": running.facts(problem),
         "evaluation": running.evaluation_of(problem, scenario.evaluation),
-        **({"exceptions": [_SHARED_LINK]} if scenario.workers.shared_link is not None else {}),
+        **running.exceptions(scenario.build_workers()),
         **_traces(scenario),
         "versions": versions(),
         "platform": {"system": platform.platform(), "machine": platform.machine(), "processors": os.cpu_count()},

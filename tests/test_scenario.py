@@ -243,7 +243,7 @@ WRONG = {
     "an unknown key of workers": (
         "count: 3",
         "cuont: 3, count: 3",
-        "1:11: workers.cuont: unknown key; allowed: count, compute_time, communication_time, speed, availability, shared_link, stop_takes_effect, groups, preset, seconds; "
+        "1:11: workers.cuont: unknown key; allowed: count, compute_time, communication_time, speed, availability, shared_link, stop_takes_effect, contention, groups, preset, seconds; "
         "did you mean 'count'?",
     ),
     "an unknown method": (

@@ -28,6 +28,8 @@ class Problem(Protocol):
     - `components`, m of a finite sum f = (1/m) Σ f_j, with `component_gradient(x, j) -> (d,)` and perhaps
       `component_mean(x, indices) -> (d,)`; `L_minus`, `L_plus`, `L_plus_minus`, `L_max`.
     - `workers`, the number of workers it was made for, where they have different f_i; `worker_gradient(x, worker)`.
+    - `message_size`, a whole number: how many numbers a point or an answer is where it is sent (asyncsim/times/
+      communication.py); the dimension unless it is said.
     - `estimated`: the names among these that are estimates.
     """
 
@@ -85,6 +87,11 @@ def check_problem(problem: P) -> P:
     if not _is_whole(dimension) or dimension < 0:
         raise ValueError(f"{what}: dimension = {dimension!r}, but a whole number >= 0 is needed")
     _check_point("x0", _attribute(problem, "x0", what), int(dimension), what)
+    size = getattr(problem, "message_size", None)
+    if size is not None and (not _is_whole(size) or size < 0):
+        raise ValueError(
+            f"{what}: message_size = {size!r}, but a whole number >= 0 is needed, or None for the dimension"
+        )
     for name in _FUNCTIONS:
         function = getattr(problem, name, None)
         if function is not None and not callable(function):
@@ -94,6 +101,18 @@ def check_problem(problem: P) -> P:
     if (x_star := getattr(problem, "x_star", None)) is not None:
         _check_point("x_star", x_star, int(dimension), what)
     return problem
+
+
+def message_size(problem: Any) -> int:
+    """Numbers in a message of one point or gradient.
+
+    >>> class Halves:
+    ...     dimension, message_size = 100, 50
+    >>> message_size(Halves())
+    50
+    """
+    size = getattr(problem, "message_size", None)
+    return int(problem.dimension if size is None else size)
 
 
 def _attribute(problem: Any, name: str, what: str) -> Any:
