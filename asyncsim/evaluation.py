@@ -451,12 +451,14 @@ class Ahead:
             # what nobody asked for must not end the run; if it was the other one it fails again, alone
             self._give_up()
             return self._compute(missing)
+        held, kind = self._held, self._unread
         for place, (arrives, worker, m, job) in enumerate(companions):
+            if place == first_flying:
+                kind = self._flying
             answer = _own(answers[len(missing) + place])
-            kind = self._unread if place < first_flying else self._flying
-            self._held[worker, m] = (answer, kind, arrives, job.cost)
-            self._kept += _arrays(answer)
-            self.computed += job.cost
+            held[worker, m] = (answer, kind, arrives, cost := job.cost)
+            self._kept += 2 if type(answer) is tuple else 1
+            self.computed += cost
         self._look_in -= len(companions)
         return [_own(answer) for answer in answers[: len(missing)]]
 

@@ -426,6 +426,8 @@ def facts(problem: Any) -> dict[str, Any]:
         "estimated": sorted(getattr(problem, "estimated", ())),
     }
     found |= {"data_sha256": problem.data_sha256} if hasattr(problem, "data_sha256") else {}
+    # another kernel would give other last bits
+    found |= {"kernel": problem.kernel_name} if hasattr(problem, "kernel_name") else {}
     return found | ({} if getattr(problem, "split_table", None) is None else {"split": _split(problem)})
 
 
