@@ -249,6 +249,12 @@ def _same_data(manifest: Mapping[str, Any], now: Mapping[str, Any], folder: RunF
             f"{folder.path}: the data of the problem have changed since this was started; "
             "put the old file back, or run the scenario anew"
         )
+    kernel = manifest.get("problem", {}).get("kernel")
+    if kernel is not None and kernel != now.get("kernel"):
+        raise FolderError(
+            f"{folder.path}: this was started with the kernel {kernel}, and now it is {now.get('kernel')}, which gives "
+            "other numbers; install what was there, or run the scenario anew"
+        )
 
 
 # ---- the runs
