@@ -99,7 +99,8 @@ def run(
 
     scenario = load(file, changes or (), allow_code=allow_code)
     folder = _folder(scenario.name, output)
-    _end(study.run(scenario, output=folder, force=force, progress=_progress(quiet), processes=processes))
+    tell = None if quiet else _say
+    _end(study.run(scenario, output=folder, force=force, progress=_progress(quiet), processes=processes, tell=tell))
 
 
 @app.command()
@@ -135,6 +136,8 @@ def _end(result: "Result") -> None:
     _table(*summary.table(result))
     typer.echo()
     typer.echo(result.sentence())
+    for words in summary.effort(result):
+        typer.echo(words)
     for problem in result.manifest.get("warnings", []):
         _say(f"note: {problem}")
     if result.runs:

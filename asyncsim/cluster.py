@@ -664,6 +664,14 @@ class Cluster:
         """Real seconds that this run has taken, over all its incarnations."""
         return self._wall_before + self.now()
 
+    def effort(self) -> dict[str, Any]:
+        """What was computed is told by the counts: every gradient that was sent."""
+        return {}
+
+    def corrections(self) -> float:
+        """What is to be added to the logged busy seconds: nothing."""
+        return 0.0
+
     def facts(self) -> dict[str, Any]:
         """What happened to the workers, for the record of the run."""
         replaced = {str(worker): times for worker, times in enumerate(self._replaced) if times}

@@ -16,6 +16,7 @@ the papers' theorems bound, counts each recorded value for the iterations until 
 from __future__ import annotations
 
 import math
+import time as time_
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -98,6 +99,7 @@ class Recorder:
             self._doubling_after = 0 if record.iterations else max(8, (record.points or 0) // 8)
         self._next_iteration = self._distance
         self._taken_at_distance = 0
+        self.seconds = 0.0  # of wall-clock, for f and ∇f
         self._weighted = 0.0  # Σ ‖∇f‖² over the iterations before the last record
 
     def next_time(self) -> float | None:
@@ -139,7 +141,9 @@ class Recorder:
         self._next_iteration = k + self._distance
 
     def _evaluate(self, time: float, k: int, x: np.ndarray) -> dict[str, float]:
+        begun = time_.perf_counter()
         value, gradient = value_and_gradient(self._problem, x)
+        self.seconds += time_.perf_counter() - begun
         with np.errstate(over="ignore", invalid="ignore"):
             # float32 has too small a range for squares
             exact = None if gradient is None else gradient.astype(np.float64, copy=False)
@@ -169,7 +173,7 @@ class Recorder:
         return np.array(self._contributions, np.int64) if self._contributions else no_contributions()
 
     # what changes while a run goes on; the rest comes from the scenario
-    _CHANGING = ("_taken_by_time", "_distance", "_next_iteration", "_taken_at_distance", "_weighted")
+    _CHANGING = ("_taken_by_time", "_distance", "_next_iteration", "_taken_at_distance", "_weighted", "seconds")
 
     def snapshot(self) -> dict[str, Any]:
         """All of it, for a checkpoint."""

@@ -126,8 +126,10 @@ class Run:
     ``intervals`` what up to 40 workers did in a first, a middle and a last window (`INTERVAL`),
     ``away`` when these workers were away or without power in these windows (`AWAY`), the longest absences if many,
     ``events`` everything that happened (`EVENT`), only where the scenario asked for it, ``verification`` what the
-    self-check found (`asyncsim.verify`), empty where none was asked for, ``engine`` what a real cluster's workers were
-    and what happened to them (`asyncsim.cluster`), empty in simulation.
+    self-check found (`asyncsim.verify`), empty where none was asked for, ``effort`` what it took to compute the run:
+    gradients `computed`, those `ahead` of their reading and of these the `unread` (`asyncsim.evaluation`), and the
+    wall-clock `record_seconds` for the exact f and ∇f of the records, ``engine`` what a real
+    cluster's workers were and what happened to them (`asyncsim.cluster`), empty in simulation.
 
     >>> run = Run(label="rennala_sgd", method="rennala_sgd", parameters={"batch_size": 2}, seed=0, n=1)
     >>> run
@@ -155,6 +157,7 @@ class Run:
     away: Array = field(default_factory=no_away)
     events: Array | None = None
     verification: dict[str, Any] = field(default_factory=dict)
+    effort: dict[str, Any] = field(default_factory=dict)
     engine: dict[str, Any] = field(default_factory=dict)
 
     def __repr__(self) -> str:

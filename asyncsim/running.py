@@ -21,9 +21,10 @@ from asyncsim import log as log_
 from asyncsim.allocation import ALLOCATIONS
 from asyncsim.allocation.regret import Regret
 from asyncsim.checkpoint import classes_of
+from asyncsim.evaluation import How, choose, memory_of
 from asyncsim.log import Log, Rows
 from asyncsim.methods import METHODS
-from asyncsim.problems import PROBLEMS, batch_matches_single, check_problem
+from asyncsim.problems import PROBLEMS, check_problem
 from asyncsim.problems.problem import message_size
 from asyncsim.record import TARGETS, Record, Recorder, has_test
 from asyncsim.result import AWAY, EVENT, INTERVAL, OUTCOMES, Result, Run, events_in_order, unique_labels
@@ -148,7 +149,7 @@ def compare(
         raise ValueError("compare: no methods are given")
     seeds = list(seeds)
     check_problem(problem)
-    evaluation = evaluation_of(problem, "auto")
+    evaluation = evaluation_of(problem, "auto", workers.n)
     pairs = [(label, method, seed) for label, method in named.items() for seed in seeds]
     plan = [
         playing.Planned(number, label, method, seed, update_rule) for number, (label, method, seed) in enumerate(pairs)
@@ -215,8 +216,8 @@ def execute(
     recorder = Recorder(problem, record, stop.time, target, sink.curve if sink is not None else None)
     engine: Simulation | Cluster
     if crew is None:
-        batched = evaluation_of(problem, evaluation) == "batched"
-        engine = Simulation(problem, workers, seed, stop, log, recorder, batched, keeper, look)
+        how = choose(problem, evaluation, workers.n)
+        engine = Simulation(problem, workers, seed, stop, log, recorder, how, keeper, look)
     else:
         engine = _cluster(crew, problem, build, workers, seed, stop, log, recorder, keeper, look)
     made_of = (workers.n, sequential(seed, "method"), log, update_rule)
@@ -282,15 +283,36 @@ def _played(method: Any, server: Server) -> EndOfRun:
     return EndOfRun("finished", "the method returned")
 
 
-def evaluation_of(problem: Any, asked: str) -> str:
-    """How gradients are evaluated: "batched" where the problem's `gradients` gives the bits of `gradient`, else "single"."""
-    if asked == "batched" and not hasattr(problem, "gradients"):
-        raise ValueError(
-            f"evaluation: batched needs a problem with gradients(X, rngs, workers); {type(problem).__name__} has none"
-        )
-    if asked != "auto":
-        return asked
-    return "batched" if hasattr(problem, "gradients") and batch_matches_single(problem) else "single"
+def evaluation_of(problem: Any, asked: str, n: int = 100) -> str:
+    """How gradients are evaluated, as it stands in the manifest (asyncsim/evaluation.py); "auto" is found out once."""
+    return str(choose(problem, asked, n))
+
+
+def memory(problem: Any, evaluation: str, n: int) -> dict[str, int]:
+    """Bytes that a run takes at most, for the manifest."""
+    return memory_of(problem, How.of(evaluation), n)
+
+
+def memory_words(memory: Mapping[str, int], processes: int = 1) -> str:
+    """In a line what runs side by side take at most, from what `asyncsim.evaluation.memory_of` says of one.
+
+    >>> memory_words({"points": 101, "numbers": 1000, "number_bytes": 8, "points_bytes": 808000, "groups_bytes": 1824000})
+    'memory: at most 101 points × 1,000 numbers × 8 bytes = 808 kB, and 1.82 MB for groups of gradients'
+    """
+    points, numbers, each = (memory[name] for name in ("points", "numbers", "number_bytes"))
+    text = (
+        f"memory: at most {points:,} points × {numbers:,} numbers × {each} bytes = {_bytes(memory['points_bytes'])}, "
+        f"and {_bytes(memory['groups_bytes'])} for groups of gradients"
+    )
+    return text if processes == 1 else f"{text}, in each of {processes} processes"
+
+
+def _bytes(count: float) -> str:
+    for unit in ("bytes", "kB", "MB"):
+        if count < 1000:
+            return f"{count:.3g} {unit}"
+        count /= 1000
+    return f"{count:.3g} GB"
 
 
 def check(
@@ -515,6 +537,7 @@ def _ended(
         time=now,
         wall_seconds=engine.wall_seconds,
         event_hash=log.event_hash(),
+        effort={**engine.effort(), "record_seconds": recorder.seconds},
         curves=recorder.curves(),
         contributions=recorder.contributions(),
         delays=log.delays(),

@@ -1244,7 +1244,7 @@ def _named_in(message: str, data: Any) -> Keys:
 Points = Annotated[int, at.Ge(2), at.Le(100_000)]
 Share = Annotated[float, at.Gt(0), at.Le(1)]
 Events = Literal["all", "windows"]
-Evaluation = Literal["auto", "single"]
+Evaluation = Literal["auto", "single", "batched", "prefetched"]
 
 
 class Target(_Strict):
@@ -1452,7 +1452,9 @@ class Scenario(_Strict):
     evaluation: Annotated[
         Evaluation,
         said(Evaluation),
-        Field(description="how gradients are evaluated: auto (many at once where it pays) or single"),
+        Field(
+            description="how gradients are evaluated: auto (many at once where it pays), single, batched or prefetched"
+        ),
     ] = "auto"
     verify: Annotated[
         bool,

@@ -20,7 +20,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
@@ -32,7 +32,7 @@ import asyncsim
 from asyncsim import running
 from asyncsim.catalogue import starters
 from asyncsim.folder import ENDED, FolderError, RunFolder, RunWriter
-from asyncsim.parallel import checked, play_all
+from asyncsim.parallel import checked, cores, play_all
 from asyncsim.playing import Interruption, Planned, Setting
 from asyncsim.progress import Progress
 from asyncsim.record import Record
@@ -56,6 +56,7 @@ def run(
     overrides: Sequence[str] = (),
     allow_code: bool = False,
     processes: int | None = None,
+    tell: Callable[[str], None] | None = None,
 ) -> Result:
     """Run all methods of a scenario with all its seeds.
 
@@ -68,6 +69,7 @@ def run(
     overrides : like on the command line, ("stop.time=100", …); for files only
     processes : how many runs are played side by side, each in a process of its own; 1: one after the other, here;
         None: here for the first second, then on all cores that this process may use. The result is the same.
+    tell : is called before the first run with a line on the memory that runs take
 
     Raises ScenarioError for a scenario that cannot be run, FolderError where the folder cannot be used.
     When a signal ends it, the result has manifest["status"] == "interrupted".
@@ -85,6 +87,9 @@ def run(
     problem = scenario.check_problem()
     methods = checked_methods(scenario, problem)
     manifest = _manifest(scenario, problem) | {"theory": _theory(scenario, methods, problem)}
+    if tell is not None and problem.dimension:
+        side_by_side = min(len(scenario.seeds) * len(methods), processes or cores())
+        tell(running.memory_words(manifest["memory"], side_by_side))
     if output is None:
         return _play(scenario, methods, manifest, None, progress, processes)
     with RunFolder.create(output, manifest, scenario.source, force) as folder:
@@ -196,12 +201,20 @@ def _manifest(scenario: Scenario, problem: Any) -> dict[str, Any]:
         "seeds": list(scenario.seeds),
         "target": _target(scenario),
         "problem": running.facts(problem),
-        "evaluation": running.evaluation_of(problem, scenario.evaluation),
+        "evaluation": (evaluation := _evaluation(scenario, problem)),
+        "memory": running.memory(problem, evaluation, scenario.workers.starts[-1]),
         **running.exceptions(scenario.build_workers()),
         **_traces(scenario),
         "versions": versions(),
         "platform": {"system": platform.platform(), "machine": platform.machine(), "processors": os.cpu_count()},
     }
+
+
+def _evaluation(scenario: Scenario, problem: Any) -> str:
+    try:
+        return running.evaluation_of(problem, scenario.evaluation, scenario.workers.starts[-1])
+    except ValueError as error:
+        raise scenario.error(("evaluation",), str(error).removeprefix("evaluation: ")) from error
 
 
 def _traces(scenario: Scenario) -> dict[str, Any]:
@@ -272,7 +285,7 @@ def _play(
         with closing(played):
             for planned, writer, run in played:
                 runs[planned.number] = run if folder is None else _written(folder, writer, run, setting.record)
-        changes = _ending(runs.values(), len(plan), signals)
+        changes = _ending(runs.values(), len(plan), signals) | {"effort": _effort(runs.values())}
         if folder is not None:
             folder.update_manifest(**changes)
     return Result(
@@ -284,6 +297,16 @@ def _play(
         folder=None if folder is None else folder.path,
         problem=manifest["problem"],
     )
+
+
+def _effort(runs: Iterable[Run]) -> dict[str, dict[str, float]]:
+    """label → what its runs took, together (`Run.effort`, and wall-clock seconds)."""
+    sums: dict[str, dict[str, float]] = {}
+    for run in runs:
+        of_label = sums.setdefault(run.label, {})
+        for name, amount in {**run.effort, "wall_seconds": run.wall_seconds}.items():
+            of_label[name] = of_label.get(name, 0) + amount
+    return sums
 
 
 def setting_of(scenario: Scenario, evaluation: str) -> Setting:

@@ -202,6 +202,32 @@ def table(result: Result) -> tuple[list[str], list[list[str]]]:
     return [header for header, _ in columns], [[text(summary) for _, text in columns] for summary in summaries]
 
 
+NOTABLE = 0.1  # of the wall time for records, of the gradients for those computed in vain
+
+
+def effort(result: Result) -> list[str]:
+    """What took time beside the gradients that were used, a sentence a method; nothing where it was little.
+
+    >>> from asyncsim.result import Run
+    >>> run = Run("a", "a", {}, 0, 1, wall_seconds=10.0, effort={"computed": 50, "unread": 10, "record_seconds": 1.2})
+    >>> effort(Result("study", (run,)))
+    ['a: records took 12 % of the wall time; 20 % of its gradients were computed ahead and never read.']
+    """
+    found = []
+    for label in result.labels:
+        runs = result.of(label)
+        taken = {
+            name: sum(run.effort.get(name, 0) for run in runs) for name in ("computed", "unread", "record_seconds")
+        }
+        records = taken["record_seconds"] / (sum(run.wall_seconds for run in runs) or math.inf)
+        unread = taken["unread"] / (taken["computed"] or math.inf)
+        said = [f"records took {percent(records)} of the wall time"] if records >= NOTABLE else []
+        if unread >= NOTABLE:
+            said.append(f"{percent(unread)} of its gradients were computed ahead and never read")
+        found += [f"{label}: {'; '.join(said)}."] if said else []
+    return found
+
+
 # ---------------------------------------------------------------------------------------------- the sentence
 
 

@@ -489,7 +489,7 @@ WRONG = {
     "an unknown setting": (
         "stop:",
         "evaluation: atuo\nstop:",
-        "6:13: evaluation: 'atuo' is not allowed; allowed: 'auto' or 'single'; did you mean 'auto'?",
+        "6:13: evaluation: 'atuo' is not allowed; allowed: 'auto' or 'single' or 'batched' or 'prefetched'; did you mean 'auto'?",
     ),
 }
 

@@ -26,7 +26,8 @@ class Problem(Protocol):
     - `L`, the smoothness constant; `sigma2` ≥ E‖gradient − ∇f‖²; `f_star`, or `f_lower`, below which f never is;
       `x_star` (d,).
     - `components`, m of a finite sum f = (1/m) Σ f_j, with `component_gradient(x, j) -> (d,)` and perhaps
-      `component_mean(x, indices) -> (d,)`; `L_minus`, `L_plus`, `L_plus_minus`, `L_max`.
+      `component_mean(x, indices) -> (d,)`, and `component_gradients(X, indices) -> (S, d)`, whose row s is bit-equal to
+      `component_gradient(X[s], indices[s])`; `L_minus`, `L_plus`, `L_plus_minus`, `L_max`.
     - `workers`, the number of workers it was made for, where they have different f_i; `worker_gradient(x, worker)`.
     - `message_size`, a whole number: how many numbers a point or an answer is where it is sent (asyncsim/times/
       communication.py); the dimension unless it is said.
@@ -51,6 +52,7 @@ _FUNCTIONS = (
     "gradients",
     "component_gradient",
     "component_mean",
+    "component_gradients",
     "worker_gradient",
 )
 _SIGNATURE = "gradient(x, rng, worker) that returns an array (d,)"
@@ -183,7 +185,7 @@ def estimate_sigma2(problem: Problem, x: Vector, rng: np.random.Generator, sampl
 def batch_matches_single(problem: Any, seed: int = 0, counts: Iterable[int] = (1, 2, 33)) -> bool:
     """Whether each row of `problem.gradients` has the bits of `problem.gradient`, tried in several companies.
 
-    Batches of `counts` rows at one point, at all different points and at points that repeat, each row with the
+    Likewise for `component_gradients`, where there are any. Batches of `counts` rows at one point, at all different points and at points that repeat, each row with the
     generator it has alone. True says that it held in this trial, on this machine.
 
     >>> from asyncsim.problems import Quadratic
@@ -204,10 +206,17 @@ def batch_matches_single(problem: Any, seed: int = 0, counts: Iterable[int] = (1
 
     def matches(order: Sequence[int], at: Sequence[int]) -> bool:
         X = [points[j] for j in at]
-        workers = [j % n for j in order]
-        rows = problem.gradients(X, map(generator, order), workers)
-        singles = (problem.gradient(x, generator(j), i) for x, j, i in zip(X, order, workers, strict=True))
-        return all(np.array_equal(row, single, equal_nan=True) for row, single in zip(rows, singles, strict=True))
+        if hasattr(problem, "gradients"):
+            workers = [j % n for j in order]
+            rows = problem.gradients(X, map(generator, order), workers)
+            singles = (problem.gradient(x, generator(j), i) for x, j, i in zip(X, order, workers, strict=True))
+            if not _equal(rows, singles):
+                return False
+        if not hasattr(problem, "component_gradients"):
+            return True
+        indices = [j % problem.components for j in order]
+        component_singles = (problem.component_gradient(x, j) for x, j in zip(X, indices, strict=True))
+        return _equal(problem.component_gradients(X, indices), component_singles)
 
     return all(
         matches(order, at)
@@ -215,3 +224,7 @@ def batch_matches_single(problem: Any, seed: int = 0, counts: Iterable[int] = (1
         for order in (range(count), range(count)[::-1])
         for at in ([0] * count, range(count), [j // 2 for j in range(count)])
     )
+
+
+def _equal(rows: Iterable[Vector], singles: Iterable[Vector]) -> bool:
+    return all(np.array_equal(row, single, equal_nan=True) for row, single in zip(rows, singles, strict=True))

@@ -171,6 +171,13 @@ class _Regression(Sampled):
         """The mean of ∇f_j(x), (d,), over the samples `indices`."""
         return self._on_samples(x, np.asarray(indices, dtype=np.intp))
 
+    def component_gradients(self, X: Sequence[Vector], indices: Sequence[int]) -> Matrix:
+        """Row s is `component_gradient(X[s], indices[s])`, bit for bit."""
+        points = np.stack(X[:1] if all(x is X[0] for x in X) else X)
+        return self._at(
+            points.reshape(len(points), self._samples.shape[1], -1), np.array(indices, dtype=np.intp)[:, None]
+        )
+
     def worker_gradient(self, x: Vector, worker: int) -> Vector:
         """∇f_i(x), (d,), over all samples of worker i; ∇f(x) where all have all."""
         if self._shares is None:
