@@ -99,13 +99,13 @@ def simulate(
         )  # fmt: skip
 
 
-def crew_of(engine: RayEngine | None, n: int) -> AbstractContextManager[Crew | None]:
-    """n real workers where an engine is given; nothing for the simulation."""
+def crew_of(engine: RayEngine | None, n: int, modules: Iterable[str] = ()) -> AbstractContextManager[Crew | None]:
+    """n real workers where an engine is given; nothing for the simulation. The code of `modules` travels to them."""
     if engine is None:
         return nullcontext()
     from asyncsim.cluster import Crew
 
-    return Crew(engine, n)
+    return Crew(engine, n, modules)
 
 
 def compare(

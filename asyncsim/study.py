@@ -281,7 +281,7 @@ def _play(
         return None if folder is None else _writer(folder, planned, setting.workers.n)
 
     engine = scenario.engine.build(setting.workers.n) if todo else None
-    crew = running.crew_of(engine, setting.workers.n)
+    crew = running.crew_of(engine, setting.workers.n, scenario.modules)
     with crew as crew_here, Signals() as signals, Progress(len(plan), setting.stop, progress) as bar:
         bar.left_out(len(runs))
         played = play_all(
