@@ -100,13 +100,13 @@ def simulate(
         )  # fmt: skip
 
 
-def crew_of(engine: RayEngine | None, n: int) -> AbstractContextManager[Crew | None]:
-    """n real workers where an engine is given; nothing for the simulation."""
+def crew_of(engine: RayEngine | None, n: int, modules: Iterable[str] = ()) -> AbstractContextManager[Crew | None]:
+    """n real workers where an engine is given; nothing for the simulation. The code of `modules` travels to them."""
     if engine is None:
         return nullcontext()
     from asyncsim.cluster import Crew
 
-    return Crew(engine, n)
+    return Crew(engine, n, modules)
 
 
 def compare(
@@ -503,7 +503,9 @@ def facts(problem: Any) -> dict[str, Any]:
         **known,
         "estimated": sorted(getattr(problem, "estimated", ())),
     }
-    found |= {"data_sha256": problem.data_sha256} if hasattr(problem, "data_sha256") else {}
+    # what `auto` is here, and how many samples the test accuracy is of
+    also = {"data_sha256": "data_sha256", "kernel": "kernel_name", "test_size": "test_size"}
+    found |= {key: getattr(problem, name) for key, name in also.items() if getattr(problem, name, 0)}
     return found | ({} if getattr(problem, "split_table", None) is None else {"split": _split(problem)})
 
 

@@ -229,6 +229,12 @@ def _same_data(manifest: Mapping[str, Any], now: Mapping[str, Any], folder: RunF
             f"{folder.path}: the data of the problem have changed since this was started; "
             "put the old file back, or run the scenario anew"
         )
+    kernel = manifest.get("problem", {}).get("kernel")
+    if kernel is not None and kernel != now.get("kernel"):
+        raise FolderError(
+            f"{folder.path}: this was started with the kernel {kernel}, and now it is {now.get('kernel')}, which gives "
+            "other numbers; install what was there, or run the scenario anew"
+        )
 
 
 # ---- the runs
@@ -255,7 +261,7 @@ def _play(
         return None if folder is None else _writer(folder, planned, setting.workers.n)
 
     engine = scenario.engine.build(setting.workers.n) if todo else None
-    crew = running.crew_of(engine, setting.workers.n)
+    crew = running.crew_of(engine, setting.workers.n, scenario.modules)
     with crew as crew_here, Signals() as signals, Progress(len(plan), setting.stop, progress) as bar:
         bar.left_out(len(runs))
         played = play_all(
