@@ -41,6 +41,7 @@ from asyncsim.verify import VerifyingServer, server_for
 
 if TYPE_CHECKING:
     from asyncsim.cluster import Cluster, Crew, RayEngine
+    from asyncsim.replay import Measured, Playback
 
 Target = Mapping[str, float]
 
@@ -208,12 +209,13 @@ def execute(
     on_error: Callable[[Exception], str] | None = None,
     crew: Crew | None = None,
     build: Callable[[], Any] | None = None,
+    measured: Measured | None = None,
 ) -> Run:
     """One run, from its beginning or from a checkpoint; everything else in this file is built on it.
 
     With `on_error`, an error of the method, a law or the problem ends the run as "failed", with what
     `on_error` says of it; without, it passes through. With a `crew` (asyncsim/cluster.py) it is played by real workers,
-    each of which calls `build` for its problem.
+    each of which calls `build` for its problem; what was `measured` is replayed (asyncsim/replay.py).
     """
     check(method, problem, workers, target, update_rule)
     if stop.target:
@@ -221,10 +223,12 @@ def execute(
     if asks_theory(method):  # knowledge may be dear: laws without a mean are sampled for it
         method = resolved(method, knowledge(problem, workers, target))
     events = _Events(sink) if record.events == "all" else None
-    log = Log(workers.n, events, _regret(method, problem, workers))
+    log = _log(measured, workers.n, events, _regret(method, problem, workers))
     recorder = Recorder(problem, record, stop.time, target, sink.curve if sink is not None else None)
-    engine: Simulation | Cluster
-    if crew is None:
+    engine: Simulation | Cluster | Playback
+    if measured is not None:
+        engine = _playback(measured, problem, evaluation, seed, log, recorder)
+    elif crew is None:
         how = choose(problem, evaluation, workers.n)
         engine = Simulation(problem, workers, seed, stop, log, recorder, how, keeper, look)
     else:
@@ -264,6 +268,20 @@ def _cluster(crew: Crew, problem: Any, build: Callable[[], Any] | None, workers:
     from asyncsim.cluster import Cluster
 
     return Cluster(crew, build or partial(_as_it_is, problem), crew.options.unequal(workers), *rest)
+
+
+def _log(measured: Measured | None, *rest: Any) -> Log:
+    if measured is None:
+        return Log(*rest)
+    from asyncsim.replay import CheckedLog
+
+    return CheckedLog(measured, *rest)
+
+
+def _playback(measured: Measured, problem: Any, evaluation: str, seed: int, log: Any, recorder: Recorder) -> Playback:
+    from asyncsim.replay import Playback
+
+    return Playback(measured, problem, seed, How.of(evaluation), log, recorder)
 
 
 def _as_it_is(problem: Any) -> Any:
@@ -554,7 +572,7 @@ def _ended(
     seed: int,
     over: EndOfRun,
     now: float,
-    engine: Simulation | Cluster,
+    engine: Simulation | Cluster | Playback,
     server: Server,
     log: Log,
     recorder: Recorder,
