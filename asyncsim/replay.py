@@ -29,13 +29,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from asyncsim import log as log_
 from asyncsim.evaluation import Evaluation, How
 from asyncsim.folder import RunFolder, read_folder, read_rows
 from asyncsim.jobs import Assignment, TimerFired
-from asyncsim.log import (
-    COMPUTING_FROM, COMPUTING_TO, COST, DONE, GRADIENTS, KIND, LOST, SENT, STOPPED, TIME, TIMED_OUT, TIMER,
-    VERSION, WORKER, K, Log, M, Rows,
-)  # fmt: skip
+from asyncsim.log import Log, Rows
 from asyncsim.record import Recorder
 from asyncsim.result import KINDS, Result, Run
 from asyncsim.server import EndOfRun, Server
@@ -70,9 +68,7 @@ class Measured:
     @property
     def points(self) -> list[tuple[float, int]]:
         """When records were taken: (time, iteration)."""
-        return [
-            (float(t), int(k)) for t, k in zip(self.run.curves["time"], self.run.curves["iteration"], strict=True)
-        ]
+        return [(float(t), int(k)) for t, k in zip(self.run.curves["time"], self.run.curves["iteration"], strict=True)]
 
 
 class CheckedLog(Log):
@@ -99,29 +95,35 @@ class CheckedLog(Log):
     @property
     def next_time(self) -> float:
         """When the next thing happened; inf when nothing did."""
-        return min((float(row[TIME]) for row in (self.next_end, self.next_mark) if row is not None), default=math.inf)
+        return min(
+            (float(row[log_.TIME]) for row in (self.next_end, self.next_mark) if row is not None), default=math.inf
+        )
 
     def ended(self, a: Assignment, time: float, k: int) -> None:
         row = self.next_end
         happened = (a.worker, a.m, a.outcome, k, a.version, a.done, a.job.cost)
-        self._compare(row, (WORKER, M, KIND, K, VERSION, DONE, COST), happened)
-        a.sent, a.computing_from, a.computing_to = (float(row[c]) for c in (SENT, COMPUTING_FROM, COMPUTING_TO))
+        self._compare(row, (log_.WORKER, log_.M, log_.KIND, log_.K, log_.VERSION, log_.DONE, log_.COST), happened)
+        a.sent, a.computing_from, a.computing_to = (
+            float(row[c]) for c in (log_.SENT, log_.COMPUTING_FROM, log_.COMPUTING_TO)
+        )
         self._ends_seen += 1
-        super().ended(a, float(row[TIME]), k)
+        super().ended(a, float(row[log_.TIME]), k)
 
     def mark(self, time: float, worker: int, m: int, kind: int, k: int, delay: int, gradients: int) -> None:
         row = self.next_mark
         # columns of marks: time, worker, m, kind, k, delay, gradients
-        self._compare(row, range(WORKER, GRADIENTS + 1), (worker, m, kind, k, delay, gradients))
+        self._compare(row, range(log_.WORKER, log_.GRADIENTS + 1), (worker, m, kind, k, delay, gradients))
         self._marks_seen += 1
-        super().mark(float(row[TIME]), worker, m, kind, k, delay, gradients)
+        super().mark(float(row[log_.TIME]), worker, m, kind, k, delay, gradients)
 
     def _compare(self, row: Any, columns: Sequence[int] | range, happened: tuple[int, ...]) -> None:
         if row is None:
             raise PartedError(f"{self.place}: {_words(happened)}, but there the measured run had ended")
         was = tuple(int(row[column]) for column in columns)
         if was != happened:
-            raise PartedError(f"{self.place}: {_words(happened)}, but measured was: {_words(was)} (t = {row[TIME]:g} s)")
+            raise PartedError(
+                f"{self.place}: {_words(happened)}, but measured was: {_words(was)} (t = {row[log_.TIME]:g} s)"
+            )
 
     @property
     def place(self) -> str:
@@ -150,7 +152,7 @@ class Playback:
         self._given = 0
         self._timers: dict[str, tuple[float, float | None]] = {}  # when it would fire, period
         self._sent_at: dict[int, list[float]] = {}  # worker → when its jobs that ended were sent, the next one last
-        for worker, sent in reversed(measured.ends[:, [WORKER, SENT]].tolist()):
+        for worker, sent in reversed(measured.ends[:, [log_.WORKER, log_.SENT]].tolist()):
             self._sent_at.setdefault(int(worker), []).append(sent)
         self._gone = [int(worker) for worker in measured.run.engine.get("gone", ())]
         self._away: set[int] = set()
@@ -198,11 +200,11 @@ class Playback:
             self._let_go()
             row, mark = self._log.next_end, self._log.next_mark
             if _timer_comes_first(mark, row):
-                return self._fire(float(mark[TIME]))
+                return self._fire(float(mark[log_.TIME]))
             if row is None:
                 raise self._over()
             a = self._deliver(row)
-            if row[KIND] == LOST:
+            if row[log_.KIND] == log_.LOST:
                 self._server.lost(a, there=False)
                 self._away.add(a.worker)
                 continue
@@ -229,23 +231,23 @@ class Playback:
         return TimerFired(name)
 
     def _deliver(self, row: Any) -> Assignment:
-        a = self._out.get(int(row[WORKER]))
-        if a is None or a.m != int(row[M]):
+        a = self._out.get(int(row[log_.WORKER]))
+        if a is None or a.m != int(row[log_.M]):
             doing = "nothing" if a is None else f"gradient {a.m}"
             raise PartedError(
-                f"{self._log.place}: measured was gradient {int(row[M])} of worker {int(row[WORKER])} "
-                f"({KINDS[int(row[KIND])]} at {row[TIME]:g} s), but this worker has {doing} to do"
+                f"{self._log.place}: measured was gradient {int(row[log_.M])} of worker {int(row[log_.WORKER])} "
+                f"({KINDS[int(row[log_.KIND])]} at {row[log_.TIME]:g} s), but this worker has {doing} to do"
             )
-        at = float(row[TIME])
+        at = float(row[log_.TIME])
         self._take_points(at)
         self._now = at
         self._forget(a)
-        a.done, a.arrives = int(row[DONE]), at
-        if row[KIND] == TIMED_OUT:
-            a.outcome = TIMED_OUT
+        a.done, a.arrives = int(row[log_.DONE]), at
+        if row[log_.KIND] == log_.TIMED_OUT:
+            a.outcome = log_.TIMED_OUT
             a.draws = [math.nan] * a.job.cost
         else:
-            each = float(row[COMPUTING_TO] - row[COMPUTING_FROM]) / max(a.done, 1)
+            each = float(row[log_.COMPUTING_TO] - row[log_.COMPUTING_FROM]) / max(a.done, 1)
             a.draws = [each] * a.done + [math.nan] * (a.job.cost - a.done)
         return a
 
@@ -259,7 +261,7 @@ class Playback:
     def _join(self) -> None:
         """After a resume those who were away had new processes: they are there at the step before their next job."""
         mark = self._log.next_mark
-        until = math.inf if mark is None else float(mark[TIME])
+        until = math.inf if mark is None else float(mark[log_.TIME])
         for worker in sorted(self._away):
             sent = self._sent_at.get(worker)
             if sent and sent[-1] < until:
@@ -315,12 +317,12 @@ class Playback:
 
 
 def _timer_comes_first(mark: Any, row: Any) -> bool:
-    if mark is None or mark[KIND] != TIMER:
+    if mark is None or mark[log_.KIND] != log_.TIMER:
         return False
-    if row is None or mark[TIME] < row[TIME]:
+    if row is None or mark[log_.TIME] < row[log_.TIME]:
         return True
     # what the method stopped because of a timer has its time in a simulation
-    return bool(mark[TIME] == row[TIME] and row[KIND] == STOPPED)
+    return bool(mark[log_.TIME] == row[log_.TIME] and row[log_.KIND] == log_.STOPPED)
 
 
 # ---- folders

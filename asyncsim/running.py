@@ -40,8 +40,8 @@ from asyncsim.update_rules import UPDATE_RULES, Plain, UpdateRule
 from asyncsim.verify import VerifyingServer, server_for
 
 if TYPE_CHECKING:
-    from asyncsim.cluster import Cluster, Crew, RayEngine
-    from asyncsim.replay import Measured, Playback
+    from asyncsim.cluster import Crew, RayEngine
+    from asyncsim.replay import Measured
 
 Target = Mapping[str, float]
 
@@ -225,14 +225,8 @@ def execute(
     events = _Events(sink) if record.events == "all" else None
     log = _log(measured, workers.n, events, _regret(method, problem, workers))
     recorder = Recorder(problem, record, stop.time, target, sink.curve if sink is not None else None)
-    engine: Simulation | Cluster | Playback
-    if measured is not None:
-        engine = _playback(measured, problem, evaluation, seed, log, recorder)
-    elif crew is None:
-        how = choose(problem, evaluation, workers.n)
-        engine = Simulation(problem, workers, seed, stop, log, recorder, how, keeper, look)
-    else:
-        engine = _cluster(crew, problem, build, workers, seed, stop, log, recorder, keeper, look)
+    kept = (seed, stop, log, recorder, keeper, look)
+    engine = _engine(crew, measured, problem, workers, evaluation, build, *kept)
     made_of = (workers.n, sequential(seed, "method"), log, update_rule)
     # x⁰ is in no variable here: points live as long as somebody needs them
     server = server_for(method, verify, engine, np.array(problem.x0), *made_of)
@@ -264,24 +258,38 @@ def execute(
     )
 
 
-def _cluster(crew: Crew, problem: Any, build: Callable[[], Any] | None, workers: Workers, *rest: Any) -> Cluster:
+def _engine(
+    crew: Crew | None,
+    measured: Measured | None,
+    problem: Any,
+    workers: Workers,
+    evaluation: str,
+    build: Callable[[], Any] | None,
+    seed: int,
+    stop: Stop,
+    log: Any,
+    recorder: Recorder,
+    *rest: Any,
+) -> Any:
+    """The engine: real workers, what was measured of them, or the simulation."""
+    if measured is not None:
+        from asyncsim.replay import Playback
+
+        return Playback(measured, problem, seed, How.of(evaluation), log, recorder)
+    if crew is None:
+        return Simulation(problem, workers, seed, stop, log, recorder, choose(problem, evaluation, workers.n), *rest)
     from asyncsim.cluster import Cluster
 
-    return Cluster(crew, build or partial(_as_it_is, problem), crew.options.unequal(workers), *rest)
+    unequal = crew.options.unequal(workers)
+    return Cluster(crew, build or partial(_as_it_is, problem), unequal, seed, stop, log, recorder, *rest)
 
 
-def _log(measured: Measured | None, *rest: Any) -> Log:
+def _log(measured: Measured | None, *kept: Any) -> Log:
     if measured is None:
-        return Log(*rest)
+        return Log(*kept)
     from asyncsim.replay import CheckedLog
 
-    return CheckedLog(measured, *rest)
-
-
-def _playback(measured: Measured, problem: Any, evaluation: str, seed: int, log: Any, recorder: Recorder) -> Playback:
-    from asyncsim.replay import Playback
-
-    return Playback(measured, problem, seed, How.of(evaluation), log, recorder)
+    return CheckedLog(measured, *kept)
 
 
 def _as_it_is(problem: Any) -> Any:
@@ -572,7 +580,7 @@ def _ended(
     seed: int,
     over: EndOfRun,
     now: float,
-    engine: Simulation | Cluster | Playback,
+    engine: Any,
     server: Server,
     log: Log,
     recorder: Recorder,

@@ -149,5 +149,5 @@ def test_workers_that_come_and_go_in_a_simulation_are_refused(tmp_path):
 def test_a_folder_that_was_made_from_python_needs_its_objects(folder):
     manifest = json.loads((folder / "manifest.json").read_text())
     (folder / "manifest.json").write_text(json.dumps({**manifest, "scenario": {}}))
-    with pytest.raises(ReplayError, match="from Python: asyncsim.replay.exact"):
+    with pytest.raises(ReplayError, match=r"from Python: asyncsim\.replay\.exact"):
         exact(folder)
