@@ -586,17 +586,10 @@ def twin(
                 f"{source}: what if asks for workers that were measured; first `asyncsim twin {source} -o DIR`, then give DIR"
             )
         where = _folder(f"{source.resolve().name}-what-if", output)
-        _end(
-            twins.what_if(
-                source,
-                where,
-                workers=workers,
-                without_slowest=without_slowest,
-                methods=method or (),
-                overrides=changes or (),
-                **common,
-            )  # fmt: skip
-        )
+        common |= {"workers": workers, "without_slowest": without_slowest, "methods": method or ()}
+        imagined = twins.what_if(source, where, overrides=changes or (), **common)
+        typer.echo(f"as it was measured: {twins.as_measured(source)}\n")
+        _end(imagined)
         return
     where = _folder(f"{source.resolve().stem}-twin", output)
     if not source.is_dir():

@@ -8,7 +8,8 @@
 3. *Uplink* is from the end of computing until the server took the answer.
 4. *Stops* take effect as was measured: after the mean of the seconds until a stopped worker was free; or, where that is
    rather what was left of the gradient in hand, after the current gradient.
-5. Laws are fitted as by `asyncsim fit` (asyncsim/fitting.py); times that no law fits are drawn again as they were.
+5. Laws are fitted as by `asyncsim fit` (asyncsim/fitting.py), worker by worker; times that no law fits, or too few for
+   one, are drawn again as they were.
 6. The server's own time is in the ways, as it was with these workers and methods: ten times as many workers would keep
    it busier than is simulated. What workers do to each other, and how their times hang together, is not in laws.
 """
@@ -23,7 +24,7 @@ from typing import Any
 import numpy as np
 
 from asyncsim import log as log_
-from asyncsim.fitting import FEWEST, FittedTimes, fitted_times, spec_of
+from asyncsim.fitting import FEWEST, FITS_BADLY, candidates, p_value, spec_of
 from asyncsim.replay import Measured
 from asyncsim.result import OUTCOMES
 from asyncsim.times.censored import Observed, weighted
@@ -171,10 +172,11 @@ def _law(exact: Sequence[float], beyond: Sequence[float]) -> tuple[Spec, float]:
     if not exact:
         return {"distribution": "constant", "value": math.inf if beyond else 0.0}, math.inf if beyond else 0.0
     times = Observed.of(exact, beyond)
-    found: FittedTimes = fitted_times([np.asarray(exact)], ROUNDS, beyond=np.asarray(beyond, dtype=np.float64))
-    if found.best is None or found.poor:
+    found = candidates(times)
+    # a law that is near enough needs no bootstrap to be taken
+    if not found or (found[0].distance > FITS_BADLY and p_value(found[0], times, ROUNDS) < 0.05 + 1e-9):
         return {"distribution": "empirical", "values": _values(times)}, times.mean
-    return spec_of(found.best.law), float(found.best.law.mean)
+    return spec_of(found[0].law), float(found[0].law.mean)
 
 
 def _values(times: Observed) -> list[float]:

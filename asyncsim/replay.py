@@ -145,7 +145,8 @@ class Playback:
         self._log = log
         self._recorder = recorder
         self.evaluation = Evaluation(problem, seed, how, self.now, lambda: self._server.k)
-        self._points = measured.points
+        # the last one is taken when the run is over, after all that happened at its last instant
+        self._points = measured.points if measured.run.status == "failed" else measured.points[:-1]
         self._point = 0
         self._now = 0.0
         self._out: dict[int, Assignment] = {}  # in flight, by worker
@@ -167,8 +168,8 @@ class Playback:
     # ---- what the server asks
 
     def now(self) -> float:
-        """The instant of what was delivered last."""
-        return self._now
+        """The instant of what was delivered last; once all has happened, the end of the run."""
+        return self._now if self._log.next_time < math.inf else self._measured.run.time
 
     def dispatch(self, a: Assignment) -> None:
         self._out[a.worker] = a
@@ -214,10 +215,8 @@ class Playback:
     def _over(self) -> EndOfRun:
         if self._log.next_mark is not None:
             raise PartedError(f"{self._log.place}: the method waits, but measured was: {self._log.next_mark.tolist()}")
-        run = self._measured.run
-        self._now = run.time
         self._take_points(math.inf)
-        return EndOfRun(run.status, run.reason)
+        return EndOfRun(self._measured.run.status, self._measured.run.reason)
 
     def _fire(self, at: float) -> TimerFired:
         if not self._timers:
@@ -399,7 +398,7 @@ def exact(
         said = []
         for number, each in enumerate(measured):
             played.append(built.play(each, number, written))
-            said.append(_same(each.run, played[-1]))
+            said.append(_same(each, played[-1]))
             if tell is not None:
                 tell(in_words(said[-1]))
         changes = {"status": "finished", "signal": None, "replay": said, "warnings": built.warnings}
@@ -495,11 +494,11 @@ def _groups(scenario: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return groups
 
 
-def _same(run: Run, again: Run) -> dict[str, Any]:
+def _same(measured: Measured, again: Run) -> dict[str, Any]:
     """How far a replay is the same as what was measured."""
-    kinds = np.zeros(len(KINDS), np.int64)
-    if again.events is not None:
-        kinds = np.bincount(again.events["kind"], minlength=len(KINDS))
+    run = measured.run
+    kept = np.concatenate([measured.ends[:, log_.KIND], measured.marks[:, log_.KIND]]).astype(np.int64)
+    kinds = np.bincount(kept, minlength=len(KINDS))
     largest = 0.0
     for name in ("value", "squared_gradient_norm"):
         before, now = run.curves[name], again.curves[name]

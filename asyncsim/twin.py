@@ -488,6 +488,19 @@ def what_if(
     )  # fmt: skip
 
 
+def as_measured(folder: str | Path) -> str:
+    """What was measured, in a line: workers, and when each method reached the target or where it ended."""
+    result = Result.read(_measured_folder(Path(folder)), events=False)
+    each = [
+        f"{one.label} {summary.seconds(one.time_to_target)}"
+        if result.target
+        else f"{one.label} {summary.count(one.iterations)} iterations in {summary.seconds(one.time)}"
+        for one in summary.ranked(result)
+    ]
+    to = f" to {summary.target_text(result.target)}" if result.target else ""
+    return f"{max(run.n for run in result.runs)} workers; {', '.join(each)}{to}"
+
+
 def _measured_folder(path: Path) -> Path:
     """The run folder itself, or the one that `twin` wrote into it."""
     return path / "measured" if (path / "measured" / "manifest.json").is_file() else path

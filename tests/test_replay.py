@@ -39,7 +39,7 @@ def scenario(**changes):
         },
         "problem": {"name": "quadratic_sum", "dimension": 4, "components": 4},
         "methods": METHODS,
-        "stop": {"time": 20},
+        "stop": {"gradients": 40, "time": 40},
         "record": {"events": "all", "points": 20},
         **changes,
     }
@@ -61,6 +61,7 @@ def test_a_replay_has_the_events_of_the_run(case, simulated):
     run, again = (result.of(case)[0] for result in simulated)
     assert again.event_hash == run.event_hash
     np.testing.assert_array_equal(again.events, run.events)
+    assert again.time == run.time
     np.testing.assert_array_equal(again.curves["iteration"], run.curves["iteration"])
     # rescaled_asgd steps by compute times, which are kept as begin and end
     tolerance = 1e-12 if case == "rescaled_asgd" else 0

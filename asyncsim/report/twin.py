@@ -74,16 +74,19 @@ apart” is the share of gradients that would need another delay for the two his
 {f"<ul>{notes}</ul>" if notes else ""}
 <div class="scroll" tabindex="0" role="region" aria-label="Measured and predicted"><table><thead><tr>{head}</tr></thead>
 <tbody>{body}</tbody></table></div>
-<div class="charts">{figures}</div>
+<div class="charts" style="margin-top:16px">{figures}</div>
 <script type="application/json" id="twin-data">{_embedded(dict(found))}</script></section>"""
 
 
 def _figures(number: int, method: Mapping[str, Any], found: Mapping[str, Any]) -> str:
     label, title = escape(method["label"]), escape(found["title"])
+    parts = [("curve", f"{title} against seconds")]
+    if max(map(len, method["delays"])) > 1:  # where no gradient is late there is nothing to see
+        parts.append(("delays", "delays of used gradients"))
     return "".join(
         f"<figure><figcaption><h3>{label}: {words}</h3></figcaption>"
         f'<div class="chart" data-twin="{number}" data-what="{what}"></div></figure>'
-        for what, words in (("curve", f"{title} against seconds"), ("delays", "delays of used gradients"))
+        for what, words in parts
     )
 
 
