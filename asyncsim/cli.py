@@ -298,13 +298,50 @@ def report(
     folder: Folder,
     output: Annotated[
         Path | None,
-        typer.Option("-o", "--output", metavar="FILE", help="the file to write; DIR/report.html unless given"),
+        typer.Option("-o", "--output", metavar="PATH", help="DIR/report.html, or DIR/figures, unless given"),
+    ] = None,
+    figures: Annotated[
+        str | None,
+        typer.Option(
+            "--figures",
+            metavar="pdf|svg",
+            help="figures for a paper, one column wide, in place of the page",
+            show_default=False,
+        ),
     ] = None,
 ) -> None:
-    """Write the report of a run folder again, as one HTML file."""
+    """Write the report of a run folder again, as one HTML file; or figures for a paper."""
     from asyncsim.result import Result
 
-    typer.echo(Result.read(folder).report(output))
+    result = Result.read(folder, events=False)
+    if figures is None:
+        typer.echo(result.report(output))
+        return
+    for path in result.figures(output or folder / "figures", figures):
+        typer.echo(path)
+
+
+@app.command()
+def compare(
+    folders: Annotated[list[Path], typer.Argument(metavar="DIR DIR…", help="run folders", show_default=False)],
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", metavar="FILE", help="a report of all of them to write")
+    ] = None,
+    anyway: Annotated[bool, typer.Option("--anyway", help="compare runs on different problems too")] = False,
+) -> None:
+    """Show several run folders in one table, say what differs between them, write one report."""
+    from asyncsim import summary
+    from asyncsim.beside import beside
+    from asyncsim.result import Result
+
+    result = beside([Result.read(folder, events=False) for folder in folders], different_problems=anyway)
+    _table(*summary.table(result))
+    typer.echo()
+    typer.echo(result.sentence())
+    for words in result.manifest["differences"]:
+        typer.echo(f"- {words}")
+    if output is not None:
+        typer.echo(f"report: {result.report(output)}")
 
 
 @app.command()
