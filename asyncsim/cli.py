@@ -349,20 +349,27 @@ def export(
     folder: Folder,
     to: Annotated[
         str,
-        typer.Option("--to", metavar="csv|npz|trace", help="a folder of csv files, one npz file, a folder of traces"),
+        typer.Option(
+            "--to",
+            metavar="csv|npz|trace|parquet|chrome-trace|tensorboard|mlflow|wandb",
+            help="tables (csv, npz, parquet), traces to play back, a timeline for Perfetto, or a tracker's own files",
+        ),
     ],
     output: Annotated[
         Path | None,
-        typer.Option("-o", "--output", metavar="PATH", help="DIR/csv, DIR/arrays.npz or DIR/trace unless given"),
+        typer.Option(
+            "-o", "--output", metavar="PATH", help="DIR/<format>, DIR/arrays.npz, DIR/chrome-trace.json unless given"
+        ),
     ] = None,
 ) -> None:
-    """Write the curves, delays and counts of a run folder for other programs."""
+    """Write the curves, delays, counts and timelines of a run folder for other programs."""
+    from asyncsim.export import PLACES
     from asyncsim.result import Result
+    from asyncsim.yaml_file import did_you_mean
 
-    places = {"csv": "csv", "npz": "arrays.npz", "trace": "trace"}
-    if to not in places:
-        raise ValueError(f"--to {to} is not known; allowed: {', '.join(places)}")
-    typer.echo(Result.read(folder).export(output or folder / places[to], to))
+    if to not in PLACES:
+        raise ValueError(f"--to {to} is not known; allowed: {', '.join(PLACES)}{did_you_mean(to, PLACES)}")
+    typer.echo(Result.read(folder, events=False).export(output or folder / PLACES[to], to))
 
 
 @app.command()

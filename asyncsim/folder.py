@@ -73,6 +73,7 @@ from asyncsim.result import (
     WORKERS,
     Array,
     Run,
+    events_in_order,
     no_away,
     no_contributions,
     no_delays,
@@ -469,6 +470,51 @@ def read_assignments(path: str | Path, label: str, seed: int) -> Iterator[tuple[
         )
 
 
+def count_events(path: str | Path, label: str, seed: int) -> int:
+    """How many events of one run were kept."""
+    with open_to_read(Path(path) / "record.sqlite") as connection:
+        ours = "WHERE run = (SELECT run FROM runs WHERE label = ? AND seed = ?)"
+        counts = [
+            connection.execute(f"SELECT count(*) FROM {table} {ours}", (label, seed)).fetchone()[0]
+            for table in ("assignments", "marks")
+        ]
+    return sum(counts)
+
+
+def read_events(path: str | Path, label: str, seed: int, rows: int = 50_000) -> Iterator[Array]:
+    """The kept events of one run (`asyncsim.result.EVENT`) in the order in which they happened, some `rows` at a time.
+
+    However many there are, no more than a few parts are held at once: both tables are in order of time.
+    """
+    with open_to_read(Path(path) / "record.sqlite") as connection:
+        run = connection.execute("SELECT run FROM runs WHERE label = ? AND seed = ?", (label, seed)).fetchone()
+        tables = ("assignments", "marks") if run is not None else ()
+        streams = [_events_of(connection, table, int(run[0]), rows) for table in tables]
+        held = [_NO_EVENTS] * len(streams)
+        live = [True] * len(streams)
+        while any(live) or any(map(len, held)):
+            for place, stream in enumerate(streams):
+                # rows of one time only: there may be more of that time
+                if live[place] and (not len(held[place]) or held[place]["time"][0] == held[place]["time"][-1]):
+                    part = next(stream, None)
+                    live[place] = part is not None
+                    held[place] = held[place] if part is None else np.concatenate([held[place], part])
+            upto = min((part["time"][-1] for place, part in enumerate(held) if live[place]), default=math.inf)
+            ready = np.concatenate([_NO_EVENTS, *(part[part["time"] < upto] for part in held)])
+            held = [part[part["time"] >= upto] for part in held]
+            if len(ready):
+                yield events_in_order(ready)
+
+
+def _events_of(connection: sqlite3.Connection, table: str, run: int, rows: int) -> Iterator[Array]:
+    found = connection.execute(f"SELECT {', '.join(EVENT.names or ())} FROM {table} WHERE run = ? ORDER BY row", (run,))
+    while part := found.fetchmany(rows):
+        yield np.array(part, dtype=EVENT)
+
+
+_NO_EVENTS = np.empty(0, EVENT)
+
+
 def read_intervals(path: str | Path, label: str, seed: int, workers: Sequence[int]) -> Array:
     """What these workers did in the whole of one run, as `asyncsim.result.INTERVAL`; nothing unless all events were kept."""
     with open_to_read(Path(path) / "record.sqlite") as connection:
@@ -660,16 +706,12 @@ def _fetch(connection: sqlite3.Connection, table: str, order: str, run: int, dty
     return np.fromiter(rows, dtype=dtype, count=count)
 
 
-# what happens first when time and iteration are the same: the step that made the iteration
-_ORDER = np.argsort(np.argsort([{"step": -1}.get(kind, place) for place, kind in enumerate(KINDS)]))
-
-
 def _read_events(connection: sqlite3.Connection, run: int) -> Array | None:
     parts = [_fetch(connection, table, "row", run, EVENT) for table in ("assignments", "marks")]
     events = np.concatenate(parts)
     if not len(events):
         return None
-    return events[np.lexsort((_ORDER[events["kind"]], events["k"], events["time"]))]
+    return events_in_order(events)
 
 
 def _digest(run: Run) -> str:
