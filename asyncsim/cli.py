@@ -11,6 +11,7 @@ import os
 import sys
 import textwrap
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -54,6 +55,9 @@ Processes = Annotated[
         help="runs played side by side; all cores it may use unless given, once it has run for a second",
     ),
 ]
+Port = Annotated[int, typer.Option("--port", min=0, max=65535, help="of the live page; a free one unless given")]
+Browser = Annotated[bool, typer.Option("--browser/--no-browser", help="whether to open the live page")]
+Dash = Annotated[bool, typer.Option("--dash", help="show a live page that follows the run (asyncsim dash)")]
 
 
 def _version(wanted: bool) -> None:
@@ -92,6 +96,8 @@ def run(
     allow_code: AllowCode = False,
     quiet: Quiet = False,
     processes: Processes = None,
+    dash: Dash = False,
+    browser: Browser = True,
 ) -> None:
     """Run a scenario: table, one sentence, a report."""
     from asyncsim import study
@@ -99,15 +105,36 @@ def run(
 
     scenario = load(file, changes or (), allow_code=allow_code)
     folder = _folder(scenario.name, output)
-    _end(study.run(scenario, output=folder, force=force, progress=_progress(quiet), processes=processes))
+    with _dash(dash, folder, browser):
+        result = study.run(scenario, output=folder, force=force, progress=_progress(quiet), processes=processes)
+    _end(result)
 
 
 @app.command()
-def resume(folder: Folder, *, allow_code: AllowCode = False, quiet: Quiet = False, processes: Processes = None) -> None:
+def resume(
+    folder: Folder,
+    *,
+    allow_code: AllowCode = False,
+    quiet: Quiet = False,
+    processes: Processes = None,
+    dash: Dash = False,
+    browser: Browser = True,
+) -> None:
     """Go on with a run that was interrupted or killed."""
     from asyncsim import study
 
-    _end(study.resume(folder, allow_code=allow_code, progress=_progress(quiet), processes=processes))
+    with _dash(dash, folder, browser):
+        result = study.resume(folder, allow_code=allow_code, progress=_progress(quiet), processes=processes)
+    _end(result)
+
+
+def _dash(wanted: bool, folder: Path, browser: bool) -> AbstractContextManager[None]:
+    """The live page beside a run, where it is wanted."""
+    if not wanted:
+        return nullcontext()
+    from asyncsim.dash import beside
+
+    return beside(folder, browser=browser)
 
 
 def _progress(quiet: bool) -> bool | None:
@@ -342,6 +369,20 @@ def compare(
         typer.echo(f"- {words}")
     if output is not None:
         typer.echo(f"report: {result.report(output)}")
+
+
+@app.command()
+def dash(
+    folder: Folder,
+    *,
+    port: Port = 0,
+    browser: Browser = True,
+    with_parent: Annotated[bool, typer.Option("--with-parent", hidden=True)] = False,
+) -> None:
+    """Show the report of a run while it goes on, on a page that follows it; Ctrl-C ends."""
+    from asyncsim import dash
+
+    dash.serve(folder, port, browser=browser, with_parent=with_parent)
 
 
 @app.command()

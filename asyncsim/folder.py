@@ -446,18 +446,25 @@ class Contents:
     runs: tuple[Run, ...]
 
 
-def read_folder(path: str | Path, events: bool = True) -> Contents:
+def read_folder(path: str | Path, events: bool = True, known: dict[str, Run] | None = None) -> Contents:
     """All that a run folder holds, also while it is being written and after its writer was killed.
 
     A run that nobody is writing any more and that has no end reads as interrupted, with its curves so far.
-    Without `events` the kept events stay on the disk. Raises FolderError.
+    Without `events` the kept events stay on the disk. `known` has runs that were read before without their events, by
+    their digest: they are not read again, and what has ended since is added. Raises FolderError.
     """
     path = Path(path)
     manifest = read_manifest(path)
     alive = in_use(path)
+    known = {} if known is None or events else known
+    runs = []
     with open_to_read(path / "record.sqlite") as connection:
-        numbers = [row[0] for row in connection.execute("SELECT run FROM runs ORDER BY run")]
-        return Contents(path, manifest, tuple(_read_run(connection, number, path, alive, events) for number in numbers))
+        for number, digest in connection.execute("SELECT run, digest FROM runs ORDER BY run").fetchall():
+            run = known.get(digest) or _read_run(connection, number, path, alive, events)
+            if digest is not None:
+                known[digest] = run
+            runs.append(run)
+    return Contents(path, manifest, tuple(runs))
 
 
 def read_assignments(path: str | Path, label: str, seed: int) -> Iterator[tuple[Any, ...]]:

@@ -49,6 +49,20 @@
     if (Object.keys(changes).length) Plotly.relayout(place, changes);
   };
 
+  // What was zoomed into stays where a chart is drawn again as it was: with other methods, or more of the curves (live page).
+  const zooms = new Map();
+  const zoomed = (place, changes) => {
+    if (!("xaxis.range[0]" in changes || "yaxis.range[0]" in changes)) return;
+    const { xaxis, yaxis, meta } = place._fullLayout;
+    zooms.set(place, { meta, x: [...xaxis.range], y: [...yaxis.range] });
+  };
+  const kept = (place, look) => {
+    const zoom = zooms.get(place);
+    if (!zoom || look.meta === undefined || zoom.meta !== look.meta) { zooms.delete(place); return; }
+    look.xaxis = { ...look.xaxis, range: zoom.x };
+    look.yaxis = { ...look.yaxis, range: zoom.y };
+  };
+
   const draw = (place, traces, look, nothing) => {
     const empty = !traces.some((trace) => trace.x.length);
     place.classList.toggle("empty", empty);
@@ -59,8 +73,10 @@
     }
     if (!place.classList.contains("js-plotly-plot")) place.textContent = "";
     const first = !place.classList.contains("js-plotly-plot");
+    kept(place, look);
     Plotly.react(place, traces, look, config);
-    if (first) place.on("plotly_relayout", () => finer(place));
+    if (first) place.on("plotly_relayout", (changes) => { zoomed(place, changes); finer(place); });
+    if (first) place.on("plotly_doubleclick", () => { zooms.delete(place); everything(); });
     if (first && place.dataset.curves) place.on("plotly_afterplot", () => { if (moment !== null) asyncsim.moment(moment); });
   };
 
@@ -139,7 +155,8 @@
       const values = own.flatMap((line) => [line.median, line.lower || [], line.upper || []].flat()).concat(goal.shapes.length ? [page.target[key]] : []);
       const y = axis("", logs.y, values);
       const across = own.flatMap((line) => line.x), last = across.reduce((a, b) => Math.max(a, b), 0);
-      const look = layout(axis(page.axes[x], logs.x, across, logs.x || !last ? {} : { range: [0, 1.02 * last] }), y, { shapes: goal.shapes, annotations: goal.annotations });
+      const look = layout(axis(page.axes[x], logs.x, across, logs.x || !last ? {} : { range: [0, 1.02 * last] }), y, { shapes: goal.shapes, annotations: goal.annotations,
+        meta: [x, key, state.x, state.y].join() });
       draw(place, [...traces, ...goal.traces], look, labels.length ? "nothing was recorded" : "no method is chosen");
       const caption = place.parentElement.querySelector("[data-quantity-name]");
       if (caption) caption.textContent = page.quantities[key];
