@@ -9,7 +9,11 @@
 
 EXTRAS ?=
 BIN := .venv/bin
+<<<<<<< HEAD
 ALL := test,scipy,sklearn,plot,frames,parquet,tensorboard,mlflow,wandb,metrics,browser,notebook,check
+=======
+ALL := test,scipy,sklearn,torch,ray,plot,frames,browser,notebook,check
+>>>>>>> main
 
 .PHONY: demo test check picture clean help
 

@@ -30,6 +30,7 @@ _WHERE = {
     "LocalSGD": "methods", "MindFlayerSGD": "methods",
     "LogisticRegression": "problems", "NoProblem": "problems", "PROBLEMS": "problems", "Quadratic": "problems",
     "DriftSensitive": "problems", "QuadraticSum": "problems", "SeparateQuadratics": "problems", "SoftmaxRegression": "problems",
+    "CNN": "problems", "GPT": "problems", "MLP": "problems", "TorchProblem": "problems",
     "Empirical": "times", "Maximum": "times", "Minimum": "times", "Mixture": "times", "Part": "times",
     "PerWorker": "times", "Scaled": "times", "Shifted": "times", "Sum": "times", "Truncated": "times",
     "empirical": "times", "mixture": "times",

@@ -105,9 +105,14 @@ def run(
 
     scenario = load(file, changes or (), allow_code=allow_code)
     folder = _folder(scenario.name, output)
+<<<<<<< HEAD
     with _dash(dash, folder, browser):
         result = study.run(scenario, output=folder, force=force, progress=_progress(quiet), processes=processes)
     _end(result)
+=======
+    tell = None if quiet else _say
+    _end(study.run(scenario, output=folder, force=force, progress=_progress(quiet), processes=processes, tell=tell))
+>>>>>>> main
 
 
 @app.command()
@@ -162,6 +167,8 @@ def _end(result: "Result") -> None:
     _table(*summary.table(result))
     typer.echo()
     typer.echo(result.sentence())
+    for words in summary.effort(result):
+        typer.echo(words)
     for problem in result.manifest.get("warnings", []):
         _say(f"note: {problem}")
     if result.runs:
@@ -453,7 +460,8 @@ def advise(
             "-w",
             metavar="COUNTxSECONDS …",
             show_default=False,
-            help="machines by kind, with the seconds each takes for a minibatch gradient: '8x0.12 4x0.35 1x2.0'",
+            help="machines by kind, with the seconds each takes for a minibatch gradient: '8x0.12 4x0.35 1x2.0'; "
+            "for heavy tails the median and ~lognormal(SIGMA), ~pareto(SHAPE) or ~hangs(PART): '8x0.12~hangs(0.02)'",
         ),
     ] = "",
     communication: Annotated[
@@ -495,6 +503,14 @@ def advise(
     target: Annotated[
         float, typer.Option("--target", help="to what part of its first value the squared gradient norm is to fall")
     ] = 1e-4,
+    data: Annotated[
+        str,
+        typer.Option(
+            "--data",
+            metavar="same|different",
+            help="whether all machines draw from the same data, or each has data of its own",
+        ),
+    ] = "same",
     trace: Annotated[
         Path | None,
         typer.Option("--trace", metavar="FILE", help="measured times in place of --workers", show_default=False),
@@ -509,8 +525,11 @@ def advise(
     from asyncsim import advise as asking
     from asyncsim.report import advice as words
 
+    kind: Any = data  # what it may be is told with the other mistakes
     if trace is not None:
-        question = asking.asked_of_trace(trace, workers, price=price, average=average, steps=steps, target=target)
+        question = asking.asked_of_trace(
+            trace, workers, price=price, average=average, steps=steps, target=target, data=kind
+        )
     else:
         question = asking.asked(
             workers,
@@ -520,6 +539,7 @@ def advise(
             average=average,
             steps=steps,
             target=target,
+            data=kind,
         )
     folder = _folder("advice", output)
     asking.check_free(folder, force)

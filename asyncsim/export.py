@@ -13,10 +13,15 @@ npz: keys ``<label>/<seed>/<array>`` (the curves, ``contributions``, ``shown``, 
 trace: a folder with a trace (asyncsim.measuring has the format) for each run, named after its label and seed, to be
 fitted or played back. It has all assignments where all events were kept, else those of the recorded windows of up to 40
 workers; the file says which. An arrival counts as complete whether it was used or not, and so does a gradient that was
+<<<<<<< HEAD
 stopped where stops take effect after it. Of a lost one only the computing is told: what follows is silence.
 
 Kept events are not held at once where the result was read without them (`Result.read(folder, events=False)`): they come
 from the run folder a part at a time, however many they are.
+=======
+stopped where stops take effect after it. Of a lost one only the computing is told: what follows is silence. Traces of
+real workers have the device on which each computed.
+>>>>>>> main
 """
 
 import csv
@@ -111,7 +116,9 @@ def to_trace(result: Result, path: Path) -> Path:
         rows = _all_rows(result.folder, run, effect) if kept_all and result.folder else _window_rows(run, effect)
         shown = len(np.unique(run.intervals["worker"]))
         which = "all assignments" if kept_all else f"the recorded windows of {shown} workers"
-        about = f"simulated: {result.name}, {run.label}, seed {run.seed}; {which}"
+        about = (
+            f"{'measured on Ray' if run.engine else 'simulated'}: {result.name}, {run.label}, seed {run.seed}; {which}"
+        )
         write_trace(path / f"{name}.csv", rows, " ".join(about.split()))
     return path
 
@@ -183,11 +190,13 @@ def _write_events(file: Any, result: Result, run: Run) -> None:
 
 def _all_rows(folder: Path, run: Run, effect: Any) -> Iterator[Row]:
     jobs: Counter[int] = Counter()
+    devices = {facts["worker"]: facts["device"] for facts in run.engine.get("workers", ())}
     for ended, worker, _, kind, _, _, _, computing_from, computing_to, done, cost in read_assignments(
         folder, run.label, run.seed
     ):
         outcome = "stopped" if KINDS[kind] == "arrived" and done < cost else KINDS[kind]
-        yield _row(worker, jobs[worker], computing_from, computing_to, ended, outcome, int(cost), effect)
+        row = _row(worker, jobs[worker], computing_from, computing_to, ended, outcome, int(cost), effect)
+        yield row._replace(device=devices.get(int(worker), ""))
         jobs[worker] += 1
 
 

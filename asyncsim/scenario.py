@@ -57,6 +57,7 @@ from asyncsim.methods import METHODS
 from asyncsim.parameters import Count, NonNegative, Positive, Whole, allowed, allows, described, hints
 from asyncsim.problems import PROBLEMS
 from asyncsim.problems.of_seed import ProblemOfSeed
+from asyncsim.record import has_test
 from asyncsim.result import unique_labels
 from asyncsim.times.availability import AVAILABILITIES
 from asyncsim.times.communication import ALLOWED_STOPS, SharedLink, stop_delay
@@ -1241,8 +1242,9 @@ def _named_in(message: str, data: Any) -> Keys:
 
 
 Points = Annotated[int, at.Ge(2), at.Le(100_000)]
+Share = Annotated[float, at.Gt(0), at.Le(1)]
 Events = Literal["all", "windows"]
-Evaluation = Literal["auto", "single"]
+Evaluation = Literal["auto", "single", "batched", "prefetched"]
 
 
 class Target(_Strict):
@@ -1252,6 +1254,11 @@ class Target(_Strict):
     suboptimality: Annotated[Positive | None, said(Positive), Field(description="f(x) − f* <= ε; f* must be known")] = (
         None
     )
+    test_accuracy: Annotated[
+        Share | None,
+        said(Share),
+        Field(description="share of held-out samples told right >= this; a problem with test"),
+    ] = None
 
     @model_validator(mode="after")
     def _one(self) -> Self:
@@ -1317,18 +1324,98 @@ class RecordEntry(_Strict):
         return self
 
 
-def _engine(value: Any) -> str:
-    _raise_at(
-        [((key,), "unknown key; allowed: name") for key in value if key != "name"] if isinstance(value, Mapping) else []
+PerWorker = float | int | str | list[float] | list[int]
+
+
+class EngineEntry(_Strict):
+    """What plays the run: the simulation, or real workers on Ray (asyncsim/cluster.py)."""
+
+    name: Annotated[
+        Literal["simulation", "ray"],
+        said(Literal["simulation", "ray"]),
+        Field(description="simulation unless given; ray plays the run on real workers"),
+    ] = "simulation"
+    address: Annotated[
+        str, said(str), Field(description="local starts a Ray of its own; auto finds the running one; host:port")
+    ] = "local"
+    cpus_per_worker: Annotated[
+        NonNegative,
+        said(NonNegative),
+        Field(description="CPUs that Ray reserves for each worker; a fraction is allowed"),
+    ] = 1.0
+    gpus_per_worker: Annotated[
+        NonNegative, said(NonNegative), Field(description="GPUs for each worker; 0.25 lets four share one")
+    ] = 0.0
+    slowdown: Annotated[
+        Literal["none", "sleep"],
+        said(Literal["none", "sleep"]),
+        Field(description="sleep: a gradient takes the seconds that compute_time draws, on equal machines too"),
+    ] = "none"
+    repeat: Annotated[
+        PerWorker | None,
+        Field(
+            description="how often each worker computes a gradient, to be slower: a number, a list, an expression in i"
+        ),
+    ] = None
+    threads: Annotated[
+        PerWorker | None,
+        Field(description="threads of each worker: a number, a list, an expression in i; 1 unless given"),
+    ] = None
+    replacements: Annotated[
+        Whole, said(Whole), Field(description="how often each worker may be replaced when its process dies")
+    ] = 3
+    hung_after: Annotated[
+        Positive | None,
+        said(Positive),
+        Field(description="seconds after which a silent worker counts as dead; never unless given"),
+    ] = None
+    start_timeout: Annotated[
+        Positive, said(Positive), Field(description="seconds in which all workers must be ready")
+    ] = 120.0
+    insecure: Annotated[
+        bool, said(bool), Field(description="true: accept a cluster on other machines that asks for no token")
+    ] = False
+
+    @model_validator(mode="before")
+    @classmethod
+    def _by_name(cls, data: Any) -> Any:
+        if isinstance(data, Mapping) and data.get("name", "simulation") == "simulation":
+            _raise_at(
+                [
+                    ((key,), "belongs to the engine ray; write name: ray, or leave it out")
+                    for key in data
+                    if key in cls.model_fields and key != "name"
+                ]
+            )
+        return data
+
+    def build(self, n: int) -> Any:
+        """The RayEngine for n workers; None for the simulation. ValueError for numbers that do not suit."""
+        if self.name == "simulation":
+            return None
+        from asyncsim.cluster import RayEngine
+
+        given = {key: getattr(self, key) for key in type(self).model_fields if key not in ("name", "repeat", "threads")}
+        repeat, threads = (_for_each(getattr(self, key), n, key) for key in ("repeat", "threads"))
+        return RayEngine(**given, repeat=repeat, threads=None if threads is None else [int(each) for each in threads])
+
+
+def _for_each(value: Any, n: int, key: str) -> list[float] | None:
+    """A number >= 1 for each worker."""
+    if value is None:
+        return None
+    numbers = (
+        evaluate(value, n).tolist() if isinstance(value, str) else value if isinstance(value, list) else [value] * n
     )
-    name = value.get("name") if isinstance(value, Mapping) else value
-    if name != "simulation":
-        raise _wrong(_not_allowed(name, "'simulation'", ["simulation"]))
-    return "simulation"
+    if len(numbers) != n or not all(math.isfinite(number) and number >= 1 for number in numbers):
+        raise ValueError(
+            f"engine: {key}: {value!r:.60} is not allowed; allowed: a number >= 1 for each of the {n} workers"
+        )
+    return [float(number) for number in numbers]
 
 
-class _Engine(BaseModel):
-    name: Literal["simulation"]
+def _named_engine(value: Any) -> Any:
+    return {"name": value} if isinstance(value, str) else value
 
 
 # ---- the scenario
@@ -1358,14 +1445,16 @@ class Scenario(_Strict):
     stop: Annotated[Stop, Field(description="{time: …} or another end")]
     record: Annotated[RecordEntry, Field(description="what is kept, and how often")] = RecordEntry()
     engine: Annotated[
-        Any,
-        PlainValidator(_engine, json_schema_input_type=Literal["simulation"] | _Engine),
-        Field(description="simulation"),
-    ] = "simulation"
+        EngineEntry,
+        BeforeValidator(_named_engine, json_schema_input_type=Literal["simulation", "ray"] | EngineEntry),
+        Field(description="simulation, or {name: ray, …}: real workers"),
+    ] = EngineEntry()
     evaluation: Annotated[
         Evaluation,
         said(Evaluation),
-        Field(description="how gradients are evaluated: auto (many at once where it pays) or single"),
+        Field(
+            description="how gradients are evaluated: auto (many at once where it pays), single, batched or prefetched"
+        ),
     ] = "auto"
     verify: Annotated[
         bool,
@@ -1437,6 +1526,9 @@ class Scenario(_Strict):
         if self.target and self.target.suboptimality and getattr(problem, "f_star", None) is None:
             message = f"f* of {self.problem.name} is not known, so f − f* is not either; give squared_gradient_norm"
             raise self.error(("target", "suboptimality"), message)
+        if self.target and self.target.test_accuracy and not has_test(problem):
+            message = f"{self.problem.name} holds no samples out, so there is no test accuracy; give the problem a test, as test: 0.2"
+            raise self.error(("target", "test_accuracy"), message)
         return problem
 
     def error(self, road: Keys, message: str) -> ScenarioError:
@@ -1463,7 +1555,7 @@ class Scenario(_Strict):
             "update_rule": _plain(self.update_rule),
             "stop": _plain_section(self.stop),
             "record": _plain_section(self.record),
-            "engine": self.engine,
+            "engine": "simulation" if self.engine.name == "simulation" else _plain_section(self.engine),
             "evaluation": self.evaluation,
             "verify": self.verify,
         }
@@ -1636,7 +1728,7 @@ def _count_of(workers: Any) -> int | None:
 _EXCLUSIVE: dict[Keys, tuple[str, ...]] = {
     (): ("seed", "seeds"),
     ("record",): ("points", "every", "iterations"),
-    ("target",): ("squared_gradient_norm", "suboptimality"),
+    ("target",): ("squared_gradient_norm", "suboptimality", "test_accuracy"),
 }
 
 

@@ -16,65 +16,24 @@ import math
 import time
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from heapq import heapify, heappop, heappush
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import simpy
 
 from asyncsim.contended import Contended
-from asyncsim.jobs import Assignment, ComponentGradient, Gradient, GradientDifference, LocalSteps, TimerFired
+from asyncsim.evaluation import Evaluation, How
+from asyncsim.jobs import Assignment, TimerFired
 from asyncsim.log import ARRIVED, TIMED_OUT, Log
 from asyncsim.record import Recorder
 from asyncsim.server import EndOfRun, NoProgressError, Server, named
-from asyncsim.streams import Stream
+from asyncsim.stop import LOOK_EVERY, Keeper, Playing, Stop
 from asyncsim.timing import Timing
 
 DEADLINE, TIMER, CHURN, RECORD, STOP = range(1, 6)  # order of SimPy events at one time; arrivals come before all
 
 ARRIVALS_AT_ONE_INSTANT = 10**6
-LOOK_EVERY = 0.1  # wall-clock seconds between two looks at progress, signals, checkpoints
-
-
-@dataclass(frozen=True)
-class Stop:
-    """When a run ends; at least one of these. A stop at time T includes T.
-
-    time : simulated seconds;  iterations : k;  gradients : gradients that reached the server;
-    target : True ends at the first record that meets the target;  wall_clock : real seconds.
-
-    >>> Stop(time=100.0)
-    Stop(time=100.0, iterations=None, gradients=None, target=False, wall_clock=None)
-    """
-
-    time: float | None = None
-    iterations: int | None = None
-    gradients: int | None = None
-    target: bool = False
-    wall_clock: float | None = None
-
-    def __post_init__(self) -> None:
-        limits = {
-            "time": self.time,
-            "iterations": self.iterations,
-            "gradients": self.gradients,
-            "wall_clock": self.wall_clock,
-        }
-        for name, limit in limits.items():
-            if limit is not None and not 0 <= limit < math.inf:
-                raise ValueError(f"stop: {name} = {limit!r}, but a finite number >= 0 is needed")
-        if not self.target and all(limit is None for limit in limits.values()):
-            raise ValueError(
-                "stop: nothing would ever end the run; give time, iterations, gradients, target or wall_clock"
-            )
-
-
-class Keeper(Protocol):
-    """Who keeps checkpoints: says when one is due, and takes it."""
-
-    def due(self, k: int) -> bool: ...
-    def save(self, encode: Callable[[], bytes], k: int) -> None: ...
 
 
 class Clock(simpy.Environment):
@@ -109,15 +68,14 @@ class Simulation:
         stop: Stop,
         log: Log,
         recorder: Recorder,
-        batched: bool = False,
+        how: How | None = None,
         keeper: Keeper | None = None,
-        look: Callable[[Simulation], None] | None = None,
+        look: Callable[[Playing], None] | None = None,
     ) -> None:
-        self._problem = problem
         self._stop = stop
         self._log = log
         self._recorder = recorder
-        self._batched = batched
+        self.evaluation = Evaluation(problem, seed, how or How("single"), self.now, lambda: self._server.k)
         self._keeper = keeper
         self._look = look
         self._timing = Timing(seed, workers, getattr(problem, "message_size", None))
@@ -133,7 +91,6 @@ class Simulation:
         ] = {}  # lost at, known at, worker back at; by number of dispatch
         self._away: dict[int, float] = {}  # by worker: when it is back
         self._in_link: set[int] = set()  # by number of dispatch: answers that have come to the shared link
-        self._data = Stream(seed, "data")
         self.clock = Clock()
         self._lane: list[tuple[float, int, Assignment]] = []
         self._dead = 0  # stopped assignments still in the lane
@@ -202,6 +159,8 @@ class Simulation:
     def _expect(self, a: Assignment) -> None:
         if a.arrives < math.inf:
             heappush(self._lane, (a.arrives, a.number, a))
+            if self.evaluation.ahead is not None:
+                self.evaluation.ahead.sent(a.worker, a.m, a.job, a.arrives)
         else:
             self._never[a.number] = a
 
@@ -520,44 +479,7 @@ class Simulation:
     # ---- answers
 
     def answers(self, assignments: Sequence[Assignment]) -> Sequence[Any]:
-        problem = self._problem
-        if self._batched and len(assignments) > 1 and all(type(a.job) is Gradient and a.done == 1 for a in assignments):
-            rngs = _Rngs(self._data, assignments)
-            return list(problem.gradients([a.job.x for a in assignments], rngs, [a.worker for a in assignments]))
-        return [self._answer(a) for a in assignments]
-
-    def _answer(self, a: Assignment) -> Any:
-        job, data = a.job, self._data
-        if type(job) is Gradient:
-            gradient = self._problem.gradient(job.x, data.at(a.worker, a.m), a.worker)
-            for m in range(a.m + 1, a.m + a.done):
-                gradient = gradient + self._problem.gradient(job.x, data.at(a.worker, m), a.worker)
-            return gradient if a.done == 1 else gradient / a.done
-        if isinstance(job, LocalSteps):
-            return self._local_steps(a, job)
-        if isinstance(job, ComponentGradient):
-            return self._components(job.x, job.components[: a.done])
-        if isinstance(job, GradientDifference):
-            both_done = job.components[: a.done // 2]
-            return self._components(job.x, both_done) - self._components(job.y, both_done)
-        raise TypeError(f"no answer is known for {type(job).__name__}")
-
-    def _components(self, x: np.ndarray, components: Sequence[int]) -> np.ndarray:
-        if len(components) > 1 and hasattr(self._problem, "component_mean"):
-            mean: np.ndarray = self._problem.component_mean(x, components)
-            return mean
-        gradient: np.ndarray = self._problem.component_gradient(x, components[0])
-        for j in components[1:]:
-            gradient = gradient + self._problem.component_gradient(x, j)
-        return gradient if len(components) == 1 else gradient / len(components)
-
-    def _local_steps(self, a: Assignment, job: LocalSteps) -> tuple[np.ndarray, np.ndarray]:
-        z, gradient_sum = job.x, np.zeros_like(job.x)
-        for j in range(a.done):
-            gradient = self._problem.gradient(z, self._data.at(a.worker, a.m + j), a.worker)
-            gradient_sum += gradient
-            z = z - job.stepsize(j) * gradient
-        return z, gradient_sum
+        return self.evaluation.answers(assignments)
 
     # ---- checkpoints
 
@@ -579,6 +501,7 @@ class Simulation:
                     "in_link": sorted(self._in_link),
                     "losses": self._losses,
                     "away": self._away,
+                    "evaluation": self.evaluation.effort(),
                     "wall": time.monotonic() - self._started,
                 },
             }
@@ -597,6 +520,7 @@ class Simulation:
         self._arrivals_at_instant = engine["arrivals_at_instant"]
         self.gradients = engine["gradients"]
         self._started -= engine["wall"]
+        self.evaluation.restore(engine["evaluation"])
         self._timing.restore(engine["timing"])
         if self._contended is not None:
             self._contended.restore(engine["contended"])
@@ -616,6 +540,17 @@ class Simulation:
         for name, (at, period) in engine["timers"].items():
             self._schedule_timer(name, at, period)
         self._schedule_stop_and_records()
+
+    def close(self) -> None:
+        """The run is over; nothing goes on anywhere."""
+
+    def effort(self) -> dict[str, Any]:
+        """What was computed, how much of it ahead of its reading, and of that unread."""
+        return self.evaluation.effort()
+
+    def facts(self) -> dict[str, Any]:
+        """What the record of the run should say of the engine: nothing."""
+        return {}
 
     def held_after(self, now: float) -> np.ndarray:
         """(n,) seconds after `now` in which workers go on with what they were told to stop."""
@@ -639,18 +574,3 @@ class Simulation:
 def _is_alive(entry: tuple[float, int, Assignment]) -> bool:
     # an assignment that was sent early stands in the lane twice; the entry with its new time is the one
     return entry[2].live and entry[2].arrives == entry[0]
-
-
-class _Rngs:
-    """The data generators of some assignments, item by item; each is valid until the next is taken."""
-
-    def __init__(self, data: Stream, assignments: Sequence[Assignment]) -> None:
-        self._data = data
-        self._assignments = assignments
-
-    def __len__(self) -> int:
-        return len(self._assignments)
-
-    def __getitem__(self, j: int) -> np.random.Generator:
-        a = self._assignments[j]
-        return self._data.at(a.worker, a.m)

@@ -13,38 +13,34 @@ where no step comes); a second signal ends at once.
 from __future__ import annotations
 
 import hashlib
-import math
 import os
 import platform
 import signal
 import sys
 import threading
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import FrameType, TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import asyncsim
 from asyncsim import running
 from asyncsim.catalogue import starters
 from asyncsim.folder import ENDED, FolderError, RunFolder, RunWriter
-from asyncsim.parallel import checked, play_all
+from asyncsim.parallel import checked, cores, play_all
 from asyncsim.playing import Interruption, Planned, Setting
 from asyncsim.progress import Progress
 from asyncsim.record import Record
 from asyncsim.result import Result, Run
 from asyncsim.scenario import Scenario, from_data, load
-from asyncsim.simulation import Stop
+from asyncsim.stop import Stop
 from asyncsim.theory import Knowledge, asks_theory, resolved
 
-if TYPE_CHECKING:
-    from asyncsim.theory.predictions import Prediction
-
-RECORDED_VERSIONS = ("numpy", "simpy", "pydantic", "ruamel.yaml", "plotly", "scipy", "scikit-learn")
+RECORDED_VERSIONS = ("numpy", "simpy", "pydantic", "ruamel.yaml", "plotly", "scipy", "scikit-learn", "torch", "ray")
 
 
 def run(
@@ -56,6 +52,7 @@ def run(
     overrides: Sequence[str] = (),
     allow_code: bool = False,
     processes: int | None = None,
+    tell: Callable[[str], None] | None = None,
 ) -> Result:
     """Run all methods of a scenario with all its seeds.
 
@@ -68,6 +65,7 @@ def run(
     overrides : like on the command line, ("stop.time=100", …); for files only
     processes : how many runs are played side by side, each in a process of its own; 1: one after the other, here;
         None: here for the first second, then on all cores that this process may use. The result is the same.
+    tell : is called before the first run with a line on the memory that runs take
 
     Raises ScenarioError for a scenario that cannot be run, FolderError where the folder cannot be used.
     When a signal ends it, the result has manifest["status"] == "interrupted".
@@ -85,6 +83,9 @@ def run(
     problem = scenario.check_problem()
     methods = checked_methods(scenario, problem)
     manifest = _manifest(scenario, problem) | {"theory": _theory(scenario, methods, problem)}
+    if tell is not None and problem.dimension:
+        side_by_side = min(len(scenario.seeds) * len(methods), processes or cores())
+        tell(running.memory_words(manifest["memory"], side_by_side))
     if output is None:
         return _play(scenario, methods, manifest, None, progress, processes)
     with RunFolder.create(output, manifest, scenario.source, force) as folder:
@@ -159,29 +160,14 @@ def _target(scenario: Scenario) -> dict[str, float] | None:
 
 
 def _theory(scenario: Scenario, methods: Sequence[tuple[str, Any]], problem: Any) -> dict[str, Any]:
-    """label → what is proven of the method as it runs (asyncsim.theory.predictions), for the theorems' target only.
-
-    Where each seed has a problem of its own, the bound is the largest of all. Laws that would have to be called for
-    their means are left alone: of times that may change nothing is proven.
-    """
-    workers, target = scenario.build_workers(), _target(scenario)
-    by_call = any(times.by_call for times in (workers.compute_time, workers.uplink, workers.downlink))
-    if by_call or "squared_gradient_norm" not in (target or {}):
-        return {}
-    from asyncsim.theory.predictions import predict
-
+    """What is proven of the methods as they run (`running.proven`), of the problems of all seeds."""
     # a seed of its own draws the functions, or how the samples are split where they are
-    own = getattr(problem, "problem_seed", 0) is None and getattr(problem, "split", "") != "none"
+    held_out = isinstance(getattr(problem, "test", None), float) and problem.test > 0
+    own = getattr(problem, "problem_seed", 0) is None and (getattr(problem, "split", "") != "none" or held_out)
     problems = [problem, *(scenario.build_problem(seed) for seed in scenario.seeds[1:] if own)]
-    known = [running.knowledge(each, workers, target) for each in problems]
-    rules = scenario.build_update_rules()
-    found = {label: [predict(method, knowledge, rules[label]) for knowledge in known] for label, method in methods}
-
-    return {label: max(each, key=_lateness).plain() for label, each in found.items()}
-
-
-def _lateness(prediction: Prediction) -> float:
-    return math.inf if prediction.seconds is None else prediction.seconds
+    return running.proven(
+        dict(methods), problems, scenario.build_workers(), _target(scenario), scenario.build_update_rules()
+    )
 
 
 def _manifest(scenario: Scenario, problem: Any) -> dict[str, Any]:
@@ -195,12 +181,20 @@ def _manifest(scenario: Scenario, problem: Any) -> dict[str, Any]:
         "seeds": list(scenario.seeds),
         "target": _target(scenario),
         "problem": running.facts(problem),
-        "evaluation": running.evaluation_of(problem, scenario.evaluation),
+        "evaluation": (evaluation := _evaluation(scenario, problem)),
+        "memory": running.memory(problem, evaluation, scenario.workers.starts[-1]),
         **running.exceptions(scenario.build_workers()),
         **_traces(scenario),
         "versions": versions(),
         "platform": {"system": platform.platform(), "machine": platform.machine(), "processors": os.cpu_count()},
     }
+
+
+def _evaluation(scenario: Scenario, problem: Any) -> str:
+    try:
+        return running.evaluation_of(problem, scenario.evaluation, scenario.workers.starts[-1])
+    except ValueError as error:
+        raise scenario.error(("evaluation",), str(error).removeprefix("evaluation: ")) from error
 
 
 def _traces(scenario: Scenario) -> dict[str, Any]:
@@ -235,6 +229,12 @@ def _same_data(manifest: Mapping[str, Any], now: Mapping[str, Any], folder: RunF
             f"{folder.path}: the data of the problem have changed since this was started; "
             "put the old file back, or run the scenario anew"
         )
+    kernel = manifest.get("problem", {}).get("kernel")
+    if kernel is not None and kernel != now.get("kernel"):
+        raise FolderError(
+            f"{folder.path}: this was started with the kernel {kernel}, and now it is {now.get('kernel')}, which gives "
+            "other numbers; install what was there, or run the scenario anew"
+        )
 
 
 # ---- the runs
@@ -260,16 +260,18 @@ def _play(
     def open_writer(planned: Planned) -> RunWriter | None:
         return None if folder is None else _writer(folder, planned, setting.workers.n)
 
-    with Signals() as signals, Progress(len(plan), setting.stop, progress) as bar:
+    engine = scenario.engine.build(setting.workers.n) if todo else None
+    crew = running.crew_of(engine, setting.workers.n, scenario.modules)
+    with crew as crew_here, Signals() as signals, Progress(len(plan), setting.stop, progress) as bar:
         bar.left_out(len(runs))
         played = play_all(
-            todo, setting, processes=processes, interruption=signals, watcher=bar, open_writer=open_writer,
-            modules=scenario.modules,
+            todo, replace(setting, crew=crew_here), processes=1 if engine is not None else processes, interruption=signals, watcher=bar,
+            open_writer=open_writer, modules=scenario.modules,
         )  # fmt: skip
         with closing(played):
             for planned, writer, run in played:
                 runs[planned.number] = run if folder is None else _written(folder, writer, run, setting.record)
-        changes = _ending(runs.values(), len(plan), signals)
+        changes = _ending(runs.values(), len(plan), signals) | {"effort": _effort(runs.values())}
         if folder is not None:
             folder.update_manifest(**changes)
     return Result(
@@ -283,6 +285,16 @@ def _play(
     )
 
 
+def _effort(runs: Iterable[Run]) -> dict[str, dict[str, float]]:
+    """label → what its runs took, together (`Run.effort`, and wall-clock seconds)."""
+    sums: dict[str, dict[str, float]] = {}
+    for run in runs:
+        of_label = sums.setdefault(run.label, {})
+        for name, amount in {**run.effort, "wall_seconds": run.wall_seconds}.items():
+            of_label[name] = of_label.get(name, 0) + amount
+    return sums
+
+
 def setting_of(scenario: Scenario, evaluation: str) -> Setting:
     """What all runs of a scenario have in common; `evaluation` as it was resolved."""
     return Setting(
@@ -290,10 +302,16 @@ def setting_of(scenario: Scenario, evaluation: str) -> Setting:
         workers=scenario.build_workers(),
         stop=Stop(**{name: value for name, value in scenario.stop.model_dump().items() if value is not None}),
         target=_target(scenario),
-        record=Record(**scenario.record.model_dump()),
+        record=_record(scenario),
         verify=scenario.verify,
         evaluation=evaluation,
     )
+
+
+def _record(scenario: Scenario) -> Record:
+    record = Record(**scenario.record.model_dump())
+    # what real workers did is kept whole, to be replayed
+    return record if scenario.engine.name == "simulation" else replace(record, events="all")
 
 
 def _writer(folder: RunFolder, planned: Planned, n: int) -> RunWriter:

@@ -49,18 +49,17 @@
     if (Object.keys(changes).length) Plotly.relayout(place, changes);
   };
 
-  // What was zoomed into stays where a chart is drawn again as it was: with other methods, or more of the curves (live page).
-  const zooms = new Map();
+  // What was zoomed into stays where a chart is drawn again: with other methods, or more of the curves. The document keeps
+  // it, as the live page draws on new elements now and then. A chart is known by what its axes show (`meta`).
+  const zooms = (document.zooms ||= new Map()), resets = new Set();
   const zoomed = (place, changes) => {
-    if (!("xaxis.range[0]" in changes || "yaxis.range[0]" in changes)) return;
     const { xaxis, yaxis, meta } = place._fullLayout;
-    zooms.set(place, { meta, x: [...xaxis.range], y: [...yaxis.range] });
+    if (resets.delete(place)) { zooms.delete(meta); everything(); return; }
+    if (meta && ("xaxis.range[0]" in changes || "yaxis.range[0]" in changes)) zooms.set(meta, [[...xaxis.range], [...yaxis.range]]);
   };
-  const kept = (place, look) => {
-    const zoom = zooms.get(place);
-    if (!zoom || look.meta === undefined || zoom.meta !== look.meta) { zooms.delete(place); return; }
-    look.xaxis = { ...look.xaxis, range: zoom.x };
-    look.yaxis = { ...look.yaxis, range: zoom.y };
+  const kept = (look) => {
+    const ranges = zooms.get(look.meta);
+    if (ranges) [look.xaxis, look.yaxis].forEach((axis, i) => { axis.range = ranges[i]; });
   };
 
   const draw = (place, traces, look, nothing) => {
@@ -73,10 +72,10 @@
     }
     if (!place.classList.contains("js-plotly-plot")) place.textContent = "";
     const first = !place.classList.contains("js-plotly-plot");
-    kept(place, look);
+    kept(look);
     Plotly.react(place, traces, look, config);
     if (first) place.on("plotly_relayout", (changes) => { zoomed(place, changes); finer(place); });
-    if (first) place.on("plotly_doubleclick", () => { zooms.delete(place); everything(); });
+    if (first) place.on("plotly_doubleclick", () => resets.add(place)); // what it was before comes next
     if (first && place.dataset.curves) place.on("plotly_afterplot", () => { if (moment !== null) asyncsim.moment(moment); });
   };
 
@@ -147,7 +146,7 @@
   const curves = () => {
     document.querySelectorAll("[data-curves]").forEach((place) => {
       const x = place.dataset.curves, key = place.dataset.quantity || state.quantity;
-      const logs = { x: state.x === "log", y: state.y === "log" };
+      const logs = { x: state.x === "log", y: state.y === "log" && key !== "test_accuracy" };
       const labels = shown();
       const traces = inOrder(labels).flatMap((label) => lines(label, page.curves[label][x][key], logs, labels.length <= MANY));
       const goal = target(key, x, labels, logs);
