@@ -9,11 +9,7 @@
 
 EXTRAS ?=
 BIN := .venv/bin
-<<<<<<< HEAD
-ALL := test,scipy,sklearn,plot,frames,parquet,tensorboard,mlflow,wandb,metrics,browser,notebook,check
-=======
-ALL := test,scipy,sklearn,torch,ray,plot,frames,browser,notebook,check
->>>>>>> main
+ALL := test,scipy,sklearn,torch,ray,plot,frames,parquet,tensorboard,mlflow,wandb,metrics,browser,notebook,check
 
 .PHONY: demo test check picture clean help
 
