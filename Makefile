@@ -23,7 +23,7 @@ demo:
 ifeq ($(EXTRAS),all)
 test:
 	@.ci/environment $(ALL)
-	@.ci/browser
+	@.ci/browser && .ci/prometheus
 	@$(MAKE) --no-print-directory check
 	@$(BIN)/python -m pytest -q
 else

@@ -20,6 +20,7 @@ import typer
 import asyncsim
 
 if TYPE_CHECKING:
+    from asyncsim.metrics import Metrics
     from asyncsim.result import Result
 
 app = typer.Typer(
@@ -58,6 +59,17 @@ Processes = Annotated[
 Port = Annotated[int, typer.Option("--port", min=0, max=65535, help="of the live page; a free one unless given")]
 Browser = Annotated[bool, typer.Option("--browser/--no-browser", help="whether to open the live page")]
 Dash = Annotated[bool, typer.Option("--dash", help="show a live page that follows the run (asyncsim dash)")]
+MetricsPort = Annotated[
+    int | None,
+    typer.Option(
+        "--metrics",
+        min=0,
+        max=65535,
+        metavar="[PORT]",
+        show_default=False,
+        help="tell Prometheus how the run goes, at 127.0.0.1:PORT/metrics; 9464 where no port is given, 0: a free one",
+    ),
+]
 
 
 def _version(wanted: bool) -> None:
@@ -98,6 +110,7 @@ def run(
     processes: Processes = None,
     dash: Dash = False,
     browser: Browser = True,
+    metrics: MetricsPort = None,
 ) -> None:
     """Run a scenario: table, one sentence, a report."""
     from asyncsim import study
@@ -105,14 +118,13 @@ def run(
 
     scenario = load(file, changes or (), allow_code=allow_code)
     folder = _folder(scenario.name, output)
-<<<<<<< HEAD
-    with _dash(dash, folder, browser):
-        result = study.run(scenario, output=folder, force=force, progress=_progress(quiet), processes=processes)
-    _end(result)
-=======
     tell = None if quiet else _say
-    _end(study.run(scenario, output=folder, force=force, progress=_progress(quiet), processes=processes, tell=tell))
->>>>>>> main
+    with _metrics(metrics) as endpoint, _dash(dash, folder, browser):
+        result = study.run(
+            scenario, output=folder, force=force, progress=_progress(quiet), processes=processes, tell=tell,
+            metrics=endpoint,
+        )  # fmt: skip
+    _end(result)
 
 
 @app.command()
@@ -124,12 +136,15 @@ def resume(
     processes: Processes = None,
     dash: Dash = False,
     browser: Browser = True,
+    metrics: MetricsPort = None,
 ) -> None:
     """Go on with a run that was interrupted or killed."""
     from asyncsim import study
 
-    with _dash(dash, folder, browser):
-        result = study.resume(folder, allow_code=allow_code, progress=_progress(quiet), processes=processes)
+    with _metrics(metrics) as endpoint, _dash(dash, folder, browser):
+        result = study.resume(
+            folder, allow_code=allow_code, progress=_progress(quiet), processes=processes, metrics=endpoint
+        )
     _end(result)
 
 
@@ -140,6 +155,17 @@ def _dash(wanted: bool, folder: Path, browser: bool) -> AbstractContextManager[N
     from asyncsim.dash import beside
 
     return beside(folder, browser=browser)
+
+
+def _metrics(port: int | None) -> "AbstractContextManager[Metrics | None]":
+    """The metrics endpoint of a run, where it is wanted."""
+    if port is None:
+        return nullcontext()
+    from asyncsim.metrics import Metrics
+
+    endpoint = Metrics(port)
+    _say(f"metrics: {endpoint.address}")
+    return endpoint
 
 
 def _progress(quiet: bool) -> bool | None:
@@ -632,7 +658,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _code(arguments: Sequence[str] | None) -> int:
     # the classes of errors are looked up by name, as importing them would load what --help does without
     try:
-        return app(args=None if arguments is None else list(arguments), standalone_mode=False) or 0
+        return app(args=_with_port(sys.argv[1:] if arguments is None else arguments), standalone_mode=False) or 0
     except typer.Exit as error:
         return error.exit_code
     except (typer.Abort, KeyboardInterrupt):
@@ -643,6 +669,22 @@ def _code(arguments: Sequence[str] | None) -> int:
         if code is None:
             raise
         return code
+
+
+def _with_port(arguments: Sequence[str]) -> list[str]:
+    """An option's value cannot be left out in typer: `--metrics` alone means the usual port.
+
+    >>> _with_port(["run", "a.yaml", "--metrics", "seeds=0..3"])
+    ['run', 'a.yaml', '--metrics', '9464', 'seeds=0..3']
+    """
+    following = [*arguments[1:], ""]
+    return [
+        word
+        for argument, after in zip(arguments, following, strict=True)
+        for word in (
+            [argument, "9464"] if argument == "--metrics" and not after.lstrip("-").isdecimal() else [argument]
+        )
+    ]
 
 
 def _code_of(error: Exception) -> int | None:

@@ -13,15 +13,11 @@ npz: keys ``<label>/<seed>/<array>`` (the curves, ``contributions``, ``shown``, 
 trace: a folder with a trace (asyncsim.measuring has the format) for each run, named after its label and seed, to be
 fitted or played back. It has all assignments where all events were kept, else those of the recorded windows of up to 40
 workers; the file says which. An arrival counts as complete whether it was used or not, and so does a gradient that was
-<<<<<<< HEAD
-stopped where stops take effect after it. Of a lost one only the computing is told: what follows is silence.
+stopped where stops take effect after it. Of a lost one only the computing is told: what follows is silence. Traces of
+real workers have the device on which each computed.
 
 Kept events are not held at once where the result was read without them (`Result.read(folder, events=False)`): they come
 from the run folder a part at a time, however many they are.
-=======
-stopped where stops take effect after it. Of a lost one only the computing is told: what follows is silence. Traces of
-real workers have the device on which each computed.
->>>>>>> main
 """
 
 import csv

@@ -9,7 +9,7 @@ import time
 from types import TracebackType
 from typing import Any, Self
 
-from asyncsim.playing import Reached
+from asyncsim.playing import Reached, Seen, share
 from asyncsim.stop import Stop
 
 
@@ -49,10 +49,10 @@ class Progress:
             self._display.reset(line.task)
         self._show(process)
 
-    def at(self, reached: Reached, process: int = 0) -> None:
+    def at(self, reached: Reached, process: int = 0, seen: Seen | None = None) -> None:
         """How far a running one is."""
         if self._display is not None:
-            self._lines[process].at(reached, self._share(reached))
+            self._lines[process].at(reached, share(reached, self._stop))
             self._show(process)
 
     def end(self, process: int = 0, *, begins_again: bool = False) -> None:
@@ -67,11 +67,6 @@ class Progress:
         if self._display is not None:
             # what took no time says nothing about the time left
             self._display.reset(self._all, total=self._runs, completed=self._done)
-
-    def _share(self, reached: Reached) -> float:
-        stop = self._stop
-        limits = (stop.time, stop.iterations, stop.gradients, stop.wall_clock)
-        return max([0.0, *(min(1.0, at / limit) for limit, at in zip(limits, reached, strict=True) if limit)])
 
     def _show(self, process: int) -> None:
         if self._display is None:

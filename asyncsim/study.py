@@ -25,20 +25,23 @@ from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import FrameType, TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import asyncsim
 from asyncsim import running
 from asyncsim.catalogue import starters
 from asyncsim.folder import ENDED, FolderError, RunFolder, RunWriter
-from asyncsim.parallel import checked, cores, play_all
-from asyncsim.playing import Interruption, Planned, Setting
+from asyncsim.parallel import Watcher, checked, cores, play_all
+from asyncsim.playing import Interruption, Planned, Reached, Seen, Setting
 from asyncsim.progress import Progress
 from asyncsim.record import Record
 from asyncsim.result import Result, Run
 from asyncsim.scenario import Scenario, from_data, load
 from asyncsim.stop import Stop
 from asyncsim.theory import Knowledge, asks_theory, resolved
+
+if TYPE_CHECKING:
+    from asyncsim.metrics import Metrics
 
 RECORDED_VERSIONS = ("numpy", "simpy", "pydantic", "ruamel.yaml", "plotly", "scipy", "scikit-learn", "torch", "ray")
 
@@ -53,6 +56,7 @@ def run(
     allow_code: bool = False,
     processes: int | None = None,
     tell: Callable[[str], None] | None = None,
+    metrics: Metrics | None = None,
 ) -> Result:
     """Run all methods of a scenario with all its seeds.
 
@@ -65,6 +69,7 @@ def run(
     overrides : like on the command line, ("stop.time=100", …); for files only
     processes : how many runs are played side by side, each in a process of its own; 1: one after the other, here;
         None: here for the first second, then on all cores that this process may use. The result is the same.
+    metrics : an open `asyncsim.metrics.Metrics`, which tells Prometheus how the runs go
     tell : is called before the first run with a line on the memory that runs take
 
     Raises ScenarioError for a scenario that cannot be run, FolderError where the folder cannot be used.
@@ -87,14 +92,19 @@ def run(
         side_by_side = min(len(scenario.seeds) * len(methods), processes or cores())
         tell(running.memory_words(manifest["memory"], side_by_side))
     if output is None:
-        return _play(scenario, methods, manifest, None, progress, processes)
+        return _play(scenario, methods, manifest, None, progress, processes, metrics)
     with RunFolder.create(output, manifest, scenario.source, force) as folder:
-        result = _play(scenario, methods, manifest, folder, progress, processes)
+        result = _play(scenario, methods, manifest, folder, progress, processes, metrics)
     return _warned(result, folder)
 
 
 def resume(
-    folder: str | Path, *, allow_code: bool = False, progress: bool | None = None, processes: int | None = None
+    folder: str | Path,
+    *,
+    allow_code: bool = False,
+    progress: bool | None = None,
+    processes: int | None = None,
+    metrics: Metrics | None = None,
 ) -> Result:
     """Go on with the runs of a folder that are not finished, on as many processes as you like; others stay as they are.
 
@@ -114,7 +124,8 @@ def resume(
                 "put the old file back, or run the scenario anew"
             )
         opened.warnings += _other_versions(manifest)
-        result = _play(scenario, checked_methods(scenario, problem), dict(manifest), opened, progress, processes)
+        methods = checked_methods(scenario, problem)
+        result = _play(scenario, methods, dict(manifest), opened, progress, processes, metrics)
     return _warned(result, opened)
 
 
@@ -247,6 +258,7 @@ def _play(
     folder: RunFolder | None,
     progress: bool | None,
     processes: int | None,
+    metrics: Metrics | None,
 ) -> Result:
     setting = setting_of(scenario, manifest["evaluation"])
     rules = scenario.build_update_rules()
@@ -264,12 +276,18 @@ def _play(
     crew = running.crew_of(engine, setting.workers.n, scenario.modules)
     with crew as crew_here, Signals() as signals, Progress(len(plan), setting.stop, progress) as bar:
         bar.left_out(len(runs))
+        if metrics is not None:
+            metrics.plan(len(plan), setting.workers.n, setting.stop, setting.target)
+            metrics.left_out(len(runs))
         played = play_all(
-            todo, replace(setting, crew=crew_here), processes=1 if engine is not None else processes, interruption=signals, watcher=bar,
+            todo, replace(setting, crew=crew_here, observed=metrics is not None), processes=1 if engine is not None else processes,
+            interruption=signals, watcher=bar if metrics is None else _Both(bar, metrics),
             open_writer=open_writer, modules=scenario.modules,
         )  # fmt: skip
         with closing(played):
             for planned, writer, run in played:
+                if metrics is not None:
+                    metrics.ended(run)
                 runs[planned.number] = run if folder is None else _written(folder, writer, run, setting.record)
         changes = _ending(runs.values(), len(plan), signals) | {"effort": _effort(runs.values())}
         if folder is not None:
@@ -283,6 +301,25 @@ def _play(
         folder=None if folder is None else folder.path,
         problem=manifest["problem"],
     )
+
+
+class _Both:
+    """Two who look on, told the same."""
+
+    def __init__(self, *watchers: Watcher) -> None:
+        self._watchers = watchers
+
+    def begin(self, label: str, seed: int, process: int = 0) -> None:
+        for each in self._watchers:
+            each.begin(label, seed, process)
+
+    def at(self, reached: Reached, process: int = 0, seen: Seen | None = None) -> None:
+        for each in self._watchers:
+            each.at(reached, process, seen)
+
+    def end(self, process: int = 0, *, begins_again: bool = False) -> None:
+        for each in self._watchers:
+            each.end(process, begins_again=begins_again)
 
 
 def _effort(runs: Iterable[Run]) -> dict[str, dict[str, float]]:

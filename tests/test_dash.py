@@ -126,7 +126,9 @@ def test_what_is_written_is_pushed_and_only_what_has_changed(server: Server, fol
     page = ask(server, Cookie=cookie(server)).read().decode()
     version = int(re.findall(r'data-version="(\d+)"', page)[0])
     states = following(server, version)
-    folder.writer(0, "a", "hero_sgd", {}, seed=0, n=2).curve({**POINT, "time": 5.0, "iteration": 7.0, "squared_gradient_norm": 0.5})
+    folder.writer(0, "a", "hero_sgd", {}, seed=0, n=2).curve(
+        {**POINT, "time": 5.0, "iteration": 7.0, "squared_gradient_norm": 0.5}
+    )
     folder.flush()
     state = next(states)
     assert state["data curves"]["a"]["time"]["squared_gradient_norm"]["median"] == [0.0, 0.5]

@@ -79,25 +79,25 @@ def test_the_page_follows_a_real_run_to_its_end(browser, tmp_path: Path) -> None
     (tmp_path / "scenario.yaml").write_text(SCENARIO)
     environment = {**os.environ, "PYTHONPATH": str(Path(asyncsim.__file__).parent.parent)}
     command = [sys.executable, "-m", "asyncsim", "run", "scenario.yaml", "-o", "run", "-q", "-p", "1"]
-    with subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=subprocess.DEVNULL) as process:
-        with looked_at(browser, tmp_path / "run") as page:
-            page.wait_for_selector("[data-curves=time].js-plotly-plot", timeout=60_000)
-            first, table = last_time(page), page.locator("table").first.inner_text()
-            page.wait_for_function(
-                """(first) => { const place = document.querySelector("[data-curves=time]");
-                  return Math.max(...((place && place.data) || []).flatMap((trace) => trace.x)) > first; }""",
-                arg=first, timeout=60_000,
-            )  # fmt: skip
-            assert process.wait(90) == 0
-            # a method more, the timeline and the player came with the runs' ends
-            page.wait_for_function("() => /2 of 2 runs ended/.test(document.querySelector('.live').textContent)", timeout=60_000)  # fmt: skip
-            page.wait_for_function("() => document.querySelectorAll('[data-lanes]').length === 2", timeout=60_000)
-            assert page.locator("table").first.inner_text() != table
-            assert page.locator("input[data-method]").count() == 2
-            run = Result.read(tmp_path / "run", events=False).runs
-            assert last_time(page) == pytest.approx(max(each.time for each in run), rel=1e-3)
-            page.locator("[data-play]").click()
-            settled(page)
+    started = subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=subprocess.DEVNULL)
+    with started as process, looked_at(browser, tmp_path / "run") as page:
+        page.wait_for_selector("[data-curves=time].js-plotly-plot", timeout=60_000)
+        first, table = last_time(page), page.locator("table").first.inner_text()
+        page.wait_for_function(
+            """(first) => { const place = document.querySelector("[data-curves=time]");
+              return Math.max(...((place && place.data) || []).flatMap((trace) => trace.x)) > first; }""",
+            arg=first, timeout=60_000,
+        )  # fmt: skip
+        assert process.wait(90) == 0
+        # a method more, the timeline and the player came with the runs' ends
+        page.wait_for_function("() => /2 of 2 runs ended/.test(document.querySelector('.live').textContent)", timeout=60_000)  # fmt: skip
+        page.wait_for_function("() => document.querySelectorAll('[data-lanes]').length === 2", timeout=60_000)
+        assert page.locator("table").first.inner_text() != table
+        assert page.locator("input[data-method]").count() == 2
+        run = Result.read(tmp_path / "run", events=False).runs
+        assert last_time(page) == pytest.approx(max(each.time for each in run), rel=1e-3)
+        page.locator("[data-play]").click()
+        settled(page)
 
 
 def test_choices_and_zoom_stay_while_curves_grow_and_a_new_run_keeps_the_choices(browser, tmp_path: Path) -> None:
@@ -120,7 +120,9 @@ def test_choices_and_zoom_stay_while_curves_grow_and_a_new_run_keeps_the_choices
             page.wait_for_function(
                 "() => Math.max(...document.querySelector('[data-curves=time]').data.flatMap((t) => t.x)) === 60"
             )
-            shown = "() => [...document.querySelectorAll('input:checked')].map((box) => box.dataset.method || box.value)"
+            shown = (
+                "() => [...document.querySelectorAll('input:checked')].map((box) => box.dataset.method || box.value)"
+            )
             assert page.evaluate(RANGE) == zoomed
             before = page.evaluate(shown)
             assert "rennala_sgd" not in before
