@@ -15,7 +15,8 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -29,7 +30,6 @@ class ProtocolError(ValueError):
     """A method asked for what the rules of the server forbid; nothing has changed."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True, eq=False)
 class Gradient:
     """`count` stochastic gradients at x, shape (d,); the answer's `gradient` is their mean.
 
@@ -39,16 +39,24 @@ class Gradient:
     2
     """
 
-    x: Point
-    count: int = 1
+    # no dataclass: one is made at every sending, and a frozen dataclass takes three times as long to make
+    __slots__ = ("_count", "_x")
+    __match_args__ = ("x", "count")
 
-    @property
-    def cost(self) -> int:
-        return self.count
+    def __init__(self, x: Point, count: int = 1) -> None:
+        self._x = x
+        self._count = count
+
+    x: Point = property(attrgetter("_x"))  # type: ignore[assignment]
+    count: int = property(attrgetter("_count"))  # type: ignore[assignment]
+    cost: int = property(attrgetter("_count"))  # type: ignore[assignment]
 
     @property
     def size(self) -> int:
-        return int(self.x.size)
+        return int(self._x.size)
+
+    def __repr__(self) -> str:
+        return f"Gradient(x={self._x!r}, count={self._count!r})"
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
@@ -128,6 +136,11 @@ def _listed(j: int | Sequence[int]) -> Sequence[int]:
     return [j] if isinstance(j, int | np.integer) else j
 
 
+def at_point(job: Job, field: str, x: Point) -> None:
+    """Let the job's `field`, "x" or "y", be this array: the one and only change that a job sees, when it is sent."""
+    object.__setattr__(job, "_x" if type(job) is Gradient else field, x)
+
+
 Job = Gradient | ComponentGradient | GradientDifference | LocalSteps
 JOBS = (Gradient, ComponentGradient, GradientDifference, LocalSteps)
 
@@ -166,6 +179,19 @@ class Assignment:
         return (
             f"<assignment #{self.number}: {type(self.job).__name__} of version {self.version} at worker {self.worker}>"
         )
+
+
+class Asked(Protocol):
+    """What an engine must know to give an answer: an assignment, or what stands for one."""
+
+    @property
+    def worker(self) -> int: ...
+    @property
+    def job(self) -> Job: ...
+    @property
+    def m(self) -> int: ...
+    @property
+    def done(self) -> int: ...
 
 
 class InFlight:
@@ -211,6 +237,10 @@ class Arrival:
         self._discarded = False
         self.worker = assignment.worker
         self.delay = delay
+
+    @property
+    def _asked(self) -> Asked:
+        return self._assignment
 
     @property
     def job(self) -> Job:

@@ -22,7 +22,7 @@ from typing import Any, Protocol
 import numpy as np
 import simpy
 
-from asyncsim.jobs import Assignment, ComponentGradient, Gradient, GradientDifference, LocalSteps, TimerFired
+from asyncsim.jobs import Asked, Assignment, ComponentGradient, Gradient, GradientDifference, LocalSteps, TimerFired
 from asyncsim.log import ARRIVED, TIMED_OUT, Log
 from asyncsim.record import Recorder
 from asyncsim.server import EndOfRun, NoProgressError, Server, named
@@ -32,6 +32,7 @@ from asyncsim.timing import Timing
 DEADLINE, TIMER, CHURN, RECORD, STOP = range(1, 6)  # order of SimPy events at one time; arrivals come before all
 
 ARRIVALS_AT_ONE_INSTANT = 10**6
+LOOK_AT_MOST_EVERY = 64  # arrivals and steps
 LOOK_EVERY = 0.1  # wall-clock seconds between two looks at progress, signals, checkpoints
 
 
@@ -142,6 +143,8 @@ class Simulation:
         self._iteration_limit = math.inf if stop.iterations is None else stop.iterations
         self._gradient_limit = math.inf if stop.gradients is None else stop.gradients
         self._next_look = 0.0
+        self._looked = 0.0
+        self._looking_every = self._until_look = 1  # arrivals and steps between two looks at the wall-clock
         self._started = time.monotonic()
 
     # ---- beginning
@@ -227,11 +230,15 @@ class Simulation:
     def next(self) -> Assignment | TimerFired:
         lane, queue = self._lane, self.clock.queue
         while self._over is None:
-            while lane and not _is_alive(lane[0]):
+            while lane:
+                arrives, _, a = lane[0]
+                # one that was sent early stands in the lane twice; the entry with its new time is the one
+                if a.live and a.arrives == arrives:
+                    break
                 heappop(lane)
                 self._dead -= 1
             if lane and (not queue or lane[0][0] <= queue[0][0]):
-                a = heappop(lane)[2]
+                heappop(lane)
                 if self._link is None or a.number in self._in_link:
                     return self._arrive(a)
                 self._enter_link(a)
@@ -273,8 +280,9 @@ class Simulation:
         if self.gradients >= self._gradient_limit:
             # this arrival still reaches the method; the next receive or step ends the run
             self._over = EndOfRun("finished", f"{self.gradients} gradients received")
-        if time.monotonic() >= self._next_look:
-            self._look_up()
+        self._until_look -= 1
+        if not self._until_look:
+            self._look_at_clock()
 
     def _stalled(self) -> EndOfRun:
         waiting = sorted(a.worker for a in self._never.values())
@@ -290,11 +298,20 @@ class Simulation:
             raise self._over
         if self._keeper is not None and self._keeper.due(k):
             self._keeper.save(self.checkpoint, k)
-        if time.monotonic() >= self._next_look:
-            self._look_up()
+        self._until_look -= 1
+        if not self._until_look:
+            self._look_at_clock()
 
-    def _look_up(self) -> None:
+    def _look_at_clock(self) -> None:
+        """Look up if it is time to; the wall-clock is asked every so many arrivals and steps, rarely where they fly."""
         now = time.monotonic()
+        self._looking_every = min(2 * self._looking_every, LOOK_AT_MOST_EVERY) if now - self._looked < 0.005 else 1
+        self._until_look = self._looking_every
+        self._looked = now
+        if now >= self._next_look:
+            self._look_up(now)
+
+    def _look_up(self, now: float) -> None:
         self._next_look = now + LOOK_EVERY
         if self._stop.wall_clock is not None and now - self._started >= self._stop.wall_clock:
             self._over = EndOfRun("finished", f"{self._stop.wall_clock:g} seconds of wall-clock passed")
@@ -418,14 +435,14 @@ class Simulation:
 
     # ---- answers
 
-    def answers(self, assignments: Sequence[Assignment]) -> Sequence[Any]:
+    def answers(self, assignments: Sequence[Asked]) -> Sequence[Any]:
         problem = self._problem
         if self._batched and len(assignments) > 1 and all(type(a.job) is Gradient and a.done == 1 for a in assignments):
             rngs = _Rngs(self._data, assignments)
             return list(problem.gradients([a.job.x for a in assignments], rngs, [a.worker for a in assignments]))
         return [self._answer(a) for a in assignments]
 
-    def _answer(self, a: Assignment) -> Any:
+    def _answer(self, a: Asked) -> Any:
         job, data = a.job, self._data
         if type(job) is Gradient:
             gradient = self._problem.gradient(job.x, data.at(a.worker, a.m), a.worker)
@@ -450,7 +467,7 @@ class Simulation:
             gradient = gradient + self._problem.component_gradient(x, j)
         return gradient if len(components) == 1 else gradient / len(components)
 
-    def _local_steps(self, a: Assignment, job: LocalSteps) -> tuple[np.ndarray, np.ndarray]:
+    def _local_steps(self, a: Asked, job: LocalSteps) -> tuple[np.ndarray, np.ndarray]:
         z, gradient_sum = job.x, np.zeros_like(job.x)
         for j in range(a.done):
             gradient = self._problem.gradient(z, self._data.at(a.worker, a.m + j), a.worker)
@@ -529,14 +546,13 @@ class Simulation:
 
 
 def _is_alive(entry: tuple[float, int, Assignment]) -> bool:
-    # an assignment that was sent early stands in the lane twice; the entry with its new time is the one
     return entry[2].live and entry[2].arrives == entry[0]
 
 
 class _Rngs:
     """The data generators of some assignments, item by item; each is valid until the next is taken."""
 
-    def __init__(self, data: Stream, assignments: Sequence[Assignment]) -> None:
+    def __init__(self, data: Stream, assignments: Sequence[Asked]) -> None:
         self._data = data
         self._assignments = assignments
 
