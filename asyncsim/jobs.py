@@ -227,11 +227,12 @@ class Arrival:
     end_point, gradient_sum, steps : for `LocalSteps`
     """
 
-    __slots__ = ("_answer", "_assignment", "_discarded", "_server", "_used_at", "delay", "worker")
+    __slots__ = ("_answer", "_came", "_discarded", "_server", "_used_at", "delay", "job", "worker")
 
     def __init__(self, server: Server, assignment: Assignment, delay: int) -> None:
         self._server = server
-        self._assignment = assignment
+        self._came = assignment
+        self.job: Job = assignment.job
         self._answer: Any = None
         self._used_at: int | None = None  # the iteration of its first reading
         self._discarded = False
@@ -240,30 +241,30 @@ class Arrival:
 
     @property
     def _asked(self) -> Asked:
-        return self._assignment
+        return self._came
 
     @property
-    def job(self) -> Job:
-        return self._assignment.job
+    def _assignment(self) -> Assignment:
+        return self._came
 
     @property
     def compute_times(self) -> tuple[float, ...]:
-        return tuple(self._assignment.draws[: self._assignment.done])
+        return tuple(self._came.draws[: self._came.done])
 
     @property
     def count(self) -> int:
-        done = self._assignment.done
-        return done // 2 if isinstance(self._assignment.job, GradientDifference) else done
+        done = self._came.done
+        return done // 2 if isinstance(self.job, GradientDifference) else done
 
     steps = count
 
     @property
     def timed_out(self) -> bool:
-        return self._assignment.outcome == _TIMED_OUT
+        return self._came.outcome == _TIMED_OUT
 
     @property
     def gradient(self) -> np.ndarray:
-        if isinstance(self._assignment.job, LocalSteps):
+        if isinstance(self.job, LocalSteps):
             raise ProtocolError(
                 f"the answer of worker {self.worker} is of LocalSteps: read end_point, gradient_sum or steps, not gradient"
             )
@@ -292,7 +293,7 @@ class Arrival:
         return self._answer
 
     def _local(self) -> tuple[np.ndarray, np.ndarray]:
-        if not isinstance(self._assignment.job, LocalSteps):
+        if not isinstance(self.job, LocalSteps):
             raise ProtocolError(f"the answer of worker {self.worker} is of {type(self.job).__name__}: read gradient")
         answer: tuple[np.ndarray, np.ndarray] = self._read()
         return answer

@@ -71,7 +71,7 @@ class Window:
     def __init__(self, opened_at: int) -> None:
         self.opened_at = opened_at  # how many assignments had ended
         self.ends = _NO_ENDS
-        self.marks = _NO_MARKS
+        self.marks = NO_MARKS
         self.flying = _NO_ENDS  # what was going on when it was full
 
     @property
@@ -101,7 +101,7 @@ class Window:
 
 
 _NO_ENDS = np.empty((0, len(ENDS)))
-_NO_MARKS = np.empty((0, len(MARKS)))
+NO_MARKS = np.empty((0, len(MARKS)))
 
 
 class Log:
@@ -191,7 +191,7 @@ class Log:
         """Count and hash what was appended since the last time."""
         self.before_flush()
         self._pack()
-        parts, self._parts, self._waiting = self._parts or [(_NO_ENDS, _NO_MARKS)], [], 0
+        parts, self._parts, self._waiting = self._parts or [(_NO_ENDS, NO_MARKS)], [], 0
         ends, marks = parts[0] if len(parts) == 1 else map(np.concatenate, zip(*parts, strict=True))
         self._chains["ends"].add(ends)
         self._chains["marks"].add(marks)

@@ -19,6 +19,7 @@ from threadpoolctl import threadpool_limits
 from asyncsim import log as log_
 from asyncsim.allocation import ALLOCATIONS
 from asyncsim.allocation.regret import Regret
+from asyncsim.blocks import BlockServer
 from asyncsim.log import Log, Rows
 from asyncsim.methods import METHODS
 from asyncsim.problems import PROBLEMS, batch_matches_single, check_problem
@@ -57,6 +58,7 @@ def simulate(
     label: str | None = None,
     update_rule: UpdateRule | None = None,
     verify: bool = False,
+    core: str = "auto",
 ) -> Run:
     """Run one method on simulated workers until `stop`.
 
@@ -72,6 +74,7 @@ def simulate(
     update_rule : what the server makes of a direction: Momentum(), Adam(), Muon(), or an object of your own as
         asyncsim/update_rules.py describes; plain steps unless given
     verify : whether to check at every event what the method's paper promises (asyncsim/verify.py)
+    core : "plain" for the reference event loop, one arrival at a time; "auto" for what is fastest and gives the same
 
     Errors of the method's own code pass through, and so does the VerificationError of a check that fails; a run that
     diverges or stalls ends with that status.
@@ -84,7 +87,7 @@ def simulate(
     """
     return execute(
         method, problem, workers, stop, seed, target, record or Record(), label or name_of(method),
-        update_rule=update_rule, verify=verify,
+        update_rule=update_rule, verify=verify, core=core,
     )  # fmt: skip
 
 
@@ -154,6 +157,7 @@ def execute(
     update_rule: UpdateRule | None = None,
     verify: bool = False,
     evaluation: str = "auto",
+    core: str = "auto",
     sink: Sink | None = None,
     keeper: Keeper | None = None,
     look: Callable[[Simulation], None] | None = None,
@@ -177,7 +181,11 @@ def execute(
     engine = Simulation(problem, workers, seed, stop, log, recorder, batched, keeper, look)
     made_of = (workers.n, sequential(seed, "method"), log, update_rule)
     # x⁰ is in no variable here: points live as long as somebody needs them
-    server = server_for(method, verify, engine, np.array(problem.x0), *made_of)
+    server: Server
+    if core == "auto" and not verify and engine.timing.independent:
+        server = BlockServer(engine, np.array(problem.x0), *made_of)
+    else:
+        server = server_for(method, verify, engine, np.array(problem.x0), *made_of)
     verification: dict[str, Any] = {}
     try:
         if checkpoint is None:
@@ -452,13 +460,14 @@ def _worker_counts(server: Server, log: Log, now: float, held: np.ndarray) -> di
     in_flight = np.zeros(server.n, np.int64)
     # what was logged of a stopped gradient that goes on after the end of the run is not in it
     busy = log.busy_seconds - np.where(np.isfinite(held), held, 0.0)
-    for a in server.snapshot()["in_flight"]:
-        in_flight[a.worker] = a.job.cost
-        if a.outcome == log_.STOPPED:  # what it has finished is on its way; nothing of it was logged yet
-            busy[a.worker] += held[a.worker]
-        busy[a.worker] += max(0.0, min(now, a.computing_to) - a.computing_from)
+    flying = server.at_work()
+    workers = flying["worker"]  # each at most once
+    in_flight[workers] = flying["cost"]
+    # what a stopped one has finished is on its way; nothing of it was logged yet
+    busy[workers] += np.where(flying["stopped"], held[workers], 0.0)
+    busy[workers] += np.maximum(0.0, np.minimum(now, flying["computing_to"]) - flying["computing_from"])
     return {
-        "sent": server.snapshot()["given"],
+        "sent": server.given(),
         "used": log.used,
         "discarded": log.arrived - log.used,
         "stopped": log.stopped,

@@ -394,9 +394,12 @@ class Server:
         self._k += 1
         self._x = self._made(frozen(x), self._k)
         self._state = MappingProxyType(state) if state else _NO_STATE
+        self._stepped()
+        return self._x
+
+    def _stepped(self) -> None:
         self._mark(-1, 0, STEP, 0, 0)
         self._engine.stepped()
-        return self._x
 
     def _by_rule(self, rule: UpdateRuleRun, stepsize: float, direction: np.ndarray) -> np.ndarray:
         x = rule.step(self._x, stepsize, direction)
@@ -562,6 +565,31 @@ class Server:
             at_point(job, field, safe)
         self._made(safe, self._k)
 
+    # ---- how things stand
+
+    def pending(self) -> list[tuple[int, Job, int]]:
+        """What is in flight, in no special order: worker, job and the number m of the job's first gradient.
+
+        The inputs of these gradients are fixed, so they can be computed before they arrive; what is stopped or
+        timed out was then computed for nothing.
+        """
+        return [(a.worker, a.job, a.m) for a in self._in_flight if a is not None]
+
+    def given(self) -> np.ndarray:
+        """(n,) int64: gradients given to each worker so far."""
+        return np.array(self._given, np.int64)
+
+    def at_work(self) -> dict[str, np.ndarray]:
+        """Columns of equal length, one row a job in flight: worker, cost, computing_from, computing_to, stopped."""
+        found = [a for a in self._in_flight if a is not None]
+        return {
+            "worker": np.array([a.worker for a in found], np.int64),
+            "cost": np.array([a.job.cost for a in found], np.int64),
+            "computing_from": np.array([a.computing_from for a in found]),
+            "computing_to": np.array([a.computing_to for a in found]),
+            "stopped": np.array([a.outcome == STOPPED for a in found], bool),
+        }
+
     # ---- taking a run up again
 
     def snapshot(self) -> dict[str, Any]:
@@ -571,7 +599,7 @@ class Server:
             "x": self._x,
             "state": dict(self._state),
             "rng": self._rng.bit_generator.state,
-            "given": np.array(self._given),
+            "given": self.given(),
             "dispatched": self._dispatched,
             "in_flight": sorted((a for a in self._in_flight if a is not None), key=lambda a: a.number),
             "timers": dict(self._timers),

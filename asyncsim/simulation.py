@@ -244,7 +244,7 @@ class Simulation:
                 self._enter_link(a)
                 continue
             if not lane and not self._pending_for_method:
-                raise self._stalled()
+                raise self._stalled(sorted(a.worker for a in self._never.values()))
             self.clock.step()
             if self._came is not None:
                 came, self._came = self._came, None
@@ -284,8 +284,7 @@ class Simulation:
         if not self._until_look:
             self._look_at_clock()
 
-    def _stalled(self) -> EndOfRun:
-        waiting = sorted(a.worker for a in self._never.values())
+    def _stalled(self, waiting: Sequence[int]) -> EndOfRun:
         return EndOfRun("stalled", f"stalled: waiting for workers {named(waiting)}, who never return")
 
     def stepped(self) -> None:
@@ -310,6 +309,70 @@ class Simulation:
         self._looked = now
         if now >= self._next_look:
             self._look_up(now)
+
+    # ---- for a server that delivers arrivals by the block (asyncsim/blocks.py)
+
+    @property
+    def timing(self) -> Timing:
+        """When the parts of an assignment begin and end."""
+        return self._timing
+
+    def counted(self, times: np.ndarray) -> None:
+        """Arrivals of one gradient each came at these times, the last of them now."""
+        last = float(times[-1])
+        at_last = len(times) - int(np.searchsorted(times, last, "left"))
+        self._arrivals_at_instant = at_last + (0 if last > self._instant else self._arrivals_at_instant)
+        self._instant = last
+        self.gradients += len(times)
+
+    def look(self) -> None:
+        """Look at the wall-clock, and at what was asked of us meanwhile."""
+        self._look_at_clock()
+
+    def room(self) -> int:
+        """How many arrivals may come before somebody must look around: limits, the wall-clock."""
+        left = self._gradient_limit - self.gradients
+        if left <= 1:
+            self._over = self._over or EndOfRun("finished", f"{self.gradients + 1} gradients received")
+            return 1
+        return int(min(left - 1, 4 * self._looking_every))
+
+    def next_look_at_iteration(self) -> float:
+        """The next k at which `stepped` has something to do."""
+        return min(self._recorder.next_iteration, self._iteration_limit)
+
+    def put(self, assignments: Sequence[Assignment]) -> None:
+        """These are in flight, with their times; nothing else is."""
+        self._lane[:] = [(a.arrives, a.number, a) for a in assignments if a.arrives < math.inf]
+        heapify(self._lane)
+        self._never = {a.number: a for a in assignments if a.arrives == math.inf}
+        self._dead = 0
+
+    @property
+    def over(self) -> EndOfRun | None:
+        """What the next receive or step raises."""
+        return self._over
+
+    @property
+    def keeps(self) -> bool:
+        """Whether somebody keeps checkpoints, and asks at each step."""
+        return self._keeper is not None
+
+    def crowded(self, at: float, arrivals: int) -> bool:
+        """Whether so many more arrivals at this time may be too many for one instant."""
+        return at == self._instant and self._arrivals_at_instant + arrivals >= ARRIVALS_AT_ONE_INSTANT
+
+    def next_event(self, never: Sequence[int] | None) -> TimerFired | None:
+        """Let the clock's next event happen; the timer it was, if it was one of the method's.
+
+        never : where nobody else is at work, the workers that never return
+        """
+        if never is not None and not self._pending_for_method:
+            raise self._stalled(never)
+        self.clock.step()
+        came, self._came = self._came, None
+        assert came is None or isinstance(came, TimerFired)  # with deadlines nothing goes by the block
+        return came
 
     def _look_up(self, now: float) -> None:
         self._next_look = now + LOOK_EVERY
