@@ -24,6 +24,7 @@ follows for all: it grows by one at each step.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -88,8 +89,11 @@ class BlockServer(Server):
         self._open = -1  # the worker that came last, as long as it has nothing to do; it is not in _idle meanwhile
         self._new: list[int] = []  # workers sent out since the last receive, whose times are not known yet
         self._block: Block | None = None
+        self._workers: list[int] = []  # of the block
+        self._times: list[float] = []
         self._position = 0  # arrivals of the block that were delivered
-        self._limit = 0  # the position at which receive has to look around
+        self._limit = 0  # the position at which receive has to look around …
+        self._end = 0  # … and at which there is more to do than to look at the clock on the wall
         self._size = SMALL
         # since the log was last given rows:
         self._base = 0
@@ -113,20 +117,21 @@ class BlockServer(Server):
         if position >= self._limit or self._open >= 0:
             return self._receive_slowly()
         self._position = position + 1
-        block = self._block
-        self._open = worker = block.workers[position]  # type: ignore[union-attr]
-        self._clock._now = block.times[position]  # type: ignore[union-attr]
+        self._open = worker = self._workers[position]
+        self._clock._now = self._times[position]
         version = self._job_versions[worker]
         self._end_versions.append(version)
         self._steps_since_receive = 0
-        arrival = _new(BlockArrival)
+        arrival = _new(BlockArrival)  # its constructor would take half as long again
         arrival._server = self
-        arrival._block = block  # type: ignore[assignment]
+        arrival._block = self._block  # type: ignore[assignment]
         arrival._position = position
         arrival._version = version
         arrival.worker = worker
         arrival.job = self._jobs[worker]
         arrival.delay = self._k - version
+        arrival._answer = arrival._used_at = None
+        arrival._discarded = False
         return arrival
 
     def send(
@@ -175,7 +180,16 @@ class BlockServer(Server):
             self._engine.stepped()
             self._look_at_k = engine.next_look_at_iteration()
             if engine._over is not None:
-                self._limit = self._position
+                self._limit = self._end = self._position
+
+    def _read(self, arrivals: Sequence[Arrival]) -> Sequence[Any]:
+        arrival = arrivals[0]
+        if len(arrivals) > 1 or type(arrival) is not BlockArrival or arrival._discarded:
+            return super()._read(arrivals)
+        self._use(arrival)
+        answers = self._engine.answers(arrivals)  # type: ignore[arg-type]
+        self._check_answer(arrival, answers[0])
+        return answers
 
     def _use(self, arrival: Arrival) -> None:
         if (
@@ -201,15 +215,21 @@ class BlockServer(Server):
     def _receive_slowly(self) -> Any:
         if not self._blocked:
             return self._receive_plainly()
+        engine = self._engine
         if self._open >= 0:
             self._cut_off()
+        elif self._position < self._end:  # only time to look at the clock on the wall
+            engine.look()
+            if engine.over is not None:
+                raise engine.over
+            self._limit = min(self._end, self._position + engine.arrivals_between_looks)
+            return self.receive()
         if len(self._idle) == self._n and not self._timers:
             raise self._nothing_can_come()
-        engine = self._engine
         self._hand_over()
         self._log.flush_if_many()
         engine.look()
-        if self._cut >= CUTS or self._arrivals_since_step + 1 >= self._check_progress_at:
+        if self._cut >= CUTS or (self._is_time_for_progress() and self._forecast.waits_for_ever):
             self._leave()
             return self._receive_plainly()
         self._steps_since_receive = 0
@@ -225,8 +245,17 @@ class BlockServer(Server):
         if timer is not None:
             return self._fired(timer)
         room = min(engine.room(), self._check_progress_at - self._arrivals_since_step - 1)
-        self._limit = min(self._block.size, self._position + room)  # type: ignore[union-attr]
+        self._end = min(self._block.size, self._position + room)  # type: ignore[union-attr]
+        self._limit = min(self._end, self._position + engine.arrivals_between_looks)
         return self.receive()
+
+    def _is_time_for_progress(self) -> bool:
+        """Whether rule 8 asks now if anybody will never return."""
+        if self._arrivals_since_step + 1 < self._check_progress_at:
+            return False
+        if not self._forecast.waits_for_ever:
+            self._check_progress_at += self._progress_interval
+        return True
 
     def _next_block(self) -> TimerFired | None:
         """Have a block with something left in it, or a timer that fired; raises EndOfRun."""
@@ -248,6 +277,7 @@ class BlockServer(Server):
                 raise Unforeseeable
             else:
                 self._block, self._base_k = block, self._k
+                self._workers, self._times = block.workers, block.times
                 self._look_at_k = engine.next_look_at_iteration()
         raise engine.over
 
@@ -264,20 +294,20 @@ class BlockServer(Server):
         self._hand_over()
         self._dispatched = block.first + self._position - (self._open >= 0)
         self._block = None
-        self._position = self._limit = self._base = self._step_at = 0
+        self._position = self._limit = self._end = self._base = self._step_at = 0
         if self._open >= 0:
             worker, self._open = self._open, -1
             self._forecast.idle(worker)
             self._idle.add(worker)
             self._jobs[worker] = None
 
-    def _cut_off(self) -> None:
-        """End the block, as something was done that it does not foresee."""
+    def _cut_off(self, spared: int = 0) -> None:
+        """End the block, as something was done that it does not foresee, and that for `spared` workers at once."""
         if self._block is not None:
             delivered = self._position
             self._size = self._like(delivered)
-            # a new block costs about as much as the plain core takes for n/16 arrivals
-            self._cut = self._cut + 1 if delivered < 8 + self._n // 16 else 0
+            # a new block costs about as much as the plain core takes for so many arrivals
+            self._cut = self._cut + 1 if delivered + spared < 50 + self._n // 16 else 0
             self._end_block()
 
     def _like(self, delivered: int) -> int:
@@ -304,6 +334,8 @@ class BlockServer(Server):
             except Unforeseeable:
                 self._for_good = True
                 self._leave()
+            if len(self._new) > len(self._idle):
+                self._idle = set(self._idle)  # a set keeps the room that it once needed
             self._new = []
 
     def _hand_over(self) -> None:
@@ -373,9 +405,10 @@ class BlockServer(Server):
         if not self._blocked:
             super().stop_all()
             return
+        if len(self._idle) + (self._open >= 0) == self._n:
+            return  # nobody is at work, so that nothing was foreseen wrongly
         if self._block is not None:
-            self._size = self._like(self._position)
-            self._end_block()
+            self._cut_off(spared=self._n - len(self._idle))
         self._take_up_new()
         if not self._blocked:
             super().stop_all()
@@ -540,13 +573,11 @@ def _is_simple(a: Assignment) -> bool:
 class BlockArrival(Arrival):
     """An arrival that is a position of a block."""
 
-    # no slots: what all have in common at first stands here, and is written only where it changes
+    __slots__ = ("_block", "_position", "_version")
+
     _block: Block
     _position: int
     _version: int
-    _answer: Any = None
-    _used_at: int | None = None
-    _discarded = False
     count = steps = done = 1
     timed_out = False
 
@@ -558,6 +589,13 @@ class BlockArrival(Arrival):
     def m(self) -> int:
         """Number of its gradient in the life of its worker."""
         return self._block.numbers[self._position]
+
+    @property
+    def gradient(self) -> np.ndarray:
+        answer: np.ndarray = self._answer
+        if answer is None:
+            answer = self._answer = self._server._read((self,))[0]
+        return answer
 
     @property
     def compute_times(self) -> tuple[float, ...]:

@@ -139,6 +139,11 @@ class Forecast:
         if not self.silent:
             self.begins[workers], self.ends[workers] = begins, ends
 
+    @property
+    def waits_for_ever(self) -> bool:
+        """Whether somebody at work never returns."""
+        return bool((self.at_work & (self.arrives == math.inf)).any())
+
     # ---- the next arrivals
 
     def block(self, size: int, now: float, until: float, first: int) -> Block | None:
@@ -156,15 +161,16 @@ class Forecast:
             found = self._by_renewals(horizon, size)
             if found is not None:
                 columns, horizon = found
-                if len(columns[0]) >= 32 and horizon > now:
-                    self._rate = len(columns[0]) / (horizon - now)
-                return Block(columns, first)
+                return self._learnt(Block(columns, first), now, horizon, until)
             self._ties = True
         columns = self._by_heap(horizon, size, first)
-        last = float(columns[0][-1])
-        if len(columns[0]) >= 32 and last > now:
-            self._rate = len(columns[0]) / (last - now)
-        return Block(columns, first)
+        return self._learnt(Block(columns, first), now, float(columns[0][-1]), until)
+
+    def _learnt(self, block: Block, now: float, horizon: float, until: float) -> Block:
+        """The block, after a look at how fast arrivals come; a few before an event of the clock tell little of it."""
+        if horizon > now and (block.size >= 32 or horizon < until):
+            self._rate = block.size / (horizon - now)
+        return block
 
     def _horizon(self, size: int, now: float) -> float:
         if self._rate > 0.0:

@@ -181,11 +181,7 @@ def execute(
     engine = Simulation(problem, workers, seed, stop, log, recorder, batched, keeper, look)
     made_of = (workers.n, sequential(seed, "method"), log, update_rule)
     # x⁰ is in no variable here: points live as long as somebody needs them
-    server: Server
-    if core == "auto" and not verify and engine.timing.independent:
-        server = BlockServer(engine, np.array(problem.x0), *made_of)
-    else:
-        server = server_for(method, verify, engine, np.array(problem.x0), *made_of)
+    server = _server(core, method, verify, engine, np.array(problem.x0), *made_of)
     verification: dict[str, Any] = {}
     try:
         if checkpoint is None:
@@ -208,6 +204,14 @@ def execute(
     run = _ended(label, method, seed, over, engine, server, log, recorder, events)
     away = _away(workers, seed, log, run)
     return dataclasses.replace(run, parameters=parameters_of(method, update_rule), verification=verification, away=away)
+
+
+def _server(core: str, method: Any, verify: bool, engine: Simulation, *made_of: Any) -> Server:
+    if core not in ("auto", "plain"):
+        raise ValueError(f"core = {core!r}, but 'auto' or 'plain' is needed")
+    if core == "auto" and not verify and engine.timing.independent:
+        return BlockServer(engine, *made_of)
+    return server_for(method, verify, engine, *made_of)
 
 
 def _regret(method: Any, problem: Any, workers: Workers) -> Regret | None:

@@ -392,7 +392,11 @@ class Server:
         self._arrivals_since_step = 0
         self._check_progress_at = self._progress_interval
         self._k += 1
-        self._x = self._made(frozen(x), self._k)
+        self._x = x = frozen(x)
+        versions = self._versions  # as in _made, which costs a call
+        versions[id(x)] = weakref.ref(x), self._k
+        if len(versions) >= self._clear_versions_at:
+            self._clear_versions()
         self._state = MappingProxyType(state) if state else _NO_STATE
         self._stepped()
         return self._x
@@ -533,9 +537,12 @@ class Server:
         versions = self._versions
         versions[id(x)] = weakref.ref(x), version
         if len(versions) >= self._clear_versions_at:
-            self._versions = {key: made for key, made in versions.items() if made[0]() is not None}
-            self._clear_versions_at = POINTS_BETWEEN_CLEARINGS + 2 * len(self._versions)
+            self._clear_versions()
         return x
+
+    def _clear_versions(self) -> None:
+        self._versions = {key: made for key, made in self._versions.items() if made[0]() is not None}
+        self._clear_versions_at = POINTS_BETWEEN_CLEARINGS + 2 * len(self._versions)
 
     def _version_of(self, x: np.ndarray) -> int | None:
         made = self._versions.get(id(x))

@@ -113,6 +113,7 @@ class Simulation:
         look: Callable[[Simulation], None] | None = None,
     ) -> None:
         self._problem = problem
+        self._random = getattr(problem, "random", True)
         self._stop = stop
         self._log = log
         self._recorder = recorder
@@ -330,12 +331,17 @@ class Simulation:
         self._look_at_clock()
 
     def room(self) -> int:
-        """How many arrivals may come before somebody must look around: limits, the wall-clock."""
+        """How many arrivals may come before one that the engine must know of; that one has room for itself."""
         left = self._gradient_limit - self.gradients
         if left <= 1:
             self._over = self._over or EndOfRun("finished", f"{self.gradients + 1} gradients received")
             return 1
-        return int(min(left - 1, 4 * self._looking_every))
+        return int(min(left - 1, ARRIVALS_AT_ONE_INSTANT))
+
+    @property
+    def arrivals_between_looks(self) -> int:
+        """How many arrivals may come before somebody must look at the wall-clock."""
+        return 4 * self._looking_every
 
     def next_look_at_iteration(self) -> float:
         """The next k at which `stepped` has something to do."""
@@ -508,10 +514,13 @@ class Simulation:
     def _answer(self, a: Asked) -> Any:
         job, data = a.job, self._data
         if type(job) is Gradient:
-            gradient = self._problem.gradient(job.x, data.at(a.worker, a.m), a.worker)
+            rng = data.at(a.worker, a.m) if self._random else None
+            gradient = self._problem.gradient(job.x, rng, a.worker)
+            if a.done == 1:
+                return gradient
             for m in range(a.m + 1, a.m + a.done):
                 gradient = gradient + self._problem.gradient(job.x, data.at(a.worker, m), a.worker)
-            return gradient if a.done == 1 else gradient / a.done
+            return gradient / a.done
         if isinstance(job, LocalSteps):
             return self._local_steps(a, job)
         if isinstance(job, ComponentGradient):

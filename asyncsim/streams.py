@@ -109,12 +109,12 @@ class Durations:
         self._purpose = purpose
         self._times = times
         self._stream = Stream(seed, purpose)
-        self.constant: list[float] | None = None if times.constant is None else [float(t) for t in times.constant]
-        self._constants = None if self.constant is None else np.array(self.constant)
-        if self.constant is not None:
-            for worker, seconds in enumerate(self.constant):
-                self._check(seconds, worker, 0)
-        self.always_zero = self.constant is not None and not any(self.constant)
+        self._constants = None if times.constant is None else np.array(times.constant, np.float64)
+        self.constant: Any = None if self._constants is None else self._constants.data  # gives Python's floats
+        if self._constants is not None:
+            for worker in np.flatnonzero(~(self._constants >= 0.0))[:1]:
+                self._check(self._constants[worker], int(worker), 0)
+        self.always_zero = self._constants is not None and not self._constants.any()
         self.by_block = self.constant is None and not times.by_call
         # 520 bytes a worker, of which a system gives out only what is written to
         self.drawn = np.empty((times.n if self.by_block else 0, BLOCK))
@@ -125,7 +125,8 @@ class Durations:
     def draw(self, worker: int, m: int, start: float) -> float:
         """Seconds that the m-th gradient (or message) of `worker` takes when it begins at `start`."""
         if self.constant is not None:
-            return self.constant[worker]
+            always: float = self.constant[worker]
+            return always
         if self._times.by_call:
             if start == math.inf:
                 return math.inf  # what never begins never ends; the callable need not know that
@@ -160,9 +161,15 @@ class Durations:
             for worker, block in zip(workers.tolist(), blocks.tolist(), strict=True):
                 self.refill(worker, block)
             return
+        # in parts: what is computed on the way stays in the processor's memory, and small beside the draws
+        for start in range(0, len(workers), 512):
+            self._refill_affine(workers[start : start + 512], blocks[start : start + 512])
+
+    def _refill_affine(self, workers: np.ndarray, blocks: np.ndarray) -> None:
+        """What a law's own `sample` does, for all at once: shift + scale · (standard number)."""
+        assert self.affine is not None  # who asks has looked
         kind, shift, scale = self.affine
         drawn, at = self.drawn, self._stream.at
-        # a law's own `sample` is what is done here for all at once: shift + scale · (standard number)
         for worker, block in zip(workers.tolist(), blocks.tolist(), strict=True):
             draw_standard(kind, at(worker, block), drawn[worker])
         rows = drawn[workers]
