@@ -79,6 +79,7 @@ class BlockServer(Server):
     ) -> None:
         super().__init__(engine, x0, n, rng, log, update_rule)
         self._clock = engine.clock
+        self._evaluation = engine.evaluation
         self._forecast = Forecast(engine.timing, n)
         log.before_flush = self._hand_over
         self._blocked = True  # the arrays of the forecast say who is at work; else the assignments do
@@ -148,6 +149,8 @@ class BlockServer(Server):
                 self._jobs[worker] = job
                 self._job_versions[worker] = version
                 self._open = -1
+                if self._evaluation.ahead is not None:
+                    self._tell_of(worker, job, self._position - 1)
                 return
             if self._blocked:
                 if worker in self._idle:
@@ -331,12 +334,31 @@ class BlockServer(Server):
             workers = np.array(self._new)
             try:
                 self._forecast.send(workers, self._clock._now, self._dispatched - len(workers))
+                self._tell(workers)
             except Unforeseeable:
                 self._for_good = True
                 self._leave()
             if len(self._new) > len(self._idle):
                 self._idle = set(self._idle)  # a set keeps the room that it once needed
             self._new = []
+
+    def _tell_of(self, worker: int, job: Job, position: int) -> None:
+        """The same of one that was sent out again after this position of the block."""
+        block, ahead = self._block, self._evaluation.ahead
+        assert block is not None and ahead is not None  # noqa: PT018 - who asks has looked
+        at = block.comes_back(position)
+        if at < math.inf:
+            ahead.sent(worker, block.numbers[position] + 1, job, at)
+
+    def _tell(self, workers: np.ndarray) -> None:
+        """Tell who computes ahead what was sent."""
+        ahead, forecast = self._evaluation.ahead, self._forecast
+        if ahead is not None:
+            for worker, m, at in zip(
+                workers.tolist(), forecast.m[workers].tolist(), forecast.arrives[workers].tolist(), strict=True
+            ):
+                if at < math.inf:
+                    ahead.sent(worker, m, self._jobs[worker], at)
 
     def _hand_over(self) -> None:
         """Give the log the rows of what was delivered, and take it up in the arrays and the engine."""

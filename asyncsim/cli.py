@@ -43,6 +43,17 @@ Output = Annotated[
 Force = Annotated[bool, typer.Option("--force", help="replace the run folder given with -o")]
 AllowCode = Annotated[bool, typer.Option("--allow-code", help="allow names like module:attribute, which run code")]
 Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="no progress")]
+Processes = Annotated[
+    int | None,
+    typer.Option(
+        "-p",
+        "--processes",
+        min=1,
+        metavar="N",
+        show_default=False,
+        help="runs played side by side; all cores it may use unless given, once it has run for a second",
+    ),
+]
 
 
 def _version(wanted: bool) -> None:
@@ -63,11 +74,12 @@ def _options(
 
 
 @app.command()
-def demo(output: Output = None, force: Force = False, quiet: Quiet = False) -> None:
+def demo(output: Output = None, *, force: Force = False, quiet: Quiet = False, processes: Processes = None) -> None:
     """Compare five methods on 100 unequal workers, in under a minute."""
     from asyncsim import study
 
-    _end(study.demo(_folder("quickstart", output), force=force, progress=_progress(quiet)))
+    folder = _folder("quickstart", output)
+    _end(study.demo(folder, force=force, progress=_progress(quiet), processes=processes))
 
 
 @app.command()
@@ -79,21 +91,24 @@ def run(
     force: Force = False,
     allow_code: AllowCode = False,
     quiet: Quiet = False,
+    processes: Processes = None,
 ) -> None:
     """Run a scenario: table, one sentence, a report."""
     from asyncsim import study
     from asyncsim.scenario import load
 
     scenario = load(file, changes or (), allow_code=allow_code)
-    _end(study.run(scenario, output=_folder(scenario.name, output), force=force, progress=_progress(quiet)))
+    folder = _folder(scenario.name, output)
+    tell = None if quiet else _say
+    _end(study.run(scenario, output=folder, force=force, progress=_progress(quiet), processes=processes, tell=tell))
 
 
 @app.command()
-def resume(folder: Folder, allow_code: AllowCode = False, quiet: Quiet = False) -> None:
+def resume(folder: Folder, *, allow_code: AllowCode = False, quiet: Quiet = False, processes: Processes = None) -> None:
     """Go on with a run that was interrupted or killed."""
     from asyncsim import study
 
-    _end(study.resume(folder, allow_code=allow_code, progress=_progress(quiet)))
+    _end(study.resume(folder, allow_code=allow_code, progress=_progress(quiet), processes=processes))
 
 
 def _progress(quiet: bool) -> bool | None:
@@ -121,6 +136,8 @@ def _end(result: "Result") -> None:
     _table(*summary.table(result))
     typer.echo()
     typer.echo(result.sentence())
+    for words in summary.effort(result):
+        typer.echo(words)
     for problem in result.manifest.get("warnings", []):
         _say(f"note: {problem}")
     if result.runs:
@@ -195,12 +212,16 @@ def times(
     """Show the workers' times before any run: quantiles, gradients a second, equilibrium times."""
     from itertools import pairwise
 
+    from asyncsim.problems.problem import message_size
     from asyncsim.scenario import load
     from asyncsim.times.overview import HEADERS, overview
 
     scenario = load(file, changes or (), allow_code=allow_code)
     groups = [range(first, end) for first, end in pairwise(scenario.workers.starts)]
-    seen = overview(scenario.build_workers(), groups)
+    workers = scenario.build_workers()
+    # only where a message takes longer the more it holds does the problem matter, which may be long to build
+    sized = workers.message_seconds(1) is not None
+    seen = overview(workers, groups, message_size(scenario.build_problem(scenario.seeds[0])) if sized else 0)
     _table(HEADERS, [row.cells() for row in seen.rows])
     typer.echo()
     for words in seen.words():

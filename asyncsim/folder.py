@@ -10,9 +10,9 @@
 Tables of record.sqlite, for anybody's SQL (floats that are nan are NULL):
 
     runs(run, label, method, parameters, seed, n, status, reason, iterations, time, wall_seconds, event_hash,
-         verification, digest)
+         verification, effort, engine, digest)
     curves(run, point, time, iteration, value, suboptimality, squared_gradient_norm, mean_squared_gradient_norm,
-           gradients_used, gradients_discarded, gradients_stopped, worker_seconds, regret, contributions)
+           test_accuracy, gradients_used, gradients_discarded, gradients_stopped, worker_seconds, regret, contributions)
                                                                                         one row a record point
     delays(run, delay, used, arrived)                                                   gradients at each delay
     workers(run, worker, sent, used, discarded, stopped, timed_out, lost, in_flight, busy_seconds, compute_seconds)
@@ -35,6 +35,8 @@ Rules:
    a rollback journal, and `journal_mode` says so. `close` folds everything into the one file record.sqlite, which can
    then be read from read-only media.
 3. Nothing is overwritten unless asked (`force`), and then only a run folder's own files. A folder in use is refused.
+   What a kill leaves of a start, before the manifest, holds no run, and is replaced without being asked: a lock signed
+   by us, tables without a row, no checkpoint.
 4. Files that are read back are checked first: each finished run against its digest, checkpoints against theirs,
    the tables by SQLite. What is damaged is refused by name; an older checkpoint is used in place of a damaged one.
 5. Nothing is pickled, no code is stored or named. Numbers JSON can't hold become null (nan) or the texts "inf", "-inf".
@@ -53,7 +55,7 @@ import tempfile
 import time
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -79,9 +81,11 @@ from asyncsim.result import (
 )
 
 FORMAT = "asyncsim run folder"
-VERSION = 3
+VERSION = 4
 _ANEW = "restore it from a copy, or run the scenario anew"
 APPLICATION_ID = 0x6173796E  # "asyn", in SQLite's header
+
+ENDED = ("finished", "stalled", "diverged")  # these runs are over; the others can be taken up again
 
 ASSIGNMENT = ("time", "worker", "m", "kind", "k", "version", "sent", "computing_from", "computing_to", "done", "cost")
 MARK = ("time", "worker", "m", "kind", "k", "delay", "gradients")
@@ -363,6 +367,10 @@ class RunWriter:
         """Commit all rows written so far."""
         self._folder.flush()
 
+    def so_far(self) -> Run:
+        """The run as far as it was written, for one that could not say its end."""
+        return self._folder.read_run(self.run)
+
     def finish(self, run: Run) -> None:
         """Store what is known at the end of a run; its checkpoints go unless it can be taken up again."""
         folder = self._folder
@@ -375,7 +383,7 @@ class RunWriter:
         update = f"UPDATE runs SET {', '.join(f'{name} = ?' for name in _SCALARS)}, digest = ? WHERE run = ?"
         folder._write(update, [(*_scalars(run), _digest(run), self.run)])
         folder._sync()
-        if run.status in ("finished", "stalled", "diverged"):
+        if run.status in ENDED:
             with _said(folder.path / "checkpoints"):
                 for path in (folder.path / "checkpoints").glob(f"run-{self.run}.*"):
                     path.unlink()
@@ -555,6 +563,8 @@ def _read_run(connection: sqlite3.Connection, number: int, folder: Path, alive: 
         curves = _fetch(connection, "curves", "point", number, np.dtype([(name, "f8") for name in CURVES]))
         kept["parameters"] = json.loads(kept["parameters"])
         kept["verification"] = json.loads(kept["verification"] or "{}")
+        kept["effort"] = json.loads(kept["effort"] or "{}")
+        kept["engine"] = json.loads(kept["engine"] or "{}")
         kept["curves"] = {name: curves[name].copy() for name in CURVES}
         kept["contributions"] = _contributions(connection, number)
         if digest is None:
@@ -647,7 +657,9 @@ def _digest(run: Run) -> str:
 
 def _scalars(run: Run) -> list[Any]:
     """The values of `_SCALARS`, as SQLite takes them."""
-    kinds: tuple[Callable[[Any], Any], ...] = (str, str, _json, int, int, str, str, int, float, float, str, _json)
+    kinds: tuple[Callable[[Any], Any], ...] = (
+        *(str, str, _json, int, int, str, str, int, float, float, str, _json, _json, _json),
+    )
     return [kind(getattr(run, name)) for kind, name in zip(kinds, _SCALARS, strict=True)]
 
 
@@ -662,7 +674,7 @@ def _bare(values: Array) -> bytes:
 
 _SCALARS = (
     *("label", "method", "parameters", "seed", "n"),
-    *("status", "reason", "iterations", "time", "wall_seconds", "event_hash", "verification"),
+    *("status", "reason", "iterations", "time", "wall_seconds", "event_hash", "verification", "effort", "engine"),
 )
 _GROWING = (("curves", "point"), ("assignments", "row"), ("marks", "row"))
 _COUNTED = {"iteration", "gradients_used", "gradients_discarded", "gradients_stopped"}
@@ -684,7 +696,7 @@ def _create_tables(connection: sqlite3.Connection) -> None:
         BEGIN;
         CREATE TABLE runs (run INTEGER PRIMARY KEY, label TEXT, method TEXT, parameters TEXT, seed INTEGER, n INTEGER,
             status TEXT, reason TEXT, iterations INTEGER, time REAL, wall_seconds REAL, event_hash TEXT,
-            verification TEXT, digest TEXT);
+            verification TEXT, effort TEXT, engine TEXT, digest TEXT);
         CREATE TABLE curves (run INTEGER, point INTEGER, {_typed(CURVES, _COUNTED)}, contributions TEXT,
             PRIMARY KEY (run, point)) WITHOUT ROWID;
         CREATE TABLE delays (run INTEGER, delay INTEGER, used INTEGER, arrived INTEGER,
@@ -870,6 +882,8 @@ def _check_replaceable(path: Path, force: bool) -> None:
     names = {entry.name for entry in path.iterdir()} - {"lock"}
     if not names:
         return
+    if _half_made(path, names):
+        return
     own = names <= {*_OWN_FILES, *_ALONGSIDE, "checkpoints"} and "record.sqlite" in names
     if not own:
         with suppress(FolderError):
@@ -883,14 +897,36 @@ def _check_replaceable(path: Path, force: bool) -> None:
         raise FolderExists(f"{path} already holds a run: choose another folder, resume it, or replace it with --force")
 
 
+def _half_made(path: Path, names: set[str]) -> bool:
+    """Whether all that is there is what `RunFolder.create` leaves when it is killed before the manifest is written."""
+    made = {"record.sqlite", "scenario.yaml", "checkpoints", *_ALONGSIDE}
+    if not names <= made or "record.sqlite" not in names or any((path / name).is_symlink() for name in names):
+        return False
+    try:
+        signed = re.fullmatch(rb"\d+\n", (path / "lock").read_bytes()[:20])
+        if not signed or ("checkpoints" in names and any((path / "checkpoints").iterdir())):
+            return False
+        database = f"{(path / 'record.sqlite').absolute().as_uri()}?mode=ro"
+        with closing(sqlite3.connect(database, uri=True, timeout=1)) as connection:
+            tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+            ours = connection.execute("PRAGMA application_id").fetchone()[0] == APPLICATION_ID
+            rows = connection.execute("SELECT count(*) FROM runs").fetchone()[0] if "runs" in tables else 0
+    except (OSError, sqlite3.Error):
+        return False
+    return rows == 0 and (ours or not tables)
+
+
 def _remove_own_files(path: Path) -> None:
-    for name in (*_OWN_FILES, *_ALONGSIDE):
+    """The manifest first, so that nobody takes the rest for a run, and the tables last, by which it is known as ours."""
+    *others, tables = _OWN_FILES
+    for name in (*others, *_ALONGSIDE):
         (path / name).unlink(missing_ok=True)
     checkpoints = path / "checkpoints"
     if checkpoints.is_symlink():
         checkpoints.unlink()
     elif checkpoints.exists():
         shutil.rmtree(checkpoints)
+    (path / tables).unlink(missing_ok=True)
 
 
 @contextmanager

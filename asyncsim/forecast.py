@@ -50,7 +50,7 @@ class Block:
     """
 
     __slots__ = (
-        "_draws", "_numbers", "begins", "draw", "ends", "first", "m", "next_arrives", "next_begins", "next_draw",
+        "_backs", "_draws", "_numbers", "begins", "draw", "ends", "first", "m", "next_arrives", "next_begins", "next_draw",
         "next_ends", "sent", "size", "time", "times", "worker", "workers",
     )  # fmt: skip
 
@@ -65,6 +65,7 @@ class Block:
         self.times: list[float] = self.time.tolist()
         self._draws: list[float] | None = None
         self._numbers: list[int] | None = None
+        self._backs: list[float] | None = None
 
     @property
     def draws(self) -> list[float]:
@@ -72,6 +73,12 @@ class Block:
         if self._draws is None:
             self._draws = self.draw.tolist()
         return self._draws
+
+    def comes_back(self, position: int) -> float:
+        """When the worker that arrives there arrives next."""
+        if self._backs is None:
+            self._backs = self.next_arrives.tolist()
+        return self._backs[position]
 
     @property
     def numbers(self) -> list[int]:

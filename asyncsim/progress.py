@@ -9,11 +9,12 @@ import time
 from types import TracebackType
 from typing import Any, Self
 
-from asyncsim.simulation import Simulation, Stop
+from asyncsim.playing import Reached
+from asyncsim.stop import Stop
 
 
 class Progress:
-    """One line for a whole study: which run, its simulated time, gradients a second, time left.
+    """How far a study is: one line, or one for all and one for each process where there are several.
 
     `show` None decides by itself: a terminal on stderr and no NO_COLOR.
     """
@@ -21,14 +22,13 @@ class Progress:
     def __init__(self, runs: int, stop: Stop, show: bool | None = None) -> None:
         self._stop = stop
         self._runs = runs
-        self._done = 0.0
+        self._done = 0
+        self._lines: dict[int, _Line] = {}
         self._display: Any = None
-        self._task: Any = None
-        self._gradients = 0.0
-        self._since = 0.0
-        self._rate = math.nan
+        self._all: Any = None
         if show if show is not None else sys.stderr.isatty() and not os.environ.get("NO_COLOR"):
-            self._display, self._task = _bar(runs)
+            self._display = _bars()
+            self._all = self._display.add_task("", total=runs, what="", count=f"0/{runs} runs", at="")
 
     def __enter__(self) -> Self:
         if self._display is not None:
@@ -41,51 +41,90 @@ class Progress:
         if self._display is not None:
             self._display.stop()
 
-    def begin(self, label: str, seed: int) -> None:
+    def begin(self, label: str, seed: int, process: int = 0) -> None:
         """A run begins."""
-        self._gradients, self._since = 0.0, time.monotonic()
-        self._show(0.0, what=f"{label}, seed {seed}", at="")
+        self._lines[process] = line = self._lines.get(process) or _Line()
+        line.begin(f"{label}, seed {seed}")
+        if line.task is not None:
+            self._display.reset(line.task)
+        self._show(process)
 
-    def look(self, engine: Simulation) -> None:
-        """Show how far the running one is."""
+    def at(self, reached: Reached, process: int = 0) -> None:
+        """How far a running one is."""
+        if self._display is not None:
+            self._lines[process].at(reached, self._share(reached))
+            self._show(process)
+
+    def end(self, process: int = 0, *, begins_again: bool = False) -> None:
+        """A running one has ended, or will be played again."""
+        self._done += not begins_again
+        self._lines.get(process, _Line()).end()
+        self._show(process)
+
+    def left_out(self, runs: int) -> None:
+        """So many runs need not be played: they were before."""
+        self._done += runs
+        if self._display is not None:
+            # what took no time says nothing about the time left
+            self._display.reset(self._all, total=self._runs, completed=self._done)
+
+    def _share(self, reached: Reached) -> float:
+        stop = self._stop
+        limits = (stop.time, stop.iterations, stop.gradients, stop.wall_clock)
+        return max([0.0, *(min(1.0, at / limit) for limit, at in zip(limits, reached, strict=True) if limit)])
+
+    def _show(self, process: int) -> None:
         if self._display is None:
             return
-        now, gradients = time.monotonic(), engine.gradients
-        self._rate = (gradients - self._gradients) / max(now - self._since, 1e-9)
+        counted = {
+            "completed": self._done + sum(line.share for line in self._lines.values()),
+            "count": f"{self._done}/{self._runs} runs",
+        }
+        if len(self._lines) == 1:
+            self._display.update(self._all, **counted, **self._lines[process].fields())
+            return
+        rate = sum(line.rate for line in self._lines.values() if not math.isnan(line.rate))
+        self._display.update(self._all, **counted, what="all", at=f"{_short(rate)} gradients/s")
+        for line in self._lines.values():
+            if line.task is None:
+                line.task = self._display.add_task("", total=1.0, count="", **line.fields())
+            self._display.update(line.task, completed=line.share, **line.fields())
+
+
+class _Line:
+    """What is shown of one process."""
+
+    def __init__(self) -> None:
+        self.task: Any = None
+        self.share = 0.0
+        self.rate = math.nan
+        self._what, self._at = "", ""
+        self._gradients, self._since = 0.0, 0.0
+
+    def begin(self, what: str) -> None:
+        self._what, self._at, self.share = what, "", 0.0
+        self._gradients, self._since = 0.0, time.monotonic()
+
+    def at(self, reached: Reached, share: float) -> None:
+        now, (simulated, _, gradients, _) = time.monotonic(), reached
+        self.rate = (gradients - self._gradients) / max(now - self._since, 1e-9)
         self._gradients, self._since = gradients, now
-        self._show(self._share(engine), at=f"t = {engine.clock.now:.4g} s, {_short(self._rate)} gradients/s")
+        self.share, self._at = share, f"t = {simulated:.4g} s, {_short(self.rate)} gradients/s"
 
     def end(self) -> None:
-        """The running one has ended."""
-        self._done += 1
-        self._show(0.0)
+        self.share, self.rate = 0.0, math.nan
 
-    def _share(self, engine: Simulation) -> float:
-        stop, shares = self._stop, [0.0]
-        for limit, at in (
-            (stop.time, engine.clock.now),
-            (stop.iterations, engine.iterations),
-            (stop.gradients, engine.gradients),
-            (stop.wall_clock, engine.wall_seconds),
-        ):
-            if limit:
-                shares.append(min(1.0, at / limit))
-        return max(shares)
-
-    def _show(self, share: float, **fields: str) -> None:
-        if self._display is not None:
-            self._display.update(
-                self._task, completed=self._done + share, count=f"{self._done:.0f}/{self._runs} runs", **fields
-            )
+    def fields(self) -> dict[str, str]:
+        return {"what": self._what, "at": self._at}
 
 
-def _bar(runs: int) -> tuple[Any, Any]:
+def _bars() -> Any:
     from rich.console import Console
     from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
-    from rich.progress import Progress as Bar
+    from rich.progress import Progress as Bars
 
-    bar = Bar(
-        TextColumn("{task.fields[what]}"),
+    return Bars(
+        TextColumn("{task.fields[what]}", markup=False),
         BarColumn(bar_width=24),
         TextColumn("{task.fields[count]}"),
         TextColumn("{task.fields[at]}"),
@@ -93,7 +132,6 @@ def _bar(runs: int) -> tuple[Any, Any]:
         console=Console(stderr=True),
         transient=True,
     )
-    return bar, bar.add_task("", total=runs, what="", count=f"0/{runs} runs", at="")
 
 
 def _short(rate: float) -> str:

@@ -56,13 +56,16 @@ from asyncsim.allocation import ALLOCATIONS, Allocation
 from asyncsim.methods import METHODS
 from asyncsim.parameters import Count, NonNegative, Positive, Whole, allowed, allows, described, hints
 from asyncsim.problems import PROBLEMS
+from asyncsim.problems.of_seed import ProblemOfSeed
+from asyncsim.record import has_test
 from asyncsim.result import unique_labels
 from asyncsim.times.availability import AVAILABILITIES
 from asyncsim.times.communication import ALLOWED_STOPS, SharedLink, stop_delay
 from asyncsim.times.composed import ALaw
+from asyncsim.times.contention import MEMBERS, SLOWDOWN, Contention
 from asyncsim.times.expressions import evaluate
 from asyncsim.times.laws import LAWS, Time
-from asyncsim.times.named import inside
+from asyncsim.times.named import inside, of_length
 from asyncsim.times.presets import PRESETS
 from asyncsim.times.speeds import SPEEDS
 from asyncsim.times.workers import Workers
@@ -279,10 +282,11 @@ class Kind:
     word: str
     registry: Mapping[str, Any]
     base: type[Chosen]
+    plural: str = ""
 
     @property
     def entry_points(self) -> str:
-        return f"asyncsim.{self.word}s"
+        return f"asyncsim.{self.plural or self.word + 's'}"
 
 
 ALLOCATION = Kind("allocation", ALLOCATIONS, ChosenPart)
@@ -290,6 +294,10 @@ UPDATE_RULE = Kind("update_rule", UPDATE_RULES, ChosenPart)
 METHOD = Kind("method", METHODS, ChosenMethod)
 PROBLEM = Kind("problem", PROBLEMS, Chosen)
 LAW = Kind("law", LAWS, Chosen)
+OWN_DESCRIPTIONS = {
+    "speed": Kind("speed", SPEEDS, Chosen),
+    "availability": Kind("availability", AVAILABILITIES, Chosen, "availabilities"),
+}
 
 # parameters with these annotations are chosen by name in their turn: `allocation: ata` or {name: ata, alpha: 2}
 BY_NAME: dict[Any, Kind] = {Allocation: ALLOCATION, UpdateRule: UPDATE_RULE}
@@ -329,7 +337,9 @@ def _from_code(name: str, kind: Kind, context: Mapping[str, Any]) -> Any:
         # beside the file first, and only while we look: sys.path is the user's
         sys.path.insert(0, folder)
         try:
-            return getattr(importlib.import_module(module), attribute)
+            found = getattr(importlib.import_module(module), attribute)
+            context.get("modules", {})[module] = folder
+            return found
         finally:
             sys.path.remove(folder)
 
@@ -476,27 +486,41 @@ class GivenTime:
     base: Path = Path()
     inner: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
-    def spec(self, n: int, start: int) -> Any:
-        """What `Workers` takes, for a group of which worker `start` is the first, out of n."""
+    def spec(self, n: int, start: int, count: int) -> Any:
+        """What `Workers` takes, for a group of `count` workers, of which `start` is the first, out of n."""
         if self.made_by is None:
-            return _found_from(self.base, self._with_inner(self.data, n, start))
+            return _found_from(self.base, self._with_inner(self.data, n, start, count))
         given = {key: value for key, value in self.data.items() if key != "distribution"}
-        # a text is an expression unless the law says that it wants a text
-        texts = {key for key, hint, _, _ in _parameters_of(self.made_by) if hint is not Any and allows(hint, "text")}
-        own = {key: _per_worker(value, n) for key, value in given.items() if _varies(value) and key not in texts}
-        shared = {key: value for key, value in given.items() if key not in own}
-        return _LawOfWorker(self.made_by, shared, own, start) if own else _built(self.made_by, shared)
+        return _of_own_code(self.data["distribution"], self.made_by, given, n, range(start, start + count))
 
-    def _with_inner(self, data: Any, n: int, start: int) -> Any:
+    def _with_inner(self, data: Any, n: int, start: int, count: int) -> Any:
         """`data` with the laws that are none of ours made."""
         if isinstance(data, list):
-            return [self._with_inner(entry, n, start) for entry in data]
+            return [self._with_inner(entry, n, start, count) for entry in data]
         if not self.inner or not isinstance(data, Mapping):
             return data
         name = data.get("distribution")
         if isinstance(name, str) and name in self.inner:
-            return GivenTime(data, self.inner[name], self.base).spec(n, start)
-        return {key: self._with_inner(entry, n, start) for key, entry in data.items()}
+            return GivenTime(data, self.inner[name], self.base).spec(n, start, count)
+        return {key: self._with_inner(entry, n, start, count) for key, entry in data.items()}
+
+
+def _of_own_code(name: str, made_by: Any, given: Mapping[str, Any], n: int, workers: range) -> Any:
+    """A law or description that is none of ours, or worker → it where parameters differ from worker to worker."""
+    # a text is an expression, a list has one entry a worker, unless the class says that it wants a text or a list
+    hints_of = {key: hint for key, hint, _, _ in _parameters_of(made_by) if hint is not Any}
+    wanted = {
+        key
+        for key, hint in hints_of.items()
+        if allows(hint, "text" if isinstance(given.get(key), str) else given.get(key))
+    }
+    own = {key: _per_worker(value, n) for key, value in given.items() if _varies(value) and key not in wanted}
+    for key, (entries, whole) in own.items():
+        if not whole:
+            of_length(entries, len(workers), key)
+    shared = {key: value for key, value in given.items() if key not in own}
+    made = _OfOwnCode(name, made_by, shared, own, workers.start)
+    return made if own else made(workers.start)
 
 
 def _found_from(base: Path, data: Any) -> Any:
@@ -513,17 +537,24 @@ def _found_from(base: Path, data: Any) -> Any:
     return found
 
 
-class _LawOfWorker:
-    """worker → law, for laws that are not in our registry."""
+class _OfOwnCode:
+    """worker → law or description, for those that are not in our registries."""
 
-    def __init__(self, made_by: Any, shared: dict[str, Any], own: dict[str, tuple[Any, bool]], start: int) -> None:
-        self.made_by, self.shared, self.own, self.start = made_by, shared, own, start
+    def __init__(
+        self, name: str, made_by: Any, shared: dict[str, Any], own: dict[str, tuple[Any, bool]], start: int
+    ) -> None:
+        self.name, self.made_by, self.shared, self.own, self.start = name, made_by, shared, own, start
 
     def __call__(self, worker: int) -> Any:
         own = {
             key: float(values[worker if whole else worker - self.start]) for key, (values, whole) in self.own.items()
         }
-        return self.made_by(**self.shared, **own)
+        try:
+            return _built(self.made_by, {**self.shared, **own})
+        except (ValueError, TypeError):
+            raise
+        except Exception as error:  # it is not our code: whatever it raises is told in one line
+            raise ValueError(f"{self.name}: {type(error).__name__}: {shown(str(error), 200)}") from error
 
 
 def _varies(value: Any) -> bool:
@@ -708,6 +739,17 @@ GivenTimes = Annotated[
 # ---- what else is described by worker: speeds
 
 
+class OwnDescription(dict[str, Any]):
+    """{name: module:attribute, parameters} of a description that is none of ours; made_by: what the name stands for."""
+
+    made_by: Any
+
+    def spec(self, n: int, start: int, count: int) -> Any:
+        """What `Workers` takes, for a group of `count` workers, of which `start` is the first, out of n."""
+        given = {key: value for key, value in self.items() if key != "name"}
+        return _of_own_code(self["name"], self.made_by, given, n, range(start, start + count))
+
+
 @dataclasses.dataclass(frozen=True)
 class Described:
     """A description of workers as the scenario has it: {name: …, parameters}, or a number or text where that is short for one.
@@ -720,8 +762,10 @@ class Described:
     registry: Mapping[str, type]
     short: str = ""
 
-    def read(self, value: Any) -> Any:
+    def read(self, value: Any, info: ValidationInfo) -> Any:
         """Names, keys and single values are checked here; what is for the workers to say, when they are built."""
+        if isinstance(value, OwnDescription):
+            return value
         if not isinstance(value, Mapping):
             if self.short and (isinstance(value, str | list) or allows(NonNegative, value)):
                 return value
@@ -729,12 +773,11 @@ class Described:
         if "name" not in value:
             _raise_at([(("name",), f"missing; needed: one of {_listed(self.registry)}")])
         name = value["name"]
-        if not isinstance(name, str) or name not in self.registry:
-            hint = did_you_mean(name, self.registry) if isinstance(name, str) else ""
-            _raise_at(
-                [(("name",), f"no {self.word} is called {shown(name)}; allowed: one of {_listed(self.registry)}{hint}")]
-            )
-        known = {key: (annotation, default) for key, annotation, default, _ in _parameters_of(self.registry[name])}
+        try:
+            made_by = _found(OWN_DESCRIPTIONS[self.word], name, info)
+        except PydanticCustomError as error:
+            _raise_at([(("name",), error.message())])
+        known = {key: (annotation, default) for key, annotation, default, _ in _parameters_of(made_by)}
         keys = ["name", *known]
         given = {key: self._value(known[key][0], entry) if key in known else entry for key, entry in value.items()}
         _raise_at(
@@ -754,7 +797,11 @@ class Described:
                 if key not in given and default is inspect.Parameter.empty
             ]
         )
-        return given
+        if name in self.registry:
+            return given
+        own = OwnDescription(given)
+        own.made_by = made_by
+        return own
 
     @staticmethod
     def _value(annotation: Any, value: Any) -> Any:
@@ -830,9 +877,9 @@ class GivenLink:
         """The plain data."""
         return {"latency": self.latency.data, **({} if self.bandwidth is None else {"bandwidth": self.bandwidth})}
 
-    def spec(self, n: int, start: int) -> Any:
+    def spec(self, n: int, start: int, count: int) -> Any:
         """What `Workers` takes."""
-        return {**self.data, "latency": self.latency.spec(n, start)}
+        return {**self.data, "latency": self.latency.spec(n, start, count)}
 
 
 _BANDWIDTH_WORDS = f"{allowed(Positive)} (numbers a second), inf, an expression in i and n, or a list (one a worker)"
@@ -900,6 +947,64 @@ class SharedLinkEntry(_Strict):
     ] = "free"
 
 
+_SLOWDOWN_WORDS = SLOWDOWN.partition(", or a function")[0]
+_CONTENTION_WORDS = (
+    "who slows whom down while they compute: {capacity: …} or {slowdown: …}, and size or members; nobody"
+)
+
+
+def _slowdown(value: Any) -> Any:
+    try:
+        Contention(slowdown=value)
+    except ValueError as error:
+        message = str(error).removeprefix("Contention: ")
+        raise _wrong(message if isinstance(value, str) else _not_allowed(value, _SLOWDOWN_WORDS)) from None
+    return value
+
+
+def _members(value: Any) -> Any:
+    try:
+        Contention(capacity=1, members=value)
+    except ValueError as error:
+        raise _wrong(str(error).removeprefix("Contention: members: ").removeprefix("Contention: ")) from None
+    return value
+
+
+class ContentionEntry(_Strict):
+    """Workers that slow each other down while they compute at the same time: a capacity or a slowdown."""
+
+    capacity: Annotated[
+        Positive | None,
+        said(Positive),
+        Field(description="C: while c workers that share compute, each has min(1, C/c) of its power"),
+    ] = None
+    slowdown: Annotated[
+        Any,
+        PlainValidator(_slowdown, json_schema_input_type=str | list[float] | None),
+        Field(description=f"instead of capacity: by which factor a gradient takes longer: {_SLOWDOWN_WORDS}"),
+    ] = None
+    size: Annotated[
+        Count | None, said(Count), Field(description="how many share, workers in their order; all unless given")
+    ] = None
+    members: Annotated[
+        Any,
+        PlainValidator(_members, json_schema_input_type=list[list[Whole]] | None),
+        Field(description=f"instead of size: {MEMBERS}"),
+    ] = None
+
+    @model_validator(mode="after")
+    def _is_one(self) -> Self:
+        try:
+            self.build()
+        except ValueError as error:
+            raise _wrong(str(error).removeprefix("Contention: ")) from None
+        return self
+
+    def build(self) -> Contention:
+        """What `Workers` takes."""
+        return Contention(self.capacity, self.slowdown, self.size, self.members)
+
+
 class _After(BaseModel):
     after: float
 
@@ -926,6 +1031,7 @@ class Group(_Strict):
     communication_time: Annotated[CommunicationTime, Field(description="seconds of messages")] = CommunicationTime()
     speed: Annotated[SpeedEntry | None, Field(description=_SPEED_WORDS)] = None
     availability: Annotated[AvailabilityEntry | None, Field(description=_THERE_WORDS)] = None
+    contention: Annotated[ContentionEntry | None, Field(description=f"{_CONTENTION_WORDS} unless given")] = None
 
     @model_validator(mode="after")
     def _has_a_time(self) -> Self:
@@ -937,6 +1043,12 @@ class Group(_Strict):
         """What is described by worker, in the order of `DESCRIBED`."""
         return [getattr(self, kind.word) for kind in DESCRIBED]
 
+    def descriptions(self, n: int, start: int) -> list[Any]:
+        """The same as `Workers` takes it, where worker `start` is the first, out of n."""
+        return [
+            data.spec(n, start, self.count) if isinstance(data, OwnDescription) else data for data in self.described()
+        ]
+
     def times(self) -> dict[Keys, GivenTime]:
         """The three times and where they stand."""
         return {
@@ -946,7 +1058,7 @@ class Group(_Strict):
         }
 
 
-FOR_ALL = ("shared_link", "stop_takes_effect")  # keys of workers that stand beside `groups` too
+FOR_ALL = ("shared_link", "stop_takes_effect", "contention")  # keys of workers that stand beside `groups` too
 
 
 class WorkersEntry(_Strict):
@@ -965,6 +1077,7 @@ class WorkersEntry(_Strict):
     stop_takes_effect: Annotated[
         StopTakesEffect, Field(description=f"when a stopped worker is free: {ALLOWED_STOPS}")
     ] = "at_once"
+    contention: Annotated[ContentionEntry | None, Field(description=f"{_CONTENTION_WORDS} unless given")] = None
     groups: Annotated[
         Annotated[list[Group], Field(min_length=1, max_length=MAX_METHODS), BeforeValidator(_as_list)] | None,
         Field(description="instead of count and compute_time: a list of groups, each with count and compute_time"),
@@ -1030,7 +1143,12 @@ class WorkersEntry(_Strict):
         """The workers; ValueError for what does not fit their number."""
         n = self.starts[-1]
         rows = [
-            (group.count, *(time.spec(n, start) for time in group.times().values()), *group.described())
+            (
+                group.count,
+                *(time.spec(n, start, group.count) for time in group.times().values()),
+                *group.descriptions(n, start),
+                None if group.contention is None else group.contention.build(),
+            )
             for start, group in zip(self.starts[:-1], self.parts, strict=True)
         ]
         return Workers.groups(rows, **self.options())
@@ -1041,6 +1159,7 @@ class WorkersEntry(_Strict):
         return {
             "shared_link": None if link is None else SharedLink(link.capacity, link.broadcast),
             "stop_takes_effect": self.stop_takes_effect,
+            "contention": None if self.contention is None else self.contention.build(),
         }
 
     @model_validator(mode="after")
@@ -1067,25 +1186,41 @@ class WorkersEntry(_Strict):
     def _what_does_not_fit(self) -> Iterator[tuple[Keys, str]]:
         """Each time that cannot be built, tried alone: as a group between workers whose times are 0."""
         n = self.starts[-1]
+        if self.contention is not None:
+            yield from self._what_cannot_share(self.contention, range(n), ())
         for g, (start, group) in enumerate(zip(self.starts[:-1], self.parts, strict=True)):
+            if group.contention is not None:
+                yield from self._what_cannot_share(group.contention, range(start, start + group.count), ("groups", g))
+            count = group.count
             for road, time in group.times().items():
                 before, after = (start, 0.0), (n - start - group.count, 0.0)
                 try:
                     own: list[Any] = [group.count, 1.0, 0.0, 0.0]
-                    own[("compute_time", "uplink", "downlink").index(road[-1]) + 1] = time.spec(n, start)
+                    own[("compute_time", "uplink", "downlink").index(road[-1]) + 1] = time.spec(n, start, count)
                     Workers.groups([row for row in (before, own, after) if row[0]])
                 except (ValueError, TypeError) as error:
                     message = re.sub(rf"^(groups\[\d+\]: )?{road[-1]}: ", "", str(error))
                     place = (*road, *_named_in(message, time.data))
                     yield (place if self.groups is None else ("groups", g, *place)), message
             for kind, data in zip(DESCRIBED, group.described(), strict=True):
-                row = (group.count, 1.0, *([0.0, 0.0] + [None] * (kind.part - 4)), data)
                 try:
+                    spec = data.spec(n, start, count) if isinstance(data, OwnDescription) else data
+                    row = (group.count, 1.0, *([0.0, 0.0] + [None] * (kind.part - 4)), spec)
                     Workers.groups([row for row in (before, row, after) if row[0]])
                 except (ValueError, TypeError) as error:
                     message = re.sub(rf"^(groups\[\d+\]: )?{kind.word}: ", "", str(error))
                     place = (kind.word, *_named_in(message, data))
                     yield (place if self.groups is None else ("groups", g, *place)), message
+
+    def _what_cannot_share(self, entry: ContentionEntry, workers: range, place: Keys) -> Iterator[tuple[Keys, str]]:
+        if place and self.contention is not None:
+            yield (*place, "contention"), "stands beside the `contention` of all workers; a worker shares one thing"
+        try:
+            entry.build().groups(workers)
+        except ValueError as error:
+            message = str(error).removeprefix("Contention: ")
+            road = tuple(key for key in ("slowdown", "members") if getattr(entry, key) is not None)
+            yield (*place, "contention", *road), message.removeprefix("members: ")
 
 
 def _named_in(message: str, data: Any) -> Keys:
@@ -1107,8 +1242,9 @@ def _named_in(message: str, data: Any) -> Keys:
 
 
 Points = Annotated[int, at.Ge(2), at.Le(100_000)]
+Share = Annotated[float, at.Gt(0), at.Le(1)]
 Events = Literal["all", "windows"]
-Evaluation = Literal["auto", "single"]
+Evaluation = Literal["auto", "single", "batched", "prefetched"]
 
 
 class Target(_Strict):
@@ -1118,6 +1254,11 @@ class Target(_Strict):
     suboptimality: Annotated[Positive | None, said(Positive), Field(description="f(x) − f* <= ε; f* must be known")] = (
         None
     )
+    test_accuracy: Annotated[
+        Share | None,
+        said(Share),
+        Field(description="share of held-out samples told right >= this; a problem with test"),
+    ] = None
 
     @model_validator(mode="after")
     def _one(self) -> Self:
@@ -1183,18 +1324,98 @@ class RecordEntry(_Strict):
         return self
 
 
-def _engine(value: Any) -> str:
-    _raise_at(
-        [((key,), "unknown key; allowed: name") for key in value if key != "name"] if isinstance(value, Mapping) else []
+PerWorker = float | int | str | list[float] | list[int]
+
+
+class EngineEntry(_Strict):
+    """What plays the run: the simulation, or real workers on Ray (asyncsim/cluster.py)."""
+
+    name: Annotated[
+        Literal["simulation", "ray"],
+        said(Literal["simulation", "ray"]),
+        Field(description="simulation unless given; ray plays the run on real workers"),
+    ] = "simulation"
+    address: Annotated[
+        str, said(str), Field(description="local starts a Ray of its own; auto finds the running one; host:port")
+    ] = "local"
+    cpus_per_worker: Annotated[
+        NonNegative,
+        said(NonNegative),
+        Field(description="CPUs that Ray reserves for each worker; a fraction is allowed"),
+    ] = 1.0
+    gpus_per_worker: Annotated[
+        NonNegative, said(NonNegative), Field(description="GPUs for each worker; 0.25 lets four share one")
+    ] = 0.0
+    slowdown: Annotated[
+        Literal["none", "sleep"],
+        said(Literal["none", "sleep"]),
+        Field(description="sleep: a gradient takes the seconds that compute_time draws, on equal machines too"),
+    ] = "none"
+    repeat: Annotated[
+        PerWorker | None,
+        Field(
+            description="how often each worker computes a gradient, to be slower: a number, a list, an expression in i"
+        ),
+    ] = None
+    threads: Annotated[
+        PerWorker | None,
+        Field(description="threads of each worker: a number, a list, an expression in i; 1 unless given"),
+    ] = None
+    replacements: Annotated[
+        Whole, said(Whole), Field(description="how often each worker may be replaced when its process dies")
+    ] = 3
+    hung_after: Annotated[
+        Positive | None,
+        said(Positive),
+        Field(description="seconds after which a silent worker counts as dead; never unless given"),
+    ] = None
+    start_timeout: Annotated[
+        Positive, said(Positive), Field(description="seconds in which all workers must be ready")
+    ] = 120.0
+    insecure: Annotated[
+        bool, said(bool), Field(description="true: accept a cluster on other machines that asks for no token")
+    ] = False
+
+    @model_validator(mode="before")
+    @classmethod
+    def _by_name(cls, data: Any) -> Any:
+        if isinstance(data, Mapping) and data.get("name", "simulation") == "simulation":
+            _raise_at(
+                [
+                    ((key,), "belongs to the engine ray; write name: ray, or leave it out")
+                    for key in data
+                    if key in cls.model_fields and key != "name"
+                ]
+            )
+        return data
+
+    def build(self, n: int) -> Any:
+        """The RayEngine for n workers; None for the simulation. ValueError for numbers that do not suit."""
+        if self.name == "simulation":
+            return None
+        from asyncsim.cluster import RayEngine
+
+        given = {key: getattr(self, key) for key in type(self).model_fields if key not in ("name", "repeat", "threads")}
+        repeat, threads = (_for_each(getattr(self, key), n, key) for key in ("repeat", "threads"))
+        return RayEngine(**given, repeat=repeat, threads=None if threads is None else [int(each) for each in threads])
+
+
+def _for_each(value: Any, n: int, key: str) -> list[float] | None:
+    """A number >= 1 for each worker."""
+    if value is None:
+        return None
+    numbers = (
+        evaluate(value, n).tolist() if isinstance(value, str) else value if isinstance(value, list) else [value] * n
     )
-    name = value.get("name") if isinstance(value, Mapping) else value
-    if name != "simulation":
-        raise _wrong(_not_allowed(name, "'simulation'", ["simulation"]))
-    return "simulation"
+    if len(numbers) != n or not all(math.isfinite(number) and number >= 1 for number in numbers):
+        raise ValueError(
+            f"engine: {key}: {value!r:.60} is not allowed; allowed: a number >= 1 for each of the {n} workers"
+        )
+    return [float(number) for number in numbers]
 
 
-class _Engine(BaseModel):
-    name: Literal["simulation"]
+def _named_engine(value: Any) -> Any:
+    return {"name": value} if isinstance(value, str) else value
 
 
 # ---- the scenario
@@ -1224,14 +1445,16 @@ class Scenario(_Strict):
     stop: Annotated[Stop, Field(description="{time: …} or another end")]
     record: Annotated[RecordEntry, Field(description="what is kept, and how often")] = RecordEntry()
     engine: Annotated[
-        Any,
-        PlainValidator(_engine, json_schema_input_type=Literal["simulation"] | _Engine),
-        Field(description="simulation"),
-    ] = "simulation"
+        EngineEntry,
+        BeforeValidator(_named_engine, json_schema_input_type=Literal["simulation", "ray"] | EngineEntry),
+        Field(description="simulation, or {name: ray, …}: real workers"),
+    ] = EngineEntry()
     evaluation: Annotated[
         Evaluation,
         said(Evaluation),
-        Field(description="how gradients are evaluated: auto (many at once where it pays) or single"),
+        Field(
+            description="how gradients are evaluated: auto (many at once where it pays), single, batched or prefetched"
+        ),
     ] = "auto"
     verify: Annotated[
         bool,
@@ -1243,6 +1466,7 @@ class Scenario(_Strict):
     _base: Path = PrivateAttr(default=Path())
     _overrides: tuple[str, ...] = PrivateAttr(default=())
     _allow_code: bool = PrivateAttr(default=False)
+    _modules: dict[str, str] = PrivateAttr(default_factory=dict)
 
     @property
     def base(self) -> Path:
@@ -1258,6 +1482,11 @@ class Scenario(_Strict):
     def overrides(self) -> tuple[str, ...]:
         """What the command line changed, as it was written."""
         return self._overrides
+
+    @property
+    def modules(self) -> dict[str, str]:
+        """The modules of `module:attribute` names, each with the folder that was looked into first."""
+        return dict(self._modules)
 
     def build_workers(self) -> Workers:
         """The workers 0…n−1 with their laws."""
@@ -1275,15 +1504,17 @@ class Scenario(_Strict):
     def _labels(self) -> list[str]:
         return unique_labels([entry.label or entry.name for entry in self.methods])
 
-    def build_problem(self, seed: int) -> Any:
-        """The problem; ScenarioError (at `problem`) when its data cannot be read or do not fit."""
+    def problem_of_seed(self) -> ProblemOfSeed:
+        """seed → problem, as `build_problem`, for one that may travel to other processes."""
         try:
             described = self.problem.build()
-            if not callable(getattr(described, "build", None)):
-                return described
-            return described.build(seed, self._base, self.workers.starts[-1])
         except (ValueError, OSError, ImportError) as error:
             raise self.error(("problem",), str(error)) from error
+        return ProblemOfSeed(described, self._base, self.workers.starts[-1], self._document.place(("problem",)))
+
+    def build_problem(self, seed: int) -> Any:
+        """The problem; ScenarioError (at `problem`) when its data cannot be read or do not fit."""
+        return self.problem_of_seed()(seed)
 
     def trace_files(self) -> set[str]:
         """The traces that the workers play back, as the scenario names them."""
@@ -1295,6 +1526,9 @@ class Scenario(_Strict):
         if self.target and self.target.suboptimality and getattr(problem, "f_star", None) is None:
             message = f"f* of {self.problem.name} is not known, so f − f* is not either; give squared_gradient_norm"
             raise self.error(("target", "suboptimality"), message)
+        if self.target and self.target.test_accuracy and not has_test(problem):
+            message = f"{self.problem.name} holds no samples out, so there is no test accuracy; give the problem a test, as test: 0.2"
+            raise self.error(("target", "test_accuracy"), message)
         return problem
 
     def error(self, road: Keys, message: str) -> ScenarioError:
@@ -1321,7 +1555,7 @@ class Scenario(_Strict):
             "update_rule": _plain(self.update_rule),
             "stop": _plain_section(self.stop),
             "record": _plain_section(self.record),
-            "engine": self.engine,
+            "engine": "simulation" if self.engine.name == "simulation" else _plain_section(self.engine),
             "evaluation": self.evaluation,
             "verify": self.verify,
         }
@@ -1357,12 +1591,15 @@ def _plain_times(group: Group) -> dict[str, Any]:
         **{
             kind.word: _plain(data) for kind, data in zip(DESCRIBED, group.described(), strict=True) if data is not None
         },
+        **({} if group.contention is None else {"contention": _plain_section(group.contention)}),
     }
 
 
 def _plain_for_all(workers: WorkersEntry) -> dict[str, Any]:
     link, stop = workers.shared_link, workers.stop_takes_effect
     shared = {} if link is None else {"shared_link": _plain_section(link)}
+    if workers.contention is not None:
+        shared["contention"] = _plain_section(workers.contention)
     return shared | ({} if stop == "at_once" else {"stop_takes_effect": _plain(stop)})
 
 
@@ -1424,14 +1661,15 @@ def _scenario(document: Document, base: Path, name: str, allow_code: bool, overr
     problems = [problem for text in overrides for problem in _override(document, text)]
     problems += [*document.problems, *_across(document)]
     data = {"name": name} | document.data
+    modules: dict[str, str] = {}
     try:
-        scenario = Scenario.model_validate(data, context={"allow_code": allow_code, "base": base})
+        scenario = Scenario.model_validate(data, context={"allow_code": allow_code, "base": base, "modules": modules})
     except ValidationError as error:
         problems += [_placed(document, found["loc"], found["msg"]) for found in error.errors(include_url=False)]
     if problems:
         raise ScenarioError(sorted(problems, key=_order))
     scenario._document, scenario._base = document, base
-    scenario._overrides, scenario._allow_code = tuple(overrides), allow_code
+    scenario._overrides, scenario._allow_code, scenario._modules = tuple(overrides), allow_code, modules
     seeds = scenario.seeds if scenario.seeds is not None else (scenario.seed or 0,)
     return scenario.model_copy(update={"seed": None, "seeds": seeds})
 
@@ -1490,7 +1728,7 @@ def _count_of(workers: Any) -> int | None:
 _EXCLUSIVE: dict[Keys, tuple[str, ...]] = {
     (): ("seed", "seeds"),
     ("record",): ("points", "every", "iterations"),
-    ("target",): ("squared_gradient_norm", "suboptimality"),
+    ("target",): ("squared_gradient_norm", "suboptimality", "test_accuracy"),
 }
 
 

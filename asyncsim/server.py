@@ -363,8 +363,11 @@ class Server:
         if self._rule is None:
             # of dimension 0 there is nothing to add: a run that asks about times only should not pay for it
             x = self._x - float(stepsize) * direction if self._dimension else self._x.copy()
-            return self._advance(x, state)
-        return self._advance(self._by_rule(self._rule, float(stepsize), direction), state)
+        else:
+            x = self._by_rule(self._rule, float(stepsize), direction)
+        if x.dtype != self._x.dtype:  # a float32 iterate stays one, also where a direction was made with float64
+            x = x.astype(self._x.dtype)
+        return self._advance(x, state)
 
     def update(self, x: np.ndarray, **state: Any) -> np.ndarray:
         """Set the iterate outright: x^{k+1} = x, for methods that do not step; returns it, frozen.

@@ -1,11 +1,12 @@
 """A scenario from its file to its run folder, and on from there.
 
 `run` plays every method of a scenario with every seed, seeds outermost, so that all methods have a
-curve early. With a run folder everything is written down while it happens; a run that is killed goes
-on from its last checkpoint with `resume` and ends bit-identical to one left alone. A run that fails
-does not take the others along: it keeps its curves so far and says why.
+curve early, one after the other or side by side in several processes (asyncsim/parallel.py). With a run
+folder everything is written down while it happens; a run that is killed goes on from its last checkpoint
+with `resume` and ends bit-identical to one left alone. A run that fails does not take the others along:
+it keeps its curves so far and says why.
 
-SIGINT and SIGTERM end the running run at its next step, after a checkpoint (within a second, also
+SIGINT and SIGTERM end what is being played at its next step, after a checkpoint (within a second, also
 where no step comes); a second signal ends at once.
 """
 
@@ -19,8 +20,8 @@ import signal
 import sys
 import threading
 import time
-import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -30,25 +31,20 @@ from typing import TYPE_CHECKING, Any, Self
 import asyncsim
 from asyncsim import running
 from asyncsim.catalogue import starters
-from asyncsim.folder import FolderError, RunFolder, RunWriter
+from asyncsim.folder import ENDED, FolderError, RunFolder, RunWriter
+from asyncsim.parallel import checked, cores, play_all
+from asyncsim.playing import Interruption, Planned, Setting
 from asyncsim.progress import Progress
 from asyncsim.record import Record
 from asyncsim.result import Result, Run
 from asyncsim.scenario import Scenario, from_data, load
-from asyncsim.server import EndOfRun
-from asyncsim.simulation import Simulation, Stop
+from asyncsim.stop import Stop
 from asyncsim.theory import Knowledge, asks_theory, resolved
 
 if TYPE_CHECKING:
     from asyncsim.theory.predictions import Prediction
 
-RECORDED_VERSIONS = ("numpy", "simpy", "pydantic", "ruamel.yaml", "plotly", "scipy", "scikit-learn")
-
-
-# what the report has to say of runs whose methods are not compared on the same luck to the last message
-_SHARED_LINK = (
-    "shared_link: a message waits for those of other workers, so that its times depend on what the method sent"
-)
+RECORDED_VERSIONS = ("numpy", "simpy", "pydantic", "ruamel.yaml", "plotly", "scipy", "scikit-learn", "torch", "ray")
 
 
 def run(
@@ -59,6 +55,8 @@ def run(
     progress: bool | None = None,
     overrides: Sequence[str] = (),
     allow_code: bool = False,
+    processes: int | None = None,
+    tell: Callable[[str], None] | None = None,
 ) -> Result:
     """Run all methods of a scenario with all its seeds.
 
@@ -69,6 +67,9 @@ def run(
     force : whether to replace a run folder that is already there
     progress : True, False, or None for "on a terminal"
     overrides : like on the command line, ("stop.time=100", …); for files only
+    processes : how many runs are played side by side, each in a process of its own; 1: one after the other, here;
+        None: here for the first second, then on all cores that this process may use. The result is the same.
+    tell : is called before the first run with a line on the memory that runs take
 
     Raises ScenarioError for a scenario that cannot be run, FolderError where the folder cannot be used.
     When a signal ends it, the result has manifest["status"] == "interrupted".
@@ -78,6 +79,7 @@ def run(
     >>> result.runs
     (<Run hero_sgd seed 0: finished, 5 iterations, 5 s>,)
     """
+    checked(processes)
     if isinstance(scenario, str | Path):
         scenario = load(scenario, overrides, allow_code=allow_code)
     elif not isinstance(scenario, Scenario):
@@ -85,19 +87,25 @@ def run(
     problem = scenario.check_problem()
     methods = checked_methods(scenario, problem)
     manifest = _manifest(scenario, problem) | {"theory": _theory(scenario, methods, problem)}
+    if tell is not None and problem.dimension:
+        side_by_side = min(len(scenario.seeds) * len(methods), processes or cores())
+        tell(running.memory_words(manifest["memory"], side_by_side))
     if output is None:
-        return _play(scenario, methods, manifest, None, progress)
+        return _play(scenario, methods, manifest, None, progress, processes)
     with RunFolder.create(output, manifest, scenario.source, force) as folder:
-        result = _play(scenario, methods, manifest, folder, progress)
+        result = _play(scenario, methods, manifest, folder, progress, processes)
     return _warned(result, folder)
 
 
-def resume(folder: str | Path, *, allow_code: bool = False, progress: bool | None = None) -> Result:
-    """Go on with the runs of a folder that are not finished; those that are stay as they are.
+def resume(
+    folder: str | Path, *, allow_code: bool = False, progress: bool | None = None, processes: int | None = None
+) -> Result:
+    """Go on with the runs of a folder that are not finished, on as many processes as you like; others stay as they are.
 
     Each goes on from its last whole checkpoint, or from its beginning if it has none, and ends
     bit-identical to one left alone.
     """
+    checked(processes)
     with RunFolder.open(folder) as opened:
         manifest = opened.manifest
         base = Path(manifest["base"]) if manifest.get("base") else Path()
@@ -110,13 +118,19 @@ def resume(folder: str | Path, *, allow_code: bool = False, progress: bool | Non
                 "put the old file back, or run the scenario anew"
             )
         opened.warnings += _other_versions(manifest)
-        result = _play(scenario, checked_methods(scenario, problem), dict(manifest), opened, progress)
+        result = _play(scenario, checked_methods(scenario, problem), dict(manifest), opened, progress, processes)
     return _warned(result, opened)
 
 
-def demo(output: str | Path = "runs/quickstart", *, force: bool = False, progress: bool | None = None) -> Result:
+def demo(
+    output: str | Path = "runs/quickstart",
+    *,
+    force: bool = False,
+    progress: bool | None = None,
+    processes: int | None = None,
+) -> Result:
     """Run the quickstart scenario that travels with the package: five methods on the digits data."""
-    return run(starters() / "quickstart.yaml", output=output, force=force, progress=progress)
+    return run(starters() / "quickstart.yaml", output=output, force=force, progress=progress, processes=processes)
 
 
 def _warned(result: Result, folder: RunFolder) -> Result:
@@ -162,7 +176,8 @@ def _theory(scenario: Scenario, methods: Sequence[tuple[str, Any]], problem: Any
     from asyncsim.theory.predictions import predict
 
     # a seed of its own draws the functions, or how the samples are split where they are
-    own = getattr(problem, "problem_seed", 0) is None and getattr(problem, "split", "") != "none"
+    held_out = isinstance(getattr(problem, "test", None), float) and problem.test > 0
+    own = getattr(problem, "problem_seed", 0) is None and (getattr(problem, "split", "") != "none" or held_out)
     problems = [problem, *(scenario.build_problem(seed) for seed in scenario.seeds[1:] if own)]
     known = [running.knowledge(each, workers, target) for each in problems]
     rules = scenario.build_update_rules()
@@ -186,12 +201,20 @@ def _manifest(scenario: Scenario, problem: Any) -> dict[str, Any]:
         "seeds": list(scenario.seeds),
         "target": _target(scenario),
         "problem": running.facts(problem),
-        "evaluation": running.evaluation_of(problem, scenario.evaluation),
-        **({"exceptions": [_SHARED_LINK]} if scenario.workers.shared_link is not None else {}),
+        "evaluation": (evaluation := _evaluation(scenario, problem)),
+        "memory": running.memory(problem, evaluation, scenario.workers.starts[-1]),
+        **running.exceptions(scenario.build_workers()),
         **_traces(scenario),
         "versions": versions(),
         "platform": {"system": platform.platform(), "machine": platform.machine(), "processors": os.cpu_count()},
     }
+
+
+def _evaluation(scenario: Scenario, problem: Any) -> str:
+    try:
+        return running.evaluation_of(problem, scenario.evaluation, scenario.workers.starts[-1])
+    except ValueError as error:
+        raise scenario.error(("evaluation",), str(error).removeprefix("evaluation: ")) from error
 
 
 def _traces(scenario: Scenario) -> dict[str, Any]:
@@ -237,26 +260,37 @@ def _play(
     manifest: dict[str, Any],
     folder: RunFolder | None,
     progress: bool | None,
+    processes: int | None,
 ) -> Result:
-    stop = Stop(**{name: value for name, value in scenario.stop.model_dump().items() if value is not None})
+    setting = setting_of(scenario, manifest["evaluation"])
+    rules = scenario.build_update_rules()
+    pairs = [(label, method, seed) for seed in scenario.seeds for label, method in methods]
+    plan = [Planned(number, label, method, seed, rules[label]) for number, (label, method, seed) in enumerate(pairs)]
     begun = folder.statuses() if folder is not None else {}
-    plan = [(label, method, seed) for seed in scenario.seeds for label, method in methods]
-    runs: list[Run] = []
-    with _Signals() as signals, Progress(len(plan), stop, progress) as bar:
-        for number, (label, method, seed) in enumerate(plan):
-            bar.begin(label, seed)
-            if folder is not None and begun.get(number) in ("finished", "stalled", "diverged"):
-                runs.append(folder.read_run(number))
-            elif signals.received is None:
-                job = _Job(number, label, method, seed, scenario, stop, manifest["evaluation"])
-                runs.append(job.play(folder, signals, bar))
-            bar.end()
-        changes = _ending(runs, len(plan), signals)
+    kept = [planned.number for planned in plan if begun.get(planned.number) in ENDED]
+    runs = {number: folder.read_run(number) for number in kept} if folder is not None else {}
+    todo = [planned for planned in plan if planned.number not in runs]
+
+    def open_writer(planned: Planned) -> RunWriter | None:
+        return None if folder is None else _writer(folder, planned, setting.workers.n)
+
+    engine = scenario.engine.build(setting.workers.n) if todo else None
+    crew = running.crew_of(engine, setting.workers.n)
+    with crew as crew_here, Signals() as signals, Progress(len(plan), setting.stop, progress) as bar:
+        bar.left_out(len(runs))
+        played = play_all(
+            todo, replace(setting, crew=crew_here), processes=1 if engine is not None else processes, interruption=signals, watcher=bar,
+            open_writer=open_writer, modules=scenario.modules,
+        )  # fmt: skip
+        with closing(played):
+            for planned, writer, run in played:
+                runs[planned.number] = run if folder is None else _written(folder, writer, run, setting.record)
+        changes = _ending(runs.values(), len(plan), signals) | {"effort": _effort(runs.values())}
         if folder is not None:
             folder.update_manifest(**changes)
     return Result(
         name=scenario.name,
-        runs=tuple(runs),
+        runs=tuple(runs[number] for number in sorted(runs)),
         target=manifest["target"],
         scenario=manifest["scenario"],
         manifest={**manifest, **changes},
@@ -265,106 +299,58 @@ def _play(
     )
 
 
-def _ending(runs: Sequence[Run], planned: int, signals: _Signals) -> dict[str, Any]:
+def _effort(runs: Iterable[Run]) -> dict[str, dict[str, float]]:
+    """label → what its runs took, together (`Run.effort`, and wall-clock seconds)."""
+    sums: dict[str, dict[str, float]] = {}
+    for run in runs:
+        of_label = sums.setdefault(run.label, {})
+        for name, amount in {**run.effort, "wall_seconds": run.wall_seconds}.items():
+            of_label[name] = of_label.get(name, 0) + amount
+    return sums
+
+
+def setting_of(scenario: Scenario, evaluation: str) -> Setting:
+    """What all runs of a scenario have in common; `evaluation` as it was resolved."""
+    return Setting(
+        problem=scenario.problem_of_seed(),
+        workers=scenario.build_workers(),
+        stop=Stop(**{name: value for name, value in scenario.stop.model_dump().items() if value is not None}),
+        target=_target(scenario),
+        record=_record(scenario),
+        verify=scenario.verify,
+        evaluation=evaluation,
+    )
+
+
+def _record(scenario: Scenario) -> Record:
+    record = Record(**scenario.record.model_dump())
+    # what real workers did is kept whole, to be replayed
+    return record if scenario.engine.name == "simulation" else replace(record, events="all")
+
+
+def _writer(folder: RunFolder, planned: Planned, n: int) -> RunWriter:
+    parameters = running.parameters_of(planned.method, planned.update_rule)
+    return folder.writer(planned.number, planned.label, running.name_of(planned.method), parameters, planned.seed, n)
+
+
+def _written(folder: RunFolder, writer: Any, run: Run, record: Record) -> Run:
+    folder.warnings += writer.warnings
+    writer.finish(run)
+    return replace(run, events=folder.read_run(writer.run).events) if record.events == "all" else run
+
+
+def _ending(runs: Iterable[Run], planned: int, signals: Signals) -> dict[str, Any]:
     if signals.received is not None:
         return {"status": "interrupted", "signal": int(signals.received)}
     failed = any(run.status == "failed" for run in runs)
     return {"status": "failed" if failed else "finished", "signal": None}
 
 
-class _Job:
-    """One run of a study: one method with one seed."""
-
-    def __init__(
-        self, number: int, label: str, method: Any, seed: int, scenario: Scenario, stop: Stop, evaluation: str
-    ) -> None:
-        self.number, self.label, self.method, self.seed = number, label, method, seed
-        self.scenario, self.stop, self.evaluation = scenario, stop, evaluation
-        self.update_rule = scenario.build_update_rules()[label]
-
-    def play(self, folder: RunFolder | None, signals: _Signals, bar: Progress) -> Run:
-        record = Record(**self.scenario.record.model_dump())
-        workers = self.scenario.build_workers()
-        writer = None if folder is None else self._writer(folder, workers.n)
-        keeper = None if writer is None else _Keeper(writer, record.checkpoint_every, signals)
-
-        def look(engine: Simulation) -> None:
-            bar.look(engine)
-            signals.look(engine)
-
-        checkpoint = None if writer is None else writer.load_checkpoint()
-        if writer is not None and folder is not None:
-            folder.warnings += writer.warnings
-            if checkpoint is None:
-                writer.truncate({})
-        run = running.execute(
-            self.method,
-            self.scenario.build_problem(self.seed),
-            workers,
-            self.stop,
-            self.seed,
-            _target(self.scenario),
-            record,
-            self.label,
-            update_rule=self.update_rule,
-            verify=self.scenario.verify,
-            evaluation=self.evaluation,
-            sink=writer,
-            keeper=keeper,
-            look=look,
-            checkpoint=checkpoint,
-            on_error=_described,
-        )
-        if writer is not None:
-            writer.finish(run)
-            if record.events == "all" and folder is not None:
-                run = replace(run, events=folder.read_run(self.number).events)
-        return run
-
-    def _writer(self, folder: RunFolder, n: int) -> RunWriter:
-        parameters = running.parameters_of(self.method, self.update_rule)
-        return folder.writer(self.number, self.label, running.name_of(self.method), parameters, self.seed, n)
-
-
-def _described(error: Exception) -> str:
-    """An error of a method, law or problem in one line, with the place in the user's own code."""
-    frames = [
-        frame for frame in traceback.extract_tb(error.__traceback__) if "asyncsim" not in Path(frame.filename).parts
-    ]
-    place = f" ({frames[-1].filename}:{frames[-1].lineno})" if frames else ""
-    return f"{type(error).__name__}: {error}{place}"
-
-
-class _Keeper:
-    """Writes checkpoints: every so many seconds, but never more than 2 % of the time; and before an interruption."""
-
-    def __init__(self, writer: RunWriter, every: float, signals: _Signals) -> None:
-        self._writer = writer
-        self._every = every
-        self._signals = signals
-        self._next = time.monotonic() + every
-
-    def due(self, k: int) -> bool:
-        return self._signals.received is not None or time.monotonic() >= self._next
-
-    def save(self, encode: Callable[[], bytes], k: int) -> None:
-        begun = time.monotonic()
-        data = encode()
-        self._writer.save_checkpoint(data, k)
-        now = time.monotonic()
-        self._next = now + (max(self._every, 50 * (now - begun)) if self._every > 0 else 0.0)
-        if self._signals.received is not None:
-            raise self._signals.interruption()
-
-
-class _Signals:
+class Signals(Interruption):
     """SIGINT and SIGTERM while a study runs: the first is remembered, the second acts at once."""
 
-    PATIENCE = 1.0  # seconds until the run ends even where no step comes
-
     def __init__(self) -> None:
-        self.received: signal.Signals | None = None
-        self._at = 0.0
+        super().__init__()
         self._before: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> Self:
@@ -382,13 +368,5 @@ class _Signals:
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         if self.received is not None:
             raise KeyboardInterrupt
-        self.received, self._at = signal.Signals(number), time.monotonic()
-        print(f"{self.received.name}: ending after the next step; once more to end at once", file=sys.stderr)
-
-    def interruption(self) -> EndOfRun:
-        name = self.received.name if self.received is not None else "a signal"
-        return EndOfRun("interrupted", f"stopped by {name}")
-
-    def look(self, engine: Simulation) -> None:
-        if self.received is not None and time.monotonic() - self._at >= self.PATIENCE:
-            engine.end(self.interruption())
+        self.ask(number)
+        print(f"{signal.Signals(number).name}: ending after the next step; once more to end at once", file=sys.stderr)

@@ -41,11 +41,13 @@ FIVE = {
 }
 
 # A child that runs, or takes up, the study in sys.argv[1]. It is ended by the signal in sys.argv[3]: by the kernel's
-# own timer after so many seconds of its run, or, when that is negative, at so many checkpoints.
+# own timer after so many seconds of its run, or, when that is negative, at so many checkpoints. It plays its runs on as
+# many processes as sys.argv[5] says.
 CHILD = """
 import json, os, signal, sys
 from asyncsim import folder, study
 path, when, number, scenario = sys.argv[1], float(sys.argv[2]), int(sys.argv[3]), json.loads(sys.argv[4])
+processes = int(sys.argv[5])
 save, saved = folder.RunWriter.save_checkpoint, []
 def save_and_count(*arguments):
     saved.append(save(*arguments))
@@ -57,13 +59,16 @@ else:
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     signal.setitimer(signal.ITIMER_REAL, when)
 there = os.path.exists(os.path.join(path, "manifest.json"))
-result = study.resume(path) if there else study.run(scenario, output=path, force=True)
+result = (
+    study.resume(path, processes=processes) if there
+    else study.run(scenario, output=path, processes=processes)
+)
 print(result.manifest["status"])
 """
 
 
-def child(path: Path, when: float, number: int, scenario=FIVE) -> subprocess.CompletedProcess[str]:
-    arguments = [str(path), str(when), str(int(number)), json.dumps(scenario)]
+def child(path: Path, when: float, number: int, scenario=FIVE, processes=1) -> subprocess.CompletedProcess[str]:
+    arguments = [str(path), str(when), str(int(number)), json.dumps(scenario), str(processes)]
     environment = {**os.environ, "PYTHONPATH": str(Path(asyncsim.__file__).parents[1])}
     return subprocess.run(
         [sys.executable, "-c", CHILD, *arguments], capture_output=True, text=True, env=environment, check=False
