@@ -103,6 +103,26 @@ def run(
 
 
 @app.command()
+def sweep(
+    file: File,
+    changes: Changes = None,
+    *,
+    output: Output = None,
+    force: Force = False,
+    allow_code: AllowCode = False,
+    quiet: Quiet = False,
+    processes: Processes = None,
+) -> None:
+    """Choose each method's parameters as `sweep:` says, then compare the winners on fresh seeds."""
+    from asyncsim import sweep
+    from asyncsim.scenario import load
+
+    scenario = load(file, changes or (), allow_code=allow_code)
+    folder = _folder(scenario.name, output)
+    _end(sweep.tune(scenario, output=folder, force=force, progress=_progress(quiet), processes=processes))
+
+
+@app.command()
 def resume(folder: Folder, *, allow_code: AllowCode = False, quiet: Quiet = False, processes: Processes = None) -> None:
     """Go on with a run that was interrupted or killed."""
     from asyncsim import study
@@ -132,9 +152,11 @@ def _end(result: "Result") -> None:
     """Show what came out, write the report, and end with the right code."""
     from asyncsim import summary
 
-    _table(*summary.table(result))
-    typer.echo()
-    typer.echo(result.sentence())
+    _tuned(result)
+    if result.runs:
+        _table(*summary.table(result))
+        typer.echo()
+        typer.echo(result.sentence())
     for problem in result.manifest.get("warnings", []):
         _say(f"note: {problem}")
     if result.runs:
@@ -150,6 +172,18 @@ def _end(result: "Result") -> None:
         raise typer.Exit(128 + int(result.manifest.get("signal") or 2))
     if any(run.status == "failed" for run in result.runs):
         raise typer.Exit(1)
+
+
+def _tuned(result: "Result") -> None:
+    """What a sweep has chosen."""
+    if not result.manifest.get("tuning"):
+        return
+    from asyncsim import sweep
+
+    _table(*sweep.table(result))
+    typer.echo()
+    for problem in result.manifest.get("tuning_warnings", []):
+        _say(f"note: {problem}")
 
 
 # ---- before and after running
