@@ -1192,8 +1192,11 @@ class RecordEntry(_Strict):
 
 def _grids(value: Any) -> dict[str, dict[str, Grid]]:
     """label → parameter → grid."""
-    if not isinstance(value, Mapping) or not value:
-        raise _wrong(_not_allowed(value, "a mapping of methods, {ringmaster_asgd: {threshold: [1, 5, 25]}, all: {…}}"))
+    words = "a mapping of methods, {ringmaster_asgd: {threshold: [1, 5, 25]}, all: {…}}"
+    if not isinstance(value, Mapping):
+        raise _wrong(_not_allowed(value, words))
+    if not value:
+        raise _wrong(f"empty; needed: {words}")
     found: dict[str, dict[str, Grid]] = {}
     problems: list[tuple[Keys, str]] = []
     for label, parameters in value.items():
