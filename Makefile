@@ -9,7 +9,7 @@
 
 EXTRAS ?=
 BIN := .venv/bin
-ALL := test,sklearn,browser,notebook,check
+ALL := test,scipy,sklearn,browser,notebook,check
 
 .PHONY: demo test check picture clean help
 

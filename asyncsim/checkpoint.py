@@ -2,8 +2,9 @@
 
 The tree goes into JSON, its arrays beside it. Each array stands once, however often it is referred
 to, so that points that were one are one again. Iterates come back frozen and with their versions,
-other arrays writable. Objects with ``state()`` are written by the name of their class and come back
-through its ``from_state``; the class is looked up among those the caller names, never imported.
+other arrays writable. Objects with ``state()`` are written by the name of their class and its module and
+come back through its ``from_state``; the class is looked up among those the caller names, never imported.
+`classes_of` finds those that a method can have: it is made of them, or its modules have them.
 """
 
 from __future__ import annotations
@@ -12,7 +13,9 @@ import dataclasses
 import io
 import json
 import math
+import sys
 from collections.abc import Callable, Mapping
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -64,6 +67,58 @@ def decode(
     return _Reader(arrays, made, arrival, classes or {}).read(tree)
 
 
+PARTS = 1000  # objects that a method is made of, as far as they are looked at
+
+
+def classes_of(method: Any) -> dict[str, type]:
+    """The classes with `from_state` that `method` can have in its state, as "module:name", and as "name" where it is its own.
+
+    They are looked for in what has been imported: the modules of its class and its base classes, of its parts (fields,
+    lists and dicts of objects, their fields, …), and the modules and classes that these have imported by name.
+
+    >>> import fractions
+    >>> sorted(classes_of(fractions.Fraction(1, 2)))
+    []
+    """
+    own = [base.__module__ for base in type(method).__mro__]
+    modules = dict.fromkeys([*own, *(base.__module__ for part in _parts(method) for base in type(part).__mro__)])
+    found: dict[str, type] = {}
+    for name in modules:
+        for value in list(vars(sys.modules[name]).values()) if name in sys.modules and name != "builtins" else ():
+            others = list(vars(value).values()) if isinstance(value, ModuleType) else [value]
+            for cls in others:
+                if isinstance(cls, type):
+                    _add(found, cls, short=name == own[0])
+    return found
+
+
+def _add(found: dict[str, type], cls: type, short: bool) -> None:
+    for each in (cls, *(inner for inner in vars(cls).values() if isinstance(inner, type))):
+        if hasattr(each, "from_state"):
+            found.setdefault(f"{each.__module__}:{each.__qualname__}", each)
+            if short:
+                found.setdefault(each.__qualname__, each)
+
+
+def _parts(method: Any) -> list[Any]:
+    """The objects that `method` is made of."""
+    seen: dict[int, Any] = {}
+    waiting = [method]
+    while waiting and len(seen) < PARTS:
+        value = waiting.pop()
+        if id(value) in seen or isinstance(value, type | ModuleType | np.ndarray | str | int | float):
+            continue
+        seen[id(value)] = value
+        if isinstance(value, Mapping):
+            waiting += [*value.keys(), *value.values()]
+        elif isinstance(value, list | tuple | set | frozenset):
+            waiting += value
+        else:
+            slots = [slot for base in type(value).__mro__ for slot in getattr(base, "__slots__", ())]
+            waiting += [*getattr(value, "__dict__", {}).values(), *(getattr(value, slot, None) for slot in slots)]
+    return list(seen.values())
+
+
 class _Writer:
     def __init__(self, version_of: VersionOf) -> None:
         self._version_of = version_of
@@ -96,7 +151,7 @@ class _Writer:
         if type(value) in JOBS:
             return self._once(value, lambda: {"$job": [type(value).__name__, self._fields(value, key)]})
         if hasattr(value, "state") and hasattr(type(value), "from_state"):
-            name = type(value).__qualname__
+            name = f"{type(value).__module__}:{type(value).__qualname__}"
             return {"$object": [name, self.write(value.state(), f"{key}.state()")]}
         raise ValueError(
             f"the state {key!r} holds {type(value).__name__} ({value!r:.40}), which cannot be saved and resumed; "
@@ -175,9 +230,14 @@ class _Reader:
             name, fields = node["$job"]
             return _JOB_CLASSES[name](*self.read(fields))
         name, state = node["$object"]
-        if name not in self._classes:
-            raise ValueError(f"the checkpoint holds a {name}, which the method's module does not define")
-        return self._classes[name].from_state(self.read(state))  # type: ignore[attr-defined]
+        module, _, short = name.rpartition(":")
+        found = self._classes.get(name, self._classes.get(short))
+        if found is None:
+            raise ValueError(
+                f"the checkpoint holds a {short} of {module or 'a module'}, which neither the method's modules nor those "
+                "of its parts have; a class inside a function can't be found again"
+            )
+        return found.from_state(self.read(state))  # type: ignore[attr-defined]
 
     def _array(self, array: np.ndarray, version: int | None) -> np.ndarray:
         if version is None:

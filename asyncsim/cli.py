@@ -248,7 +248,10 @@ def times(
 
     scenario = load(file, changes or (), allow_code=allow_code)
     groups = [range(first, end) for first, end in pairwise(scenario.workers.starts)]
-    seen = overview(scenario.build_workers(), groups)
+    workers = scenario.build_workers()
+    # only where a message takes longer the more it holds does the problem matter, which may be long to build
+    sized = workers.message_seconds(1) is not None
+    seen = overview(workers, groups, scenario.build_problem(scenario.seeds[0]).dimension if sized else 0)
     _table(HEADERS, [row.cells() for row in seen.rows])
     typer.echo()
     for words in seen.words():

@@ -12,7 +12,8 @@ npz: keys ``<label>/<seed>/<array>`` (the curves, ``contributions``, ``shown``, 
 
 trace: a folder with a trace (asyncsim.measuring has the format) for each run, named after its label and seed, to be
 fitted or played back. It has all assignments where all events were kept, else those of the recorded windows of up to 40
-workers; the file says which. An arrival counts as complete whether it was used or not.
+workers; the file says which. An arrival counts as complete whether it was used or not, and so does a gradient that was
+stopped where stops take effect after it. Of a lost one only the computing is told: what follows is silence.
 """
 
 import csv
@@ -97,7 +98,8 @@ def to_trace(result: Result, path: Path) -> Path:
     _make_folder(path, {f"{name}.csv" for name in names})
     for name, run in zip(names, result.runs, strict=True):
         kept_all = result.folder is not None and run.events is not None
-        rows = _all_rows(result.folder, run) if kept_all and result.folder else _window_rows(run)
+        effect = (result.scenario or {}).get("workers", {}).get("stop_takes_effect", "at_once")
+        rows = _all_rows(result.folder, run, effect) if kept_all and result.folder else _window_rows(run, effect)
         shown = len(np.unique(run.intervals["worker"]))
         which = "all assignments" if kept_all else f"the recorded windows of {shown} workers"
         about = f"simulated: {result.name}, {run.label}, seed {run.seed}; {which}"
@@ -108,18 +110,33 @@ def to_trace(result: Result, path: Path) -> Path:
 FORMATS: dict[str, Callable[[Result, Path], Path]] = {"csv": to_csv, "npz": to_npz, "trace": to_trace}
 
 
-def _all_rows(folder: Path, run: Run) -> Iterator[Row]:
+def _all_rows(folder: Path, run: Run, effect: Any) -> Iterator[Row]:
     jobs: Counter[int] = Counter()
     for ended, worker, _, kind, _, _, _, computing_from, computing_to, done, cost in read_assignments(
         folder, run.label, run.seed
     ):
         outcome = "stopped" if KINDS[kind] == "arrived" and done < cost else KINDS[kind]
-        computed, sent = max(0.0, computing_to - computing_from), max(0.0, ended - computing_to)
-        yield Row(str(worker), jobs[worker], computing_from, computed, sent, outcome, "", int(cost))
+        yield _row(worker, jobs[worker], computing_from, computing_to, ended, outcome, int(cost), effect)
         jobs[worker] += 1
 
 
-def _window_rows(run: Run) -> Iterator[Row]:
+def _row(worker: int, job: int, begun: float, done: float, ended: float, outcome: str, count: int, effect: Any) -> Row:
+    computed, sent = max(0.0, done - begun), max(0.0, ended - done)
+    if outcome == "lost":
+        sent = 0.0
+    if outcome == "stopped" and count == 1 and done > ended and _went_on_to_its_end(done - ended, effect):
+        outcome = "discarded"
+    return Row(str(worker), job, begun, computed, sent, outcome, "", count)
+
+
+def _went_on_to_its_end(seconds: float, effect: Any) -> bool:
+    """Whether a gradient that went on for so many seconds after a stop was done then."""
+    if isinstance(effect, dict):
+        return seconds < float(effect["after"]) * (1 - 1e-9)
+    return bool(effect == "after_current_gradient")
+
+
+def _window_rows(run: Run, effect: Any) -> Iterator[Row]:
     """The rows of the windows, each assignment once: windows of a short run overlap, and may cut it."""
     flying = run.intervals["outcome"] == OUTCOMES.index("in_flight")
     ordered = run.intervals[np.lexsort((flying, run.intervals["m"], run.intervals["worker"]))]
@@ -129,8 +146,7 @@ def _window_rows(run: Run) -> Iterator[Row]:
     for row, count in zip(ordered.tolist(), _counts(ordered), strict=True):
         _, worker, _, _, computing_from, computing_to, ended, outcome, _, _ = row
         if count:
-            computed, sent = max(0.0, computing_to - computing_from), max(0.0, ended - computing_to)
-            yield Row(str(worker), jobs[worker], computing_from, computed, sent, OUTCOMES[outcome], "", count)
+            yield _row(worker, jobs[worker], computing_from, computing_to, ended, OUTCOMES[outcome], count, effect)
             jobs[worker] += 1
 
 

@@ -11,9 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from asyncsim.fitting import FAMILIES, Fit, FittedGroup, FittedTimes, Floats, in_words, short, spec_of, spread
+from asyncsim.families import FAMILIES
+from asyncsim.fitting import Fit, FittedGroup, FittedTimes, Floats, in_words, short, spec_of, spread
+from asyncsim.times.censored import Observed, shares
 
 DRAWN = 300  # points of a curve
+CROSSES = 60
 LAWS_DRAWN = 3
 _WORDS = {*FAMILIES, "trace", "resample", "block_bootstrap", "send_seconds"}
 
@@ -56,7 +59,7 @@ def scenario(fit: Fit, relative_to: Path | None = None) -> str:
 
 
 def _mean(group: FittedGroup) -> float:
-    return float(group.compute.values.mean()) + (float(group.send.values.mean()) if group.send else 0.0)
+    return group.compute.observed.mean + (group.send.observed.mean if group.send else 0.0)
 
 
 def _group(group: FittedGroup, file: str) -> str:
@@ -164,35 +167,48 @@ def _section(number: int, group: FittedGroup, kind: str, times: FittedTimes) -> 
         )
     )
     law = in_words(times.best.law) if times.best else "no law"
+    stopped = ""
+    if len(times.beyond):
+        stopped = (
+            " Of those that were stopped, as at the crosses, it is known that they take longer: the measured curve is "
+            "Kaplan and Meier’s estimate, which counts that."
+        )
     return f"""<section><h2>{escape(who)}: {kind}</h2>
-<p class="note">{escape(law)}. {escape(times.words)}.</p><div class="charts">{places}</div></section>"""
+<p class="note">{escape(law)}. {escape(times.words)}.{stopped}</p><div class="charts">{places}</div></section>"""
 
 
 def _drawn(times: FittedTimes) -> dict[str, Any]:
     """What the page's script draws of one kind of times, as plain JSON data."""
-    ordered = np.sort(times.values)
-    n = len(ordered)
-    places = np.linspace(0, n - 1, min(n, DRAWN)).round().astype(int)
-    measured, shares = ordered[places], (places + 1) / n
+    observed = times.observed
+    places, heights = shares(observed)
+    chosen = np.linspace(0, len(places) - 1, min(len(places), DRAWN)).round().astype(int)
     laws = [candidate.law for candidate in times.candidates[:LAWS_DRAWN]]
-    low, high = float(ordered[0]), float(ordered[-1])
+    low, high = float(places[0]), max(float(places[-1]), float(observed.beyond.max(initial=0.0)))
     grid = np.geomspace(low, high, DRAWN) if low > 0 and high > 20 * low else np.linspace(low, high, DRAWN)
     return {
         "log": bool(low > 0 and high > 20 * low),
-        "measured": {"x": measured.tolist(), "y": shares.tolist()},
+        "measured": {"x": places[chosen].tolist(), "y": heights[chosen].tolist()},
+        "stopped": _stopped(observed, places, heights),
         "laws": [
             {"name": in_words(law), "x": grid.tolist(), "y": [law.cdf(float(t)) for t in grid]}
             for law in laws
             if high > low
         ],
-        "quantiles": _quantiles(laws[0], ordered) if laws and high > low else {"x": [], "y": []},
+        "quantiles": _quantiles(laws[0], places, heights) if laws and high > low else {"x": [], "y": []},
         "correlation": times.correlation.tolist(),
-        "chance": 2 / math.sqrt(n),
+        "chance": 2 / math.sqrt(len(times.values)),
     }
 
 
-def _quantiles(law: Any, ordered: Floats) -> dict[str, list[float]]:
-    n = len(ordered)
-    places = spread(np.arange(n, dtype=np.float64), 99)
-    expected = [law.quantile(float((place + 0.5) / n)) for place in places]
-    return {"x": expected, "y": ordered[places.astype(int)].tolist()}
+def _stopped(observed: Observed, places: Floats, heights: Floats) -> dict[str, list[float]]:
+    """Where, on the measured curve, gradients were stopped."""
+    some = spread(observed.beyond, CROSSES)
+    curve = np.append(0.0, heights)[np.searchsorted(places, some, side="right")]
+    return {"x": some.tolist(), "y": curve.tolist()}
+
+
+def _quantiles(law: Any, places: Floats, heights: Floats) -> dict[str, list[float]]:
+    """Up to 99 quantiles that were measured, in the middle of the jumps of the CDF, against those of the law."""
+    middles = (np.append(0.0, heights[:-1]) + heights) / 2
+    chosen = np.linspace(0, len(places) - 1, min(len(places), 99)).round().astype(int)
+    return {"x": [law.quantile(float(q)) for q in middles[chosen]], "y": places[chosen].tolist()}

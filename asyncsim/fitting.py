@@ -5,9 +5,7 @@ How it is done, and what that is worth:
 1. Workers whose times look alike are fitted together (`grouped`): those whose empirical CDFs are no farther apart
    than chance explains (two-sample Kolmogorov-Smirnov test at 0.1 %), or by less than 5 %, and who have the same
    device.
-2. Each law is fitted by maximum likelihood, in closed form or by finding one root. Smallest time and shift coincide
-   where a law has a shift. The mixture of two lognormal laws is fitted by expectation-maximisation from four
-   starts: a good local maximum, perhaps not the best.
+2. Each law is fitted by maximum likelihood (asyncsim/families.py); nothing here needs scipy.
 3. Laws are ranked by BIC = q·log N − 2·log-likelihood, q the number of parameters, N of times; AIC = 2q −
    2·log-likelihood is shown beside it. BIC needs a better reason for a parameter, which matters for shifts, as
    these always fit a little better.
@@ -17,11 +15,16 @@ How it is done, and what that is worth:
    as no law is true: then D counts.
 5. p and likelihoods take the times for independent. Whether they are tells the rank autocorrelation; where they are
    not, the scenario that is written says how to play the trace itself, in blocks.
-6. Rows that were not computed to their end are left out, and times are then too short: this is said, not repaired.
+6. Of a row that was not computed to its end it is known that its time is longer than the seconds it has. To leave such
+   rows out would make the laws too fast, so they count as just that: in the likelihood, and by Kaplan and Meier's
+   estimate of the CDF in D, in the groups, in means and in the picture (asyncsim/times/censored.py has when that is
+   right). Samples of the bootstrap are stopped as the measured times were. A job of several gradients counts as one
+   time, the mean of a gradient's, and so does one that was stopped: which of its gradients were done by then, and
+   when, no trace tells.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -29,18 +32,9 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from asyncsim.times.laws import (
-    Constant,
-    Exponential,
-    Gamma,
-    HalfNormal,
-    LogNormal,
-    Normal,
-    Pareto,
-    ShiftedExponential,
-    ShiftedHalfNormal,
-    Uniform,
-)
+from asyncsim.families import FAMILIES, fitted, log_likelihood, name_of_family
+from asyncsim.times.censored import Observed, shares, until_stopped, worth
+from asyncsim.times.laws import Constant
 from asyncsim.times.traces import Trace, known
 
 Floats: TypeAlias = NDArray[np.float64]
@@ -55,6 +49,7 @@ BOOTSTRAPPED = 500
 COMPARED = 20_000  # times that D looks at, spread evenly
 FITS_BADLY = 0.05  # a D from which on the law is said to be a poor picture of the times
 FURTHEST = 0.5  # CDFs this far apart are two groups, however few times there are
+UNSEEN = 0.05  # of the times may be longer than the longest that was seen to its end, before it is said
 SAME = 0.05  # CDFs this near are one group, however many times show that they differ
 
 
@@ -75,7 +70,8 @@ class FittedTimes:
     """Times of a group with the laws fitted to them, the best first.
 
     correlation (LAGS,) is the rank autocorrelation at lags 1, 2, …, over workers; block is the length for a block
-    bootstrap where it matters, else 0; p is that of the best law, nan where there was no sense in one.
+    bootstrap where it matters, else 0; p is that of the best law, nan where there was no sense in one. beyond (m,):
+    seconds after which m more times were cut short.
     """
 
     values: Floats
@@ -83,6 +79,12 @@ class FittedTimes:
     p: float
     correlation: Floats
     block: int
+    beyond: Floats = field(default_factory=lambda: np.empty(0))
+
+    @property
+    def observed(self) -> Observed:
+        """Values and beyond, in order."""
+        return Observed.of(self.values, self.beyond)
 
     @property
     def best(self) -> Candidate | None:
@@ -104,7 +106,8 @@ class FittedTimes:
         p = "" if math.isnan(self.p) else f", p = {self.p:.2f}"
         doubtful = self.best.distance > FITS_BADLY / 2 and self.p < 0.1
         verdict = "a poor fit" if self.poor else "a fair fit" if doubtful else "a good fit"
-        text = f"{len(self.values)} times; D = {self.best.distance:.3f}{p}: {verdict}"
+        stopped = f", {len(self.beyond)} more stopped before their end" if len(self.beyond) else ""
+        text = f"{len(self.values)} times{stopped}; D = {self.best.distance:.3f}{p}: {verdict}"
         if self.block:
             lag = int(np.argmax(np.abs(self.correlation)))
             text += (
@@ -169,7 +172,8 @@ def short(names: Sequence[str], most: int = 6) -> str:
 
 
 def _row(times: FittedTimes) -> list[str]:
-    best, shown = times.best, [str(len(times.values)), f"{times.values.mean():.4g}"]
+    stopped = f" + {len(times.beyond)} stopped" if len(times.beyond) else ""
+    best, shown = times.best, [f"{len(times.values)}{stopped}", f"{times.observed.mean:.4g}"]
     if best is None:
         return [*shown, "played back", "", "", "", ""]
     further = f"{times.candidates[1].bic - best.bic:.1f}" if len(times.candidates) > 1 else ""
@@ -180,6 +184,7 @@ def _row(times: FittedTimes) -> list[str]:
 def in_words(law: Any) -> str:
     """A law with four digits.
 
+    >>> from asyncsim.times.laws import Gamma
     >>> in_words(Gamma(shape=2.123456, scale=1.0))
     'gamma(shape=2.123, scale=1)'
     """
@@ -197,6 +202,7 @@ def _parts(law: Any, spec: dict[str, Any]) -> list[tuple[dict[str, Any], Any]]:
 def spec_of(law: Any) -> dict[str, Any]:
     """A fitted law as a scenario has it.
 
+    >>> from asyncsim.times.laws import Exponential
     >>> spec_of(Exponential(2.0))
     {'distribution': 'exponential', 'mean': 2.0}
     """
@@ -209,255 +215,59 @@ def spec_of(law: Any) -> dict[str, Any]:
     return {"distribution": name, **{key: float(value) for key, value in law.__dict__.items()}}
 
 
-# ---- the laws and their likelihoods
+# ---- the laws
 
 
-@dataclass(frozen=True)
-class Family:
-    """A law with how it is fitted: `fit(values)` gives a law or None, `log_density(law, values)` its log-densities."""
-
-    law: type
-    parameters: int
-    fit: Callable[[Floats], Any]
-    log_density: Callable[[Any, Floats], Floats]
-
-
-def _fit_shifted_exponential(x: Floats) -> Any:
-    low = float(x.min())
-    return ShiftedExponential(low, float(x.mean()) - low) if low > 0 else None
-
-
-def _fit_shifted_half_normal(x: Floats) -> Any:
-    low = float(x.min())
-    return ShiftedHalfNormal(low, math.sqrt(float(((x - low) ** 2).mean()))) if low > 0 else None
-
-
-def _fit_normal(x: Floats) -> Any:
-    """The normal law truncated at 0: the α = −μ/σ at which var/mean² is that of the times, by bisection."""
-    mean, deviation = float(x.mean()), float(x.std())
-    wanted = (deviation / mean) ** 2
-    low, high = -40.0, 2.99  # beyond, the law of ours would reject nearly all it draws
-    if wanted <= _relative_variance(low):
-        return Normal(mean, deviation)
-    if wanted >= _relative_variance(high):
-        return None
-    for _ in range(80):
-        middle = (low + high) / 2
-        low, high = (middle, high) if _relative_variance(middle) < wanted else (low, middle)
-    σ = mean / (_hazard(low) - low)
-    return Normal(-low * σ, σ)
-
-
-def _hazard(α: float) -> float:
-    """φ(α) / P(Z > α)."""
-    return math.exp(-α * α / 2) / math.sqrt(2 * math.pi) / (math.erfc(α / math.sqrt(2)) / 2)
-
-
-def _relative_variance(α: float) -> float:
-    """var/mean² of Z − α given Z > α; it grows with α."""
-    h = _hazard(α)
-    return (1 + α * h - h * h) / (h - α) ** 2
-
-
-def _fit_gamma(x: Floats) -> Any:
-    """The shape k with log k − ψ(k) = log(mean) − mean(log), by Newton's method in 1/k."""
-    mean, s = float(x.mean()), math.log(float(x.mean())) - float(np.log(x).mean())
-    if not s > 1e-10:
-        return None
-    k = (3 - s + math.sqrt((s - 3) ** 2 + 24 * s)) / (12 * s)
-    for _ in range(20):
-        off = math.log(k) - _digamma(k) - s
-        inverse = 1 / k + off / (k * k * (1 / k - _digamma(k, 1)))
-        k = 1 / inverse if inverse > 0 else k / 2
-        if abs(off) < 1e-13 * s:
-            break
-    return Gamma(k, mean / k)
-
-
-def _digamma(k: float, derivative: int = 0) -> float:
-    """ψ(k), or its derivative ψ'(k), from their asymptotic series beyond k = 8."""
-    total = 0.0
-    while k < 8:
-        total += 1 / (k * k) if derivative else -1 / k
-        k += 1
-    y = 1 / (k * k)
-    if derivative:
-        return total + 1 / k + y / 2 + y / k * (1 / 6 - y * (1 / 30 - y * (1 / 42 - y / 30)))
-    return total + math.log(k) - 1 / (2 * k) - y * (1 / 12 - y * (1 / 120 - y * (1 / 252 - y * (1 / 240 - y / 132))))
-
-
-def _fit_lognormal(x: Floats) -> Any:
-    logs = np.log(x)
-    return LogNormal(float(logs.mean()), float(logs.std()))
-
-
-def _fit_pareto(x: Floats) -> Any:
-    low = float(x.min())
-    return Pareto(low, len(x) / float(np.log(x / low).sum()))
-
-
-def _fit_two_lognormals(x: Floats) -> Any:
-    """Two lognormal laws by expectation-maximisation on the logarithms, the best of four starts."""
-    if len(x) < 40:
-        return None
-    logs = np.sort(np.log(x))
-    edge = len(logs) // 20
-    gap = edge + int(np.argmax(np.diff(logs)[edge : len(logs) - edge])) + 1
-    starts = {gap, *(int(share * len(logs)) for share in (0.5, 0.75, 0.9))}
-    found = max((_maximised(logs, start) for start in sorted(starts)), key=lambda tried: tried[0])
-    _, weight, μ, σ = found
-    if min(weight) * len(logs) < 5:
-        return None
-    from asyncsim.times.composed import mixture
-
-    return mixture([(weight[j], LogNormal(μ[j], σ[j])) for j in (0, 1)])
-
-
-def _maximised(logs: Floats, split: int) -> tuple[float, list[float], list[float], list[float]]:
-    """Log-likelihood, weights, means and deviations of two normal laws, from those on both sides of a place."""
-    least = max(0.02 * float(logs.std()), 1e-6)  # a law of one point would have any likelihood
-    share = (np.arange(len(logs)) >= split).astype(np.float64)
-    before = -math.inf
-    while True:
-        weight, μ, σ = [], [], []
-        for w in (1 - share, share):
-            total = float(w.sum()) or 1e-300
-            μ.append(float(w @ logs) / total)
-            σ.append(max(least, math.sqrt(float(w @ (logs - μ[-1]) ** 2) / total)))
-            weight.append(total / len(logs))
-        parts = np.array([math.log(weight[j] / σ[j]) - ((logs - μ[j]) / σ[j]) ** 2 / 2 for j in (0, 1)])
-        both = np.logaddexp(parts[0], parts[1])
-        share = np.exp(parts[1] - both)
-        now = float(both.sum())
-        if now - before < 1e-5 * len(logs):
-            return now, weight, μ, σ
-        before = now
-
-
-def _log_density_of_mixture(law: Any, x: Floats) -> Floats:
-    parts = [math.log(part.weight) + _log_density_of_lognormal(part.law, x) for part in law.parts]
-    total: Floats = np.logaddexp(parts[0], parts[1])
-    return total
-
-
-def _log_density_of_lognormal(law: Any, x: Floats) -> Floats:
-    logs = np.log(x)
-    z: Floats = (logs - law.mu) / law.sigma
-    return -z * z / 2 - logs - math.log(law.sigma * math.sqrt(2 * math.pi))
-
-
-def _log_density_of_normal(law: Any, x: Floats) -> Floats:
-    z = (x - law.mu) / law.sigma
-    kept = math.erfc(-law.mu / law.sigma / math.sqrt(2)) / 2
-    density: Floats = -z * z / 2 - math.log(law.sigma * math.sqrt(2 * math.pi) * kept)
-    return density
-
-
-def _log_density_of_gamma(law: Any, x: Floats) -> Floats:
-    k, θ = law.shape, law.scale
-    density: Floats = (k - 1) * np.log(x) - x / θ - math.lgamma(k) - k * math.log(θ)
-    return density
-
-
-def _log_density_of_half_normal(scale: float, x: Floats) -> Floats:
-    return -((x / scale) ** 2) / 2 + math.log(math.sqrt(2 / math.pi) / scale)
-
-
-FAMILIES: dict[str, Family] = {
-    "exponential": Family(
-        Exponential, 1, lambda x: Exponential(float(x.mean())), lambda law, x: -x / law.mean - math.log(law.mean)
-    ),
-    "shifted_exponential": Family(
-        ShiftedExponential,
-        2,
-        _fit_shifted_exponential,
-        lambda law, x: -(x - law.shift) / law.scale - math.log(law.scale),
-    ),
-    "uniform": Family(
-        Uniform,
-        2,
-        lambda x: Uniform(float(x.min()), float(x.max())),
-        lambda law, x: np.full(len(x), -math.log(law.high - law.low)),
-    ),
-    "normal": Family(Normal, 2, _fit_normal, _log_density_of_normal),
-    "half_normal": Family(
-        HalfNormal,
-        1,
-        lambda x: HalfNormal(math.sqrt(float((x * x).mean()))),
-        lambda law, x: _log_density_of_half_normal(law.scale, x),
-    ),
-    "shifted_half_normal": Family(
-        ShiftedHalfNormal,
-        2,
-        _fit_shifted_half_normal,
-        lambda law, x: _log_density_of_half_normal(law.scale, x - law.shift),
-    ),
-    "gamma": Family(Gamma, 2, _fit_gamma, _log_density_of_gamma),
-    "lognormal": Family(LogNormal, 2, _fit_lognormal, _log_density_of_lognormal),
-    "pareto": Family(
-        Pareto,
-        2,
-        _fit_pareto,
-        lambda law, x: math.log(law.shape) + law.shape * math.log(law.minimum) - (law.shape + 1) * np.log(x),
-    ),
-    "constant": Family(Constant, 1, lambda x: None, lambda law, x: np.zeros(len(x))),
-    "mixture": Family(object, 5, _fit_two_lognormals, _log_density_of_mixture),
-}
-OF_LOGARITHMS = ("gamma", "lognormal", "pareto", "mixture")
-
-
-def candidates(values: Floats) -> list[Candidate]:
-    """All laws that can be fitted to `values` (seconds >= 0), the best by BIC first; none for fewer than 8 times.
+def candidates(values: Floats | Observed) -> list[Candidate]:
+    """All laws that can be fitted to times (seconds >= 0), the best by BIC first; none for fewer than 8 whole times.
 
     >>> [in_words(found.law) for found in candidates(np.full(10, 2.0))]
     ['constant(value=2)']
     """
-    if len(values) < FEWEST:
+    times = _observed(values)
+    if len(times.exact) < FEWEST:
         return []
-    if values.max() - values.min() <= 1e-9 * values.max():
-        return [Candidate(Constant(float(np.median(values))), math.inf, 1, -math.inf, -math.inf, 0.0)]
-    ordered = np.sort(values)
-    found = [candidate for name in FAMILIES if (candidate := _candidate(name, ordered)) is not None]
+    first, last = float(times.exact[0]), float(times.exact[-1])
+    if last - first <= 1e-9 * last and times.beyond.max(initial=0.0) <= last:
+        return [Candidate(Constant(float(np.median(times.exact))), math.inf, 1, -math.inf, -math.inf, 0.0)]
+    found = [candidate for name in FAMILIES if (candidate := _candidate(name, times)) is not None]
     return sorted(found, key=lambda candidate: candidate.bic)
 
 
-def _candidate(name: str, ordered: Floats) -> Candidate | None:
-    law = _fitted(name, ordered)
+def _observed(values: Floats | Observed) -> Observed:
+    return values if isinstance(values, Observed) else Observed.of(values)
+
+
+def _candidate(name: str, times: Observed) -> Candidate | None:
+    law = fitted(name, times)
     if law is None:
         return None
-    family, n = FAMILIES[name], len(ordered)
-    with np.errstate(all="ignore"):
-        log_likelihood = float(family.log_density(law, ordered).sum())
-    if not math.isfinite(log_likelihood):
+    likelihood = log_likelihood(name, law, times)
+    if not math.isfinite(likelihood):
         return None
-    q = family.parameters
-    return Candidate(
-        law, log_likelihood, q, 2 * q - 2 * log_likelihood, q * math.log(n) - 2 * log_likelihood, distance(law, ordered)
-    )
+    q = FAMILIES[name].parameters
+    # only times that were seen to their end count in BIC's N, as only these tell a density
+    bic = q * math.log(len(times.exact)) - 2 * likelihood
+    return Candidate(law, likelihood, q, 2 * q - 2 * likelihood, bic, distance(law, times))
 
 
-def _fitted(name: str, x: Floats) -> Any:
-    if name in OF_LOGARITHMS and x.min() <= 0:
-        return None
-    try:
-        with np.errstate(all="ignore"):
-            return FAMILIES[name].fit(x)
-    except (ValueError, OverflowError, ZeroDivisionError):
-        return None  # times so large, small or alike that this law has no parameters for them
+def distance(law: Any, values: Floats | Observed) -> float:
+    """D: the largest distance between the law's CDF and the (Kaplan-Meier) CDF of the times (Kolmogorov-Smirnov).
 
+    Beyond the longest time that was seen to its end there is nothing to compare with.
 
-def distance(law: Any, ordered: Floats) -> float:
-    """D: the largest distance between the law's CDF and that of the times, which are in order (Kolmogorov-Smirnov).
-
+    >>> from asyncsim.times.laws import Uniform
     >>> distance(Uniform(0.0, 1.0), np.array([0.25, 0.75]))
     0.25
     """
-    ordered = spread(ordered, COMPARED)
-    n = len(ordered)
-    expected = _cdf(law, ordered)
+    times = _observed(values)
     # at a time that stands several times the CDF of the times makes one jump
-    last = np.searchsorted(ordered, ordered, side="right") / n
-    first = np.searchsorted(ordered, ordered, side="left") / n
+    places, last = shares(times)
+    first = np.append(0.0, last[:-1])
+    if len(places) > COMPARED:
+        chosen = np.linspace(0, len(places) - 1, COMPARED).round().astype(int)
+        places, last, first = places[chosen], last[chosen], first[chosen]
+    expected = _cdf(law, places)
     return float(max((last - expected).max(), (expected - first).max(), 0.0))
 
 
@@ -475,25 +285,44 @@ def spread(ordered: Floats, most: int) -> Floats:
     return ordered if len(ordered) <= most else ordered[np.linspace(0, len(ordered) - 1, most).round().astype(int)]
 
 
-def p_value(best: Candidate, values: Floats, rounds: int = BOOTSTRAPS, seed: int = 0) -> float:
+def p_value(best: Candidate, values: Floats | Observed, rounds: int = BOOTSTRAPS, seed: int = 0) -> float:
     """The share of samples of the law, fitted again, that lie farther from their fit; see the head of this file.
 
     With `rounds` samples it is at least 1/(rounds + 1). seed: the same times give the same answer.
     """
-    name = next((name for name, family in FAMILIES.items() if type(best.law) is family.law), "mixture")
+    name = name_of_family(best.law)
     rng = np.random.default_rng(seed)
-    # a random part: one spread evenly over the quantiles would lie nearer to its fit than any sample does
-    part = values if len(values) <= BOOTSTRAPPED else rng.choice(values, BOOTSTRAPPED, replace=False)
-    ordered = np.sort(part)
-    law = _fitted(name, ordered)
+    part = _part(_observed(values), rng)
+    law = fitted(name, part) if len(part.exact) else None
     if law is None:
         return math.nan
-    own, farther = distance(law, ordered), 0
+    own, farther = distance(law, part), 0
+    stops = until_stopped(part)
     for _ in range(rounds):
-        again = np.sort(law.sample(rng, len(ordered)))
-        refitted = _fitted(name, again)
+        again = _stopped(law.sample(rng, len(part)), stops, rng)
+        refitted = fitted(name, again) if len(again.exact) else None
         farther += refitted is None or distance(refitted, again) >= own
     return (1 + farther) / (1 + rounds)
+
+
+def _part(times: Observed, rng: np.random.Generator) -> Observed:
+    """A random part: one spread evenly over the quantiles would lie nearer to its fit than any sample does."""
+    if len(times) <= BOOTSTRAPPED:
+        return times
+    if not len(times.beyond):
+        return Observed.of(rng.choice(times.exact, BOOTSTRAPPED, replace=False))
+    chosen = rng.choice(len(times), BOOTSTRAPPED, replace=False)
+    n = len(times.exact)
+    return Observed.of(times.exact[chosen[chosen < n]], times.beyond[chosen[chosen >= n] - n])
+
+
+def _stopped(drawn: Floats, stops: tuple[Floats, Floats], rng: np.random.Generator) -> Observed:
+    """What is seen of times that are stopped as the measured ones were."""
+    after, shares_of_stops = stops
+    if len(after) == 1:
+        return Observed.of(drawn)
+    stopped = after[np.minimum(np.searchsorted(np.cumsum(shares_of_stops), rng.random(len(drawn))), len(after) - 1)]
+    return Observed.of(drawn[drawn <= stopped], stopped[drawn > stopped])
 
 
 # ---- what independent draws would miss
@@ -537,7 +366,7 @@ def block_length(correlations: Floats, n: int) -> int:
 # ---- groups
 
 
-def grouped(series: dict[str, Floats], devices: dict[str, str]) -> list[list[str]]:
+def grouped(series: Mapping[str, Floats | Observed], devices: dict[str, str]) -> list[list[str]]:
     """Workers whose times look alike, the fastest group first: a worker joins the group before it or begins one.
 
     >>> rng = np.random.default_rng(0)
@@ -545,10 +374,11 @@ def grouped(series: dict[str, Floats], devices: dict[str, str]) -> list[list[str
     >>> grouped(times, {})
     [['0', '1'], ['2', '3']]
     """
+    seen = {worker: _thinned(_observed(times)) for worker, times in series.items()}
     groups: list[list[str]] = []
-    pooled: list[Floats] = []
-    for worker in sorted(series, key=lambda worker: float(np.median(series[worker]))):
-        times = spread(np.sort(series[worker]), COMPARED)
+    pooled: list[Observed] = []
+    for worker in sorted(seen, key=lambda worker: _median(seen[worker])):
+        times = seen[worker]
         joined = next(
             (
                 g
@@ -562,16 +392,44 @@ def grouped(series: dict[str, Floats], devices: dict[str, str]) -> list[list[str
             pooled.append(times)
         else:
             groups[joined].append(worker)
-            pooled[joined] = spread(np.sort(np.concatenate([pooled[joined], times])), COMPARED)
+            pooled[joined] = _thinned(_pooled([pooled[joined], times]))
     return [[worker for worker in series if worker in group] for group in groups]
 
 
-def _alike(first: Floats, second: Floats) -> bool:
-    places = np.concatenate([first, second])
-    shares = [np.searchsorted(times, places, side="right") / len(times) for times in (first, second)]
+def _pooled(parts: Sequence[Observed]) -> Observed:
+    return Observed.of(np.concatenate([part.exact for part in parts]), np.concatenate([part.beyond for part in parts]))
+
+
+def _thinned(times: Observed) -> Observed:
+    """Up to COMPARED of them, whole and stopped ones in the same proportion."""
+    kept = min(1.0, COMPARED / len(times))
+    most = max(1, round(kept * len(times.exact)))
+    return (
+        times
+        if kept == 1
+        else Observed(spread(times.exact, most), spread(times.beyond, round(kept * len(times.beyond))))
+    )
+
+
+def _median(times: Observed) -> float:
+    places, found = shares(times)
+    return float(places[min(int(np.searchsorted(found, 0.5)), len(places) - 1)])
+
+
+def _alike(first: Observed, second: Observed) -> bool:
+    curves = [shares(times) for times in (first, second)]
+    places = np.concatenate([times for times, _ in curves])
+    # beyond its last whole time the curve of stopped times is not known
+    known = [math.inf if found[-1] >= 1 else times[-1] for times, found in curves]
+    places = places[places <= min(known)]
+    if not len(places):
+        return False
+    at = [np.searchsorted(times, places, side="right") for times, _ in curves]
+    heights = [np.append(0.0, found)[j] for (_, found), j in zip(curves, at, strict=True)]
+    few = [1 / np.append(len(times), worth(times))[j] for times, j in zip((first, second), at, strict=True)]
     # the limit of the two-sample test at 0.1 %
-    chance = math.sqrt(-math.log(0.001 / 2) / 2 * (1 / len(first) + 1 / len(second)))
-    return float(np.abs(shares[0] - shares[1]).max()) <= max(min(chance, FURTHEST), SAME)
+    chance = np.sqrt(-math.log(0.001 / 2) / 2 * (few[0] + few[1]))
+    return bool((np.abs(heights[0] - heights[1]) <= np.maximum(np.minimum(chance, FURTHEST), SAME)).all())
 
 
 def fit(trace: str | Path | Trace, by: By = "auto", *, seed: int = 0) -> Fit:
@@ -594,32 +452,42 @@ def fit(trace: str | Path | Trace, by: By = "auto", *, seed: int = 0) -> Fit:
     series, sent = data.all_series(), data.all_series("send_seconds")
     if not series:
         raise ValueError(f"{file} has no row that was computed to its end: there is nothing to fit")
+    stopped, cut = data.all_stopped(), data.all_stopped("send_seconds")
     devices = _devices(data)
-    names = _groups_by(by, series, devices)
+    seen = {name: Observed.of(times, stopped.get(name, ())) for name, times in series.items()}
+    names = _groups_by(by, seen, devices)
     rounds = max(19, min(BOOTSTRAPS, BOOTSTRAPS_IN_ALL // len(names)))
     groups = []
     for members in names:
         device = devices[members[0]]
-        computed = fitted_times([series[name] for name in members], rounds, seed)
-        up = [sent[name] for name in members]
-        send = fitted_times(up, rounds, seed) if any(times.any() for times in up) else None
+        computed = fitted_times([series[name] for name in members], rounds, seed, _joined(stopped, members))
+        up = [sent[name] for name in members if name in sent]
+        sends = any(times.any() for times in up)
+        send = fitted_times(up, rounds, seed, _joined(cut, members)) if sends else None
         same = all(devices[name] == device for name in members)
         groups.append(FittedGroup(tuple(members), computed, send, device if same and device else None))
     return Fit(file, tuple(groups), tuple(_warnings(data, groups)))
 
 
-def fitted_times(series: Sequence[Floats], rounds: int = BOOTSTRAPS, seed: int = 0) -> FittedTimes:
-    """The laws for the times of a group, given worker by worker in their order."""
+def fitted_times(
+    series: Sequence[Floats], rounds: int = BOOTSTRAPS, seed: int = 0, beyond: Floats | None = None
+) -> FittedTimes:
+    """The laws for the times of a group, given worker by worker in their order; others are longer than `beyond`."""
     values = np.concatenate(series)
-    found = candidates(values)
+    times = Observed.of(values, () if beyond is None else beyond)
+    found = candidates(times)
     sensible = found and not isinstance(found[0].law, Constant)
-    p = p_value(found[0], values, rounds, seed) if sensible else math.nan
+    p = p_value(found[0], times, rounds, seed) if sensible else math.nan
     correlations = correlation(series)
     block = block_length(correlations, len(values)) if sensible else 0
-    return FittedTimes(values, tuple(found), p, correlations, block)
+    return FittedTimes(values, tuple(found), p, correlations, block, times.beyond)
 
 
-def _groups_by(by: str, series: dict[str, Floats], devices: dict[str, str]) -> list[list[str]]:
+def _joined(times: Mapping[str, Floats], members: Sequence[str]) -> Floats:
+    return np.concatenate([times.get(name, np.empty(0)) for name in members])
+
+
+def _groups_by(by: str, series: Mapping[str, Observed], devices: dict[str, str]) -> list[list[str]]:
     if by == "auto":
         return grouped(series, devices)
     if by == "device":
@@ -640,14 +508,27 @@ def _warnings(trace: Trace, groups: Sequence[FittedGroup]) -> list[str]:
     found = []
     if trace.incomplete > 0.01:
         found.append(
-            f"{trace.incomplete:.0%} of the rows were not computed to their end (stopped, timed out, lost, cut): they "
-            "are left out, and as long times are stopped more often, the laws are too fast"
+            f"{trace.incomplete:.0%} of the rows were not computed to their end (stopped, timed out, lost, in flight): "
+            "it is counted that their times are longer"
+        )
+    unseen = [(group, 1 - float(shares(group.compute.observed)[1][-1])) for group in groups]
+    if any(share > UNSEEN for _, share in unseen):
+        who = "; ".join(
+            f"the longest {share:.0%} of workers {short(group.workers)}" for group, share in unseen if share > UNSEEN
+        )
+        found.append(f"some times are longer than all that were seen to their end ({who}): there the law is a guess")
+    never = [name for name in trace.workers if not any(name in group.workers for group in groups)]
+    if never:
+        found.append(
+            f"no gradient of workers {short(never)} was computed to its end: they are not among the workers fitted"
         )
     if trace.torn:
         found.append("the last row is not whole, its writer was killed; it is left out")
     if (trace.gradients[trace.complete] > 1).any():
         found.append("some jobs had several gradients: their times count as means, which vary less than single ones")
     together = [(group, group.compute.block) for group in groups if group.compute.block]
+    if together and trace.incomplete > 0.01:
+        found.append("blocks of the trace have only times that were computed to their end, and are too fast")
     if together:
         who = "; ".join(f"{short(group.workers)} in blocks of {block}" for group, block in together)
         found.append(
@@ -656,5 +537,5 @@ def _warnings(trace: Trace, groups: Sequence[FittedGroup]) -> list[str]:
         )
     poor = "; ".join(short(group.workers) for group in groups if group.compute.poor and group.compute.best is not None)
     if poor:
-        found.append(f"no law here fits well, so a scenario resamples the trace (workers {poor})")
+        found.append(f"no law here fits well, so a scenario plays the trace itself (workers {poor})")
     return found

@@ -38,6 +38,8 @@ Rules:
    a rollback journal, and `journal_mode` says so. `close` folds everything into the one file record.sqlite, which can
    then be read from read-only media.
 3. Nothing is overwritten unless asked (`force`), and then only a run folder's own files. A folder in use is refused.
+   What a kill leaves of a start, before the manifest, holds no run, and is replaced without being asked: a lock signed
+   by us, tables without a row, no checkpoint.
 4. Files that are read back are checked first: each finished run against its digest, checkpoints against theirs,
    the tables by SQLite. What is damaged is refused by name; an older checkpoint is used in place of a damaged one.
 5. Nothing is pickled, no code is stored or named. Numbers JSON can't hold become null (nan) or the texts "inf", "-inf".
@@ -56,7 +58,7 @@ import tempfile
 import time
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -959,6 +961,8 @@ def _check_replaceable(path: Path, force: bool) -> None:
     names = {entry.name for entry in path.iterdir()} - {"lock"}
     if not names:
         return
+    if _half_made(path, names):
+        return
     own = names <= {*_OWN_FILES, *_ALONGSIDE, "checkpoints"} and "record.sqlite" in names
     if not own:
         with suppress(FolderError):
@@ -972,14 +976,36 @@ def _check_replaceable(path: Path, force: bool) -> None:
         raise FolderExists(f"{path} already holds a run: choose another folder, resume it, or replace it with --force")
 
 
+def _half_made(path: Path, names: set[str]) -> bool:
+    """Whether all that is there is what `RunFolder.create` leaves when it is killed before the manifest is written."""
+    made = {"record.sqlite", "scenario.yaml", "checkpoints", *_ALONGSIDE}
+    if not names <= made or "record.sqlite" not in names or any((path / name).is_symlink() for name in names):
+        return False
+    try:
+        signed = re.fullmatch(rb"\d+\n", (path / "lock").read_bytes()[:20])
+        if not signed or ("checkpoints" in names and any((path / "checkpoints").iterdir())):
+            return False
+        database = f"{(path / 'record.sqlite').absolute().as_uri()}?mode=ro"
+        with closing(sqlite3.connect(database, uri=True, timeout=1)) as connection:
+            tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+            ours = connection.execute("PRAGMA application_id").fetchone()[0] == APPLICATION_ID
+            rows = connection.execute("SELECT count(*) FROM runs").fetchone()[0] if "runs" in tables else 0
+    except (OSError, sqlite3.Error):
+        return False
+    return rows == 0 and (ours or not tables)
+
+
 def _remove_own_files(path: Path) -> None:
-    for name in (*_OWN_FILES, *_ALONGSIDE):
+    """The manifest first, so that nobody takes the rest for a run, and the tables last, by which it is known as ours."""
+    *others, tables = _OWN_FILES
+    for name in (*others, *_ALONGSIDE):
         (path / name).unlink(missing_ok=True)
     checkpoints = path / "checkpoints"
     if checkpoints.is_symlink():
         checkpoints.unlink()
     elif checkpoints.exists():
         shutil.rmtree(checkpoints)
+    (path / tables).unlink(missing_ok=True)
 
 
 @contextmanager

@@ -9,7 +9,6 @@ and resuming are in asyncsim/study.py, which comes through `execute` here too.
 from __future__ import annotations
 
 import dataclasses
-import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
 from typing import Any, Protocol
@@ -20,6 +19,7 @@ from threadpoolctl import threadpool_limits
 from asyncsim import log as log_
 from asyncsim.allocation import ALLOCATIONS
 from asyncsim.allocation.regret import Regret
+from asyncsim.checkpoint import classes_of
 from asyncsim.log import Log, Rows
 from asyncsim.methods import METHODS
 from asyncsim.problems import PROBLEMS, batch_matches_single, check_problem
@@ -189,7 +189,7 @@ def execute(
         if checkpoint is None:
             engine.bind(server)
         else:
-            engine.resume(server, checkpoint, _classes(method))
+            engine.resume(server, checkpoint, classes_of(method))
             if sink is not None:
                 sink.truncate({"curves": len(recorder.rows), **log.lengths()})
         over = _played(method, server)
@@ -212,7 +212,7 @@ def _regret(method: Any, problem: Any, workers: Workers) -> Regret | None:
     """The regret of the method's allocation, where it has one; laws without a mean are sampled for it."""
     if not hasattr(method, "allocation"):
         return None
-    means = workers.mean_times(problem.dimension)
+    means = workers.mean_compute_times
     # where no worker has a finite mean time there is no best allocation to hold one against
     return Regret(means, getattr(method, "gradients_of_a_task", 1)) if np.isfinite(means).any() else None
 
@@ -319,12 +319,15 @@ def knowledge(problem: Any, workers: Workers, target: Target | None) -> Knowledg
     estimated = set(getattr(problem, "estimated", ()))
     if not workers.mean_times_exact:
         estimated.add("mean_times")
+    if not workers.mean_compute_times_exact:
+        estimated.add("mean_compute_times")
     changing = workers.speed is not None or workers.availability is not None
     by_call = any(times.by_call for times in (workers.compute_time, workers.uplink, workers.downlink))
     known = {name: getattr(problem, name, None) for name in _OF_THE_PROBLEM}
     return Knowledge(
         n=workers.n,
         mean_times=workers.mean_times(problem.dimension),
+        mean_compute_times=workers.mean_compute_times,
         constant_times=workers.constant_times,
         epsilon=(target or {}).get("squared_gradient_norm"),
         Delta=_initial_suboptimality(problem),
@@ -391,12 +394,6 @@ def _split(problem: Any) -> dict[str, Any]:
         "classes": [f"{label:g}" if isinstance(label, float) else str(label) for label in classes[:SPLIT_CLASSES]],
         "counts": table[:SPLIT_WORKERS, :SPLIT_CLASSES].tolist(),
     }
-
-
-def _classes(method: Any) -> dict[str, type]:
-    # the method's own module is already imported; nothing is imported by a name in a file
-    module = sys.modules[type(method).__module__]
-    return {name: value for name, value in vars(module).items() if isinstance(value, type)}
 
 
 class _Events:

@@ -64,7 +64,7 @@ from asyncsim.times.communication import ALLOWED_STOPS, SharedLink, stop_delay
 from asyncsim.times.composed import ALaw
 from asyncsim.times.expressions import evaluate
 from asyncsim.times.laws import LAWS, Time
-from asyncsim.times.named import inside
+from asyncsim.times.named import inside, of_length
 from asyncsim.times.presets import PRESETS
 from asyncsim.times.speeds import SPEEDS
 from asyncsim.times.workers import Workers
@@ -281,10 +281,11 @@ class Kind:
     word: str
     registry: Mapping[str, Any]
     base: type[Chosen]
+    plural: str = ""
 
     @property
     def entry_points(self) -> str:
-        return f"asyncsim.{self.word}s"
+        return f"asyncsim.{self.plural or self.word + 's'}"
 
 
 ALLOCATION = Kind("allocation", ALLOCATIONS, ChosenPart)
@@ -292,6 +293,10 @@ UPDATE_RULE = Kind("update_rule", UPDATE_RULES, ChosenPart)
 METHOD = Kind("method", METHODS, ChosenMethod)
 PROBLEM = Kind("problem", PROBLEMS, Chosen)
 LAW = Kind("law", LAWS, Chosen)
+OWN_DESCRIPTIONS = {
+    "speed": Kind("speed", SPEEDS, Chosen),
+    "availability": Kind("availability", AVAILABILITIES, Chosen, "availabilities"),
+}
 
 # parameters with these annotations are chosen by name in their turn: `allocation: ata` or {name: ata, alpha: 2}
 BY_NAME: dict[Any, Kind] = {Allocation: ALLOCATION, UpdateRule: UPDATE_RULE}
@@ -480,27 +485,41 @@ class GivenTime:
     base: Path = Path()
     inner: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
-    def spec(self, n: int, start: int) -> Any:
-        """What `Workers` takes, for a group of which worker `start` is the first, out of n."""
+    def spec(self, n: int, start: int, count: int) -> Any:
+        """What `Workers` takes, for a group of `count` workers, of which `start` is the first, out of n."""
         if self.made_by is None:
-            return _found_from(self.base, self._with_inner(self.data, n, start))
+            return _found_from(self.base, self._with_inner(self.data, n, start, count))
         given = {key: value for key, value in self.data.items() if key != "distribution"}
-        # a text is an expression unless the law says that it wants a text
-        texts = {key for key, hint, _, _ in _parameters_of(self.made_by) if hint is not Any and allows(hint, "text")}
-        own = {key: _per_worker(value, n) for key, value in given.items() if _varies(value) and key not in texts}
-        shared = {key: value for key, value in given.items() if key not in own}
-        return _LawOfWorker(self.made_by, shared, own, start) if own else _built(self.made_by, shared)
+        return _of_own_code(self.data["distribution"], self.made_by, given, n, range(start, start + count))
 
-    def _with_inner(self, data: Any, n: int, start: int) -> Any:
+    def _with_inner(self, data: Any, n: int, start: int, count: int) -> Any:
         """`data` with the laws that are none of ours made."""
         if isinstance(data, list):
-            return [self._with_inner(entry, n, start) for entry in data]
+            return [self._with_inner(entry, n, start, count) for entry in data]
         if not self.inner or not isinstance(data, Mapping):
             return data
         name = data.get("distribution")
         if isinstance(name, str) and name in self.inner:
-            return GivenTime(data, self.inner[name], self.base).spec(n, start)
-        return {key: self._with_inner(entry, n, start) for key, entry in data.items()}
+            return GivenTime(data, self.inner[name], self.base).spec(n, start, count)
+        return {key: self._with_inner(entry, n, start, count) for key, entry in data.items()}
+
+
+def _of_own_code(name: str, made_by: Any, given: Mapping[str, Any], n: int, workers: range) -> Any:
+    """A law or description that is none of ours, or worker → it where parameters differ from worker to worker."""
+    # a text is an expression, a list has one entry a worker, unless the class says that it wants a text or a list
+    hints_of = {key: hint for key, hint, _, _ in _parameters_of(made_by) if hint is not Any}
+    wanted = {
+        key
+        for key, hint in hints_of.items()
+        if allows(hint, "text" if isinstance(given.get(key), str) else given.get(key))
+    }
+    own = {key: _per_worker(value, n) for key, value in given.items() if _varies(value) and key not in wanted}
+    for key, (entries, whole) in own.items():
+        if not whole:
+            of_length(entries, len(workers), key)
+    shared = {key: value for key, value in given.items() if key not in own}
+    made = _OfOwnCode(name, made_by, shared, own, workers.start)
+    return made if own else made(workers.start)
 
 
 def _found_from(base: Path, data: Any) -> Any:
@@ -517,17 +536,24 @@ def _found_from(base: Path, data: Any) -> Any:
     return found
 
 
-class _LawOfWorker:
-    """worker → law, for laws that are not in our registry."""
+class _OfOwnCode:
+    """worker → law or description, for those that are not in our registries."""
 
-    def __init__(self, made_by: Any, shared: dict[str, Any], own: dict[str, tuple[Any, bool]], start: int) -> None:
-        self.made_by, self.shared, self.own, self.start = made_by, shared, own, start
+    def __init__(
+        self, name: str, made_by: Any, shared: dict[str, Any], own: dict[str, tuple[Any, bool]], start: int
+    ) -> None:
+        self.name, self.made_by, self.shared, self.own, self.start = name, made_by, shared, own, start
 
     def __call__(self, worker: int) -> Any:
         own = {
             key: float(values[worker if whole else worker - self.start]) for key, (values, whole) in self.own.items()
         }
-        return self.made_by(**self.shared, **own)
+        try:
+            return _built(self.made_by, {**self.shared, **own})
+        except (ValueError, TypeError):
+            raise
+        except Exception as error:  # it is not our code: whatever it raises is told in one line
+            raise ValueError(f"{self.name}: {type(error).__name__}: {shown(str(error), 200)}") from error
 
 
 def _varies(value: Any) -> bool:
@@ -712,6 +738,17 @@ GivenTimes = Annotated[
 # ---- what else is described by worker: speeds
 
 
+class OwnDescription(dict[str, Any]):
+    """{name: module:attribute, parameters} of a description that is none of ours; made_by: what the name stands for."""
+
+    made_by: Any
+
+    def spec(self, n: int, start: int, count: int) -> Any:
+        """What `Workers` takes, for a group of `count` workers, of which `start` is the first, out of n."""
+        given = {key: value for key, value in self.items() if key != "name"}
+        return _of_own_code(self["name"], self.made_by, given, n, range(start, start + count))
+
+
 @dataclasses.dataclass(frozen=True)
 class Described:
     """A description of workers as the scenario has it: {name: …, parameters}, or a number or text where that is short for one.
@@ -724,8 +761,10 @@ class Described:
     registry: Mapping[str, type]
     short: str = ""
 
-    def read(self, value: Any) -> Any:
+    def read(self, value: Any, info: ValidationInfo) -> Any:
         """Names, keys and single values are checked here; what is for the workers to say, when they are built."""
+        if isinstance(value, OwnDescription):
+            return value
         if not isinstance(value, Mapping):
             if self.short and (isinstance(value, str | list) or allows(NonNegative, value)):
                 return value
@@ -733,12 +772,11 @@ class Described:
         if "name" not in value:
             _raise_at([(("name",), f"missing; needed: one of {_listed(self.registry)}")])
         name = value["name"]
-        if not isinstance(name, str) or name not in self.registry:
-            hint = did_you_mean(name, self.registry) if isinstance(name, str) else ""
-            _raise_at(
-                [(("name",), f"no {self.word} is called {shown(name)}; allowed: one of {_listed(self.registry)}{hint}")]
-            )
-        known = {key: (annotation, default) for key, annotation, default, _ in _parameters_of(self.registry[name])}
+        try:
+            made_by = _found(OWN_DESCRIPTIONS[self.word], name, info)
+        except PydanticCustomError as error:
+            _raise_at([(("name",), error.message())])
+        known = {key: (annotation, default) for key, annotation, default, _ in _parameters_of(made_by)}
         keys = ["name", *known]
         given = {key: self._value(known[key][0], entry) if key in known else entry for key, entry in value.items()}
         _raise_at(
@@ -758,7 +796,11 @@ class Described:
                 if key not in given and default is inspect.Parameter.empty
             ]
         )
-        return given
+        if name in self.registry:
+            return given
+        own = OwnDescription(given)
+        own.made_by = made_by
+        return own
 
     @staticmethod
     def _value(annotation: Any, value: Any) -> Any:
@@ -834,9 +876,9 @@ class GivenLink:
         """The plain data."""
         return {"latency": self.latency.data, **({} if self.bandwidth is None else {"bandwidth": self.bandwidth})}
 
-    def spec(self, n: int, start: int) -> Any:
+    def spec(self, n: int, start: int, count: int) -> Any:
         """What `Workers` takes."""
-        return {**self.data, "latency": self.latency.spec(n, start)}
+        return {**self.data, "latency": self.latency.spec(n, start, count)}
 
 
 _BANDWIDTH_WORDS = f"{allowed(Positive)} (numbers a second), inf, an expression in i and n, or a list (one a worker)"
@@ -941,6 +983,12 @@ class Group(_Strict):
         """What is described by worker, in the order of `DESCRIBED`."""
         return [getattr(self, kind.word) for kind in DESCRIBED]
 
+    def descriptions(self, n: int, start: int) -> list[Any]:
+        """The same as `Workers` takes it, where worker `start` is the first, out of n."""
+        return [
+            data.spec(n, start, self.count) if isinstance(data, OwnDescription) else data for data in self.described()
+        ]
+
     def times(self) -> dict[Keys, GivenTime]:
         """The three times and where they stand."""
         return {
@@ -1034,7 +1082,11 @@ class WorkersEntry(_Strict):
         """The workers; ValueError for what does not fit their number."""
         n = self.starts[-1]
         rows = [
-            (group.count, *(time.spec(n, start) for time in group.times().values()), *group.described())
+            (
+                group.count,
+                *(time.spec(n, start, group.count) for time in group.times().values()),
+                *group.descriptions(n, start),
+            )
             for start, group in zip(self.starts[:-1], self.parts, strict=True)
         ]
         return Workers.groups(rows, **self.options())
@@ -1072,19 +1124,21 @@ class WorkersEntry(_Strict):
         """Each time that cannot be built, tried alone: as a group between workers whose times are 0."""
         n = self.starts[-1]
         for g, (start, group) in enumerate(zip(self.starts[:-1], self.parts, strict=True)):
+            count = group.count
             for road, time in group.times().items():
                 before, after = (start, 0.0), (n - start - group.count, 0.0)
                 try:
                     own: list[Any] = [group.count, 1.0, 0.0, 0.0]
-                    own[("compute_time", "uplink", "downlink").index(road[-1]) + 1] = time.spec(n, start)
+                    own[("compute_time", "uplink", "downlink").index(road[-1]) + 1] = time.spec(n, start, count)
                     Workers.groups([row for row in (before, own, after) if row[0]])
                 except (ValueError, TypeError) as error:
                     message = re.sub(rf"^(groups\[\d+\]: )?{road[-1]}: ", "", str(error))
                     place = (*road, *_named_in(message, time.data))
                     yield (place if self.groups is None else ("groups", g, *place)), message
             for kind, data in zip(DESCRIBED, group.described(), strict=True):
-                row = (group.count, 1.0, *([0.0, 0.0] + [None] * (kind.part - 4)), data)
                 try:
+                    spec = data.spec(n, start, count) if isinstance(data, OwnDescription) else data
+                    row = (group.count, 1.0, *([0.0, 0.0] + [None] * (kind.part - 4)), spec)
                     Workers.groups([row for row in (before, row, after) if row[0]])
                 except (ValueError, TypeError) as error:
                     message = re.sub(rf"^(groups\[\d+\]: )?{kind.word}: ", "", str(error))

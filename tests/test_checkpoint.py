@@ -1,9 +1,11 @@
 """Checkpoints: what goes in comes out, points as points, and nothing is pickled."""
 
 import functools
+import importlib
 import io
 import json
 import math
+import sys
 import zipfile
 
 import numpy as np
@@ -14,7 +16,7 @@ from hypothesis.extra import numpy as hnp
 from toys import Method, Noisy, Slope, bits, differences, play
 
 from asyncsim import Exponential, Gradient, LocalSteps, Record, Server, Stop, Workers, simulate
-from asyncsim.checkpoint import check, decode, encode
+from asyncsim.checkpoint import check, classes_of, decode, encode
 from asyncsim.jobs import ComponentGradient, GradientDifference
 from asyncsim.testing import resumed, scripted
 
@@ -132,8 +134,88 @@ def test_an_object_with_a_state_comes_back_through_its_class_which_the_caller_na
     data = encode({"memory": Memory([1, 2])}, no_point)
     back = decode(data, classes={"Memory": Memory})["memory"]
     assert (type(back), back.seen) == (Memory, [1, 2])
-    with pytest.raises(ValueError, match="holds a Memory, which the method's module does not define"):
+    with pytest.raises(ValueError, match=r"holds a Memory of .*, which neither the method's modules nor"):
         decode(data)
+
+
+PARTS = {
+    "kept_parts": """
+class Kept:
+    def __init__(self, seen):
+        self.seen = seen
+    def state(self):
+        return {"seen": self.seen}
+    @classmethod
+    def from_state(cls, state):
+        return cls(state["seen"])
+class Average(Kept):
+    pass
+""",
+    "kept_rules": """
+import kept_parts
+class Rule:
+    def first(self):
+        return kept_parts.Average([0])
+""",
+    "kept_bases": """
+from asyncsim import Gradient
+from kept_parts import Kept
+class Base:
+    def run(self, server):
+        while True:
+            seen = server.state.get("seen") or self.first()
+            server.broadcast(Gradient(server.x))
+            arrival = server.receive()
+            server.step(0.1, arrival.gradient, seen=type(seen)([*seen.seen, arrival.worker]))
+    def first(self):
+        return Kept([0])
+""",
+    "kept_method": """
+from dataclasses import dataclass
+from typing import Any
+from kept_bases import Base
+@dataclass(frozen=True)
+class Inherits(Base):
+    pass
+@dataclass(frozen=True)
+class Composed(Base):
+    rules: Any
+    def first(self):
+        return self.rules[0]["rule"].first()
+""",
+}
+
+
+@pytest.mark.parametrize("kind", ["Inherits", "Composed"])
+def test_state_of_classes_of_other_modules_comes_back_where_the_method_is_made_of_them(tmp_path, monkeypatch, kind):
+    monkeypatch.syspath_prepend(str(tmp_path))
+    for name, text in PARTS.items():
+        (tmp_path / f"{name}.py").write_text(text)
+    made, rules = importlib.import_module("kept_method"), importlib.import_module("kept_rules")
+    method = made.Inherits() if kind == "Inherits" else made.Composed(({"rule": rules.Rule()},))
+    known = classes_of(method)
+    assert "kept_parts:Average" in known if kind == "Composed" else "kept_parts:Kept" in known
+    workers, stop = Workers(3, lambda worker: Exponential(1.0 + worker)), Stop(iterations=30)
+    whole = simulate(method, Noisy(), workers, stop=stop)
+    again = resumed(method, Noisy(), workers, stop=stop, at=[3, 17])
+    assert again.event_hash == whole.event_hash
+    assert again.curves["value"].tolist() == whole.curves["value"].tolist()
+    for name in PARTS:
+        sys.modules.pop(name)
+
+
+def test_classes_of_one_name_in_two_modules_are_told_apart():
+    other = type("Memory", (Memory,), {"__module__": "elsewhere"})
+    data = encode({"memory": other([1])}, no_point)
+    back = decode(data, classes={"Memory": Memory, "elsewhere:Memory": other})["memory"]
+    assert type(back) is other
+
+
+def test_nothing_is_imported_because_a_checkpoint_names_it():
+    data = encode({"memory": type("Memory", (Memory,), {"__module__": "antigravity"})([1])}, no_point)
+    with pytest.raises(ValueError, match="holds a Memory of antigravity"):
+        decode(data, classes={})
+    assert "antigravity" not in sys.modules
 
 
 def test_jobs_come_back_with_their_points():

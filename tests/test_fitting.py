@@ -1,7 +1,11 @@
 """Fits find the law that the times came from, say when none is right, and what they write runs."""
 
 import math
+import os
 import re
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -25,9 +29,9 @@ from asyncsim import (
     Workers,
 )
 from asyncsim.cli import main
+from asyncsim.families import FAMILIES, fitted
 from asyncsim.fitting import (
     BYS,
-    FAMILIES,
     block_length,
     candidates,
     correlation,
@@ -40,8 +44,10 @@ from asyncsim.fitting import (
 )
 from asyncsim.measuring import Row
 from asyncsim.scenario import load
+from asyncsim.times.censored import Observed
 from asyncsim.times.traces import read_trace, trace_of, write_trace
 
+STARTERS = Path(__file__).parent.parent / "scenarios"
 KNOWN = [
     Exponential(2.0),
     ShiftedExponential(1.0, 2.0),
@@ -132,11 +138,15 @@ def test_equal_times_are_constant_and_few_are_played_back():
     assert "distribution: trace" in found.scenario()
 
 
+ANY_SECONDS = st.floats(0, 1e308) | st.sampled_from([0.0, 5e-324, 1.0, 1.0 + 1e-12])
+
+
 @given(
-    values=st.lists(st.floats(0, 1e308) | st.sampled_from([0.0, 5e-324, 1.0, 1.0 + 1e-12]), min_size=8, max_size=60),
+    values=st.lists(ANY_SECONDS, min_size=8, max_size=60),
+    stopped=st.lists(ANY_SECONDS, max_size=20),
 )
-def test_any_times_have_a_fit_or_none_and_never_an_error(values):
-    found = candidates(np.array(values))
+def test_any_times_have_a_fit_or_none_and_never_an_error(values, stopped):
+    found = candidates(Observed.of(values, stopped))
     assert all(0 <= candidate.distance <= 1 for candidate in found)
     bics = [candidate.bic for candidate in found]
     assert bics == sorted(bics)
@@ -178,10 +188,109 @@ def test_a_correlated_trace_is_told_and_the_scenario_offers_blocks():
     assert "play: block_bootstrap" in found.scenario()
 
 
-def test_stopped_rows_are_left_out_and_said_to_be():
-    found = fit(trace_of(rows(Exponential(1.0)) + rows(Exponential(0.1), outcome="stopped")))
-    assert len(found.groups[0].compute.values) == 200
+def test_stopped_rows_count_as_longer_than_their_seconds_and_are_said_to():
+    some = rows(Exponential(1.0)) + rows(Exponential(0.1), outcome="stopped")
+    found = fit(trace_of(some))
+    times = found.groups[0].compute
+    assert (len(times.values), len(times.beyond)) == (200, 200)
+    assert times.best.law.mean > times.values.mean()
     assert any("50% of the rows were not computed to their end" in warning for warning in found.warnings)
+    assert found.table()[1][0][2] == "200 + 200 stopped"
+
+
+@pytest.mark.parametrize("outcome", ["stopped", "timed_out", "lost", "in_flight"])
+def test_what_was_cut_while_it_was_sent_was_computed_and_its_sending_takes_longer(outcome):
+    sent = [row._replace(send_seconds=1.0 + row.compute_seconds % 0.5) for row in rows(Exponential(1.0))]
+    cut = [row._replace(send_seconds=0.5, outcome=outcome) for row in sent[:50]]
+    group = fit(trace_of(sent + cut)).groups[0]
+    assert (len(group.compute.values), len(group.compute.beyond)) == (250, 0)
+    assert (len(group.send.values), group.send.beyond.tolist()) == (200, [0.5] * 50)
+
+
+def test_workers_who_finished_nothing_are_named():
+    found = fit(trace_of(rows(Exponential(1.0), "ab") + rows(Exponential(1.0), "c", outcome="lost")))
+    assert any("no gradient of workers c was computed to its end" in warning for warning in found.warnings)
+
+
+def test_jobs_of_several_gradients_count_as_means_whether_stopped_or_not():
+    done = [Row("0", m, 0.0, 4.0, gradients=4) for m in range(10)]
+    found = fit(trace_of([*done, Row("0", 10, 0.0, 3.0, outcome="stopped", gradients=4)]))
+    assert set(found.groups[0].compute.values.tolist()) == {1.0}
+    assert found.groups[0].compute.beyond.tolist() == [0.75]
+
+
+def test_workers_of_one_law_are_one_group_however_differently_they_were_stopped():
+    rng = np.random.default_rng(0)
+    some = []
+    for name, after in (("a", 1.0), ("b", math.inf), ("c", 3.0)):
+        stops = rng.exponential(after, 300) if after < math.inf else np.full(300, math.inf)
+        for m, (seconds, stop) in enumerate(zip(rng.exponential(2.0, 300), stops, strict=True)):
+            some.append(Row(name, m, 0.0, min(seconds, stop), outcome="arrived" if seconds <= stop else "stopped"))
+    (group,) = fit(trace_of(some)).groups
+    assert group.compute.best.law.mean == pytest.approx(2.0, rel=0.15)
+
+
+@pytest.mark.parametrize("law", [Exponential(1.0), LogNormal(0.0, 0.8)], ids=repr)
+def test_a_trace_of_ringmasters_stops_gives_back_the_laws_that_leaving_the_stopped_rows_out_misses(law, tmp_path):
+    """Fast and slow workers, threshold 8: gradients of the slow ones are stopped most of the time.
+
+    Standard errors are those of the likelihood: mean/√N for N whole exponential times; for lognormal ones no less than
+    σ/√N for μ and σ/√(2N) for σ.
+    """
+    scenario = {
+        "workers": {
+            "groups": [{"count": 4, "compute_time": _spec(law)}, {"count": 4, "compute_time": _spec(law, slower=4)}]
+        },
+        "problem": "none",
+        "methods": [{"name": "ringmaster_asgd", "stepsize": 0.1, "threshold": 8, "stops": True}],
+        "stop": {"time": 600},
+        "record": {"events": "all"},
+    }
+    asyncsim.run(scenario, output=tmp_path / "run").export(tmp_path / "out", to="trace")
+    found = fit(tmp_path / "out" / "ringmaster_asgd-0.csv")
+    assert [group.workers for group in found.groups] == [("0", "1", "2", "3"), ("4", "5", "6", "7")]
+    slow = found.groups[1].compute
+    n = len(slow.values)
+    assert len(slow.beyond) > n
+    name = spec_of(law)["distribution"]
+    right = next(each.law for each in slow.candidates if spec_of(each.law)["distribution"] == name)
+    dropped = next(each.law for each in candidates(slow.values) if spec_of(each.law)["distribution"] == name)
+    if name == "exponential":
+        assert abs(right.mean - 4.0) < 3 * 4.0 / math.sqrt(n)
+        assert abs(dropped.mean - 4.0) > 10 * 4.0 / math.sqrt(n)
+    else:
+        assert abs(right.mu - math.log(4.0)) < 3 * 0.8 / math.sqrt(n)
+        assert abs(right.sigma - 0.8) < 3 * 0.8 / math.sqrt(2 * n)
+        assert abs(dropped.mu - math.log(4.0)) > 10 * 0.8 / math.sqrt(n)
+    assert right.mean == pytest.approx(law.mean * 4, rel=0.15)
+    assert dropped.mean < 0.6 * law.mean * 4
+    assert slow.p > 0.05
+
+
+def _spec(law, slower=1):
+    if isinstance(law, Exponential):
+        return {"distribution": "exponential", "mean": law.mean * slower}
+    return {"distribution": "lognormal", "mu": law.mu + math.log(slower), "sigma": law.sigma}
+
+
+def test_a_gradient_that_ends_after_its_stop_is_whole_where_stops_wait_for_it(tmp_path):
+    law = {"distribution": "gamma", "shape": 4, "scale": 1}
+    for effect, whole in (("after_current_gradient", True), ({"after": 1.0}, False)):
+        scenario = {
+            "workers": {"count": 6, "compute_time": law, "stop_takes_effect": effect},
+            "problem": "none",
+            "methods": [{"name": "ringmaster_asgd", "stepsize": 0.1, "threshold": 4, "stops": True}],
+            "stop": {"time": 400},
+            "record": {"events": "all"},
+        }
+        folder = tmp_path / str(whole)
+        asyncsim.run(scenario, output=folder).export(tmp_path / f"t{whole}", to="trace")
+        trace = read_trace(tmp_path / f"t{whole}" / "ringmaster_asgd-0.csv")
+        stopped = [row for row in trace.rows() if row.outcome == "stopped"]
+        assert any(row.compute_seconds for row in stopped) != whole
+        values, beyond = (np.concatenate([*found.values(), []]) for found in (trace.all_series(), trace.all_stopped()))
+        found = fitted("gamma", Observed.of(values, beyond))
+        assert found.mean == pytest.approx(4.0, rel=0.1)
 
 
 # ---- groups
@@ -282,6 +391,31 @@ def test_a_trace_that_was_simulated_replays_the_same_run(tmp_path):
     replayed = asyncsim.simulate(method, Quadratic(3), Workers(4, law), stop=Stop(iterations=200), record=each)
     assert replayed.curves["time"].tolist() == original.curves["time"][:201].tolist()
     assert replayed.curves["value"].tolist() == original.curves["value"][:201].tolist()
+
+
+def test_one_command_measures_a_loop_here_fits_it_and_simulates_it(tmp_path, monkeypatch):
+    """The loop of the scenarios, a few gradients a process: real seconds of this machine."""
+    source = STARTERS / "times" / "measure_a_loop.py"
+    short = re.sub(r"GRADIENTS = .*", "GRADIENTS = {0: 12, 1: 12, 2: 10}", source.read_text())
+    (tmp_path / "measure_a_loop.py").write_text(short)
+    environment = {**os.environ, "PYTHONPATH": str(STARTERS.parent), "NO_COLOR": "1"}
+    done = subprocess.run(
+        [sys.executable, "measure_a_loop.py"],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    folder = tmp_path / "measured"
+    assert {"measured.csv", "fitted.yaml", "fit.html", "run"} == {entry.name for entry in folder.iterdir()}
+    assert (folder / "run" / "report.html").exists()
+    trace = read_trace(folder / "measured.csv")
+    assert (len(trace), set(trace.workers)) == (34, {"0", "1", "2"})
+    seconds = {row.worker: row.compute_seconds for row in trace.rows()}
+    assert all(seconds.values())
+    assert load(folder / "fitted.yaml").build_workers().n == 3
 
 
 # ---- what is written

@@ -280,6 +280,62 @@ def test_a_run_folder_is_replaced_only_by_force_and_other_files_stay(path: Path)
     assert (path / "notes.txt").read_text() == "mine"
 
 
+KILLED_AT_THE_START = """
+import asyncsim.folder as f, itertools, signal
+moment, done = sys.argv[2], {}
+def killed(at, real):
+    def call(*arguments, **named):
+        if at == moment:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return real(*arguments, **named)
+    return call
+f._open_database = killed("no table", f._open_database)
+f._create_tables = killed("empty tables", f._create_tables)
+f._write_whole = killed("no scenario", f._write_whole)
+f.RunFolder.update_manifest = killed("no manifest", f.RunFolder.update_manifest)
+if moment == "half a manifest":
+    real = os.fsync
+    def fsync(handle):
+        real(handle)
+        if os.path.exists(os.path.join(path, "manifest.json.tmp")):
+            os.kill(os.getpid(), signal.SIGKILL)
+    os.fsync = fsync
+RunFolder.create(path, {"name": "study"}, "name: study")
+"""
+
+
+@pytest.mark.parametrize("moment", ["no table", "empty tables", "no scenario", "no manifest", "half a manifest"])
+def test_what_a_kill_leaves_of_a_start_is_replaced_without_being_asked(path: Path, moment: str) -> None:
+    with Child(KILLED_AT_THE_START, path, moment) as child:
+        assert child.process.wait() == -signal.SIGKILL
+    assert not (path / "manifest.json").exists()
+    assert (path / "lock").exists()
+    RunFolder.create(path, {"name": "new"}, "").close()
+    assert read_folder(path).manifest["name"] == "new"
+    assert {entry.name for entry in path.iterdir()} == {
+        "lock",
+        "manifest.json",
+        "record.sqlite",
+        "scenario.yaml",
+        "checkpoints",
+    }
+
+
+@pytest.mark.parametrize("lost", ["manifest", "manifest and lock", "all but an empty table"])
+def test_what_holds_a_run_or_has_no_lock_of_ours_is_no_start_that_was_killed(path: Path, lost: str) -> None:
+    written(path, make_result())
+    (path / "manifest.json").unlink()
+    if lost == "manifest and lock":
+        (path / "lock").unlink()
+    if lost == "all but an empty table":
+        for name in ("record.sqlite", "lock"):
+            (path / name).write_bytes(b"")
+    before = (path / "record.sqlite").read_bytes()
+    with pytest.raises(FolderExists, match="already holds a run"):
+        RunFolder.create(path, {}, "")
+    assert (path / "record.sqlite").read_bytes() == before
+
+
 def test_an_empty_folder_can_be_used(path: Path) -> None:
     path.mkdir()
     RunFolder.create(path, {}, "").close()

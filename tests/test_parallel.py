@@ -292,7 +292,7 @@ def test_after_a_signal_each_process_ends_after_its_step_and_all_is_taken_up(alo
     so_far = Result.read(tmp_path / "x")
     assert so_far.manifest["signal"] == signal.SIGTERM
     # on a busy machine a process may not come to a step in the time that it has
-    late = "ended before its next step; it goes on from its last checkpoint"
+    late = "ended before its next step; it goes on from its last checkpoint, if it has one"
     assert {run.reason for run in so_far.runs if run.status == "interrupted"} <= {"stopped by SIGTERM", late}
     resume(tmp_path / "x", processes=1)
     assert_same(Result.read(tmp_path / "x"), alone)

@@ -61,7 +61,7 @@ else:
 there = os.path.exists(os.path.join(path, "manifest.json"))
 result = (
     study.resume(path, processes=processes) if there
-    else study.run(scenario, output=path, force=True, processes=processes)
+    else study.run(scenario, output=path, processes=processes)
 )
 print(result.manifest["status"])
 """

@@ -177,7 +177,9 @@ def test_knowledge_comes_from_the_problem_the_workers_and_the_target():
 
 def test_what_is_estimated_is_said():
     found = knowledge(Noisy(), Workers(1, lambda rng, worker, start: 1.0), None)
-    assert found.estimated == {"mean_times"}
+    assert found.estimated == {"mean_times", "mean_compute_times"}
+    sent = knowledge(Noisy(), Workers(1, 1.0, uplink=lambda rng, worker, start: 1.0), None)
+    assert sent.estimated == {"mean_times"}
     assert found.mean_times.tolist() == [1.0]
     assert found.epsilon is None
 

@@ -22,8 +22,9 @@ class FixedOptimal:
     What Maranjyan et al. 2025 (arXiv:2502.00775) measure ATA against; on real workers nobody knows μ.
 
     Parameters:
-        means: μ, mean seconds of a task on each worker, inf for one that is given nothing. "theory" takes them from the
-            laws.
+        means: μ, mean seconds of computing a task on each worker, inf for one that is given nothing. "theory" takes
+            them from the laws. Messages are not in them, as a worker's tasks are sent together, and as the times that
+            ATA observes are those of tasks: the optimum is that of the model, also where messages take time.
 
     >>> run = FixedOptimal(means=(1.0, 2.0, 9.0)).start(n=3, rng=np.random.default_rng(0), state=None)
     >>> run.begin(3); [run.next(worker) for worker in range(3)]
@@ -41,5 +42,5 @@ class FixedOptimal:
         return Quotas(lambda B: recursive_allocation_selection(means, B, rng))
 
     def theory(self, knowledge: Knowledge) -> dict[str, Any]:
-        (times,) = knowledge.need("mean_times")
+        (times,) = knowledge.need("mean_compute_times")
         return {"means": tuple(mean if mean < math.inf else "inf" for mean in times.tolist())}

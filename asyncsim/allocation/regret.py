@@ -4,7 +4,9 @@ A round is an iteration k; a_i^k are the tasks that worker i delivered for it, o
 says so by `gradients_of_a_task`, several (a difference of PAGE is two). Its proxy time is
 max_i a_i^k μ_i, the fixed optimum for as many gradients is the least that any allocation has, and the
 regret is the sum of the differences over the rounds (Maranjyan et al. 2025, arXiv:2502.00775). It uses
-the true means μ, which the method does not know; it is measured from the events, not told by it.
+the true means μ of computing a gradient, which the method does not know; it is measured from the events,
+not told by it. Messages are not in μ: the paper's model has none, and an allocation observes the times
+of tasks, of which a worker's are sent together.
 """
 
 from __future__ import annotations

@@ -19,6 +19,8 @@
     cdf: (fit) => [
       [
         { ...fit.measured, name: "measured", mode: "lines", line: { color: colour("ink"), width: 1.4, shape: "hv" } },
+        ...(fit.stopped.x.length ? [{ ...fit.stopped, name: "stopped, takes longer", mode: "markers",
+          marker: { color: colour("ink"), symbol: "cross-thin-open", size: 7, opacity: 0.6 } }] : []),
         ...fit.laws.map((law, i) => ({ ...law, mode: "lines", line: { color: colour(`m${i}`), width: i ? 1.3 : 2.4, dash: DASHES[i] } })),
       ],
       layout(axis("seconds", fit.log), axis("", false, { range: [-0.02, 1.02] }),

@@ -21,7 +21,8 @@ import numpy as np
 class Knowledge:
     """What a method may be told before the run; None is unknown.
 
-    n : number of workers;  mean_times : (n,) mean seconds of a gradient's whole trip;
+    n : number of workers;  mean_times : (n,) mean seconds of a gradient's whole trip;  mean_compute_times : (n,) mean
+    seconds of computing it;
     constant_times : whether these times are exact and never change;  L, sigma2 : of the problem;
     epsilon : the target for ‖∇f‖²;  Delta : f(x⁰) − f*, or more;  components : m of a finite sum;
     L_minus, L_plus, L_plus_minus, L_max : L₋, L₊, L± and max_i L_{f_i} of a finite sum or of the workers' f_i;
@@ -37,6 +38,7 @@ class Knowledge:
 
     n: int
     mean_times: np.ndarray | None = None
+    mean_compute_times: np.ndarray | None = None
     constant_times: bool = False
     L: float | None = None
     sigma2: float | None = None
@@ -79,6 +81,7 @@ _WHENCE = {
     "Delta": "the problem knows neither f* nor a lower bound of f",
     "epsilon": "give the scenario a target: {squared_gradient_norm: …}",
     "mean_times": "no law of the workers' times is known",
+    "mean_compute_times": "no law of the workers' compute times is known",
     "compute_laws": "no law of the workers' times is known",
     "communication_times": "uplink or downlink are random",
     "mean_communication_times": "no law of the workers' communication times is known",

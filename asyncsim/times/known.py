@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from asyncsim.times.laws import Composable, Constant
+
 DRAWS = 16_384
 TOLD = ("mean", "cdf", "quantile")
 
@@ -29,8 +31,6 @@ def as_law(spec: Any) -> Any:
     ValueError: 'two' is no law; a law has sample(rng, size), seconds are a number
     """
     if _is_number(spec):
-        from asyncsim.times.laws import Constant
-
         return Constant(float(spec))
     if not understood(spec):
         raise ValueError(f"{spec!r:.200} is no law; a law has sample(rng, size), seconds are a number")
@@ -52,11 +52,12 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
 
 
-class Frozen:
+class Frozen(Composable):
     """A frozen law of scipy.stats as a law.
 
     The old kind has `rvs(size=, random_state=)` and `ppf`, the new one (scipy >= 1.15) `sample(shape, rng=)` and
-    `icdf`.
+    `icdf`. Both stand in sums and other laws as they are, but operators of scipy's new kind take numbers only: say
+    `as_law(X) + Exponential(1.0)`, or let our law come first.
     """
 
     def __init__(self, frozen: Any) -> None:
@@ -64,27 +65,36 @@ class Frozen:
 
     def sample(self, rng: np.random.Generator, size: int) -> NDArray[np.float64]:
         """`size` times (float64 seconds)."""
-        if callable(getattr(self.frozen, "rvs", None)):
-            drawn = self.frozen.rvs(size=size, random_state=rng)
-        else:
-            drawn = self.frozen.sample(size, rng=rng)
+        with np.errstate(all="ignore"):
+            if callable(getattr(self.frozen, "rvs", None)):
+                drawn = self.frozen.rvs(size=size, random_state=rng)
+            else:
+                drawn = self.frozen.sample(size, rng=rng)
         return np.asarray(drawn, dtype=np.float64)
 
     @property
     def mean(self) -> float:
         """Mean, in seconds, as scipy tells it."""
-        return float(self.frozen.mean())
+        with np.errstate(all="ignore"):
+            return float(self.frozen.mean())
 
     def cdf(self, t: float) -> float:
         """P(time <= t)."""
-        return float(self.frozen.cdf(t))
+        with np.errstate(all="ignore"):  # scipy integrates over what it can't divide
+            return float(self.frozen.cdf(t))
 
     def quantile(self, q: float) -> float:
         """The t with P(time <= t) = q."""
-        return float(self.frozen.icdf(q) if hasattr(self.frozen, "icdf") else self.frozen.ppf(q))
+        with np.errstate(all="ignore"):
+            return float(self.frozen.icdf(q) if hasattr(self.frozen, "icdf") else self.frozen.ppf(q))
 
     def __repr__(self) -> str:
-        return f"Frozen({self.frozen!r})"
+        law = getattr(self.frozen, "dist", None)
+        if law is None:
+            return f"Frozen({' '.join(repr(self.frozen).split())})"
+        # the old kind shows no more than its address
+        given = [*map(repr, self.frozen.args), *(f"{key}={value!r}" for key, value in self.frozen.kwds.items())]
+        return f"Frozen(scipy.stats.{law.name}({', '.join(given)}))"
 
 
 class Sample:

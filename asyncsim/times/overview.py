@@ -67,7 +67,8 @@ class Overview:
 
     n: workers; rows: see `Row`; rate: gradients a second of all together, in the long run;
     equilibrium: (S, t*(S) seconds, workers that play a part) for some S; estimated: whether these rest on estimates;
-    speeds: whether powers change with time
+    speeds: whether powers change with time; size: numbers in a message, where links have bandwidths; carried: messages
+    a second that the shared link carries, else inf
     """
 
     n: int
@@ -76,6 +77,8 @@ class Overview:
     equilibrium: tuple[tuple[int, float, int], ...]
     estimated: bool
     speeds: bool
+    size: int = 0
+    carried: float = math.inf
 
     def words(self) -> list[str]:
         """What stands below the table."""
@@ -87,6 +90,13 @@ class Overview:
             + (f" with the {count(part)} fastest workers" if part < self.n else "" if math.isfinite(t) else ": never")
             for S, t, part in self.equilibrium
         ]
+        if self.size:
+            told.append(f"communication: with messages of {count(self.size)} numbers, one a gradient")
+        if self.carried < math.inf:
+            told.append(
+                f"the shared link carries {number(self.carried)} such messages a second; waiting for it is in no t* and "
+                "in no worker's rate"
+            )
         if self.speeds:
             told.append("powers change with time: quantiles are those at power 1, rates and t* count with mean powers")
         if self.estimated or any(row.estimated for row in self.rows):
@@ -94,8 +104,8 @@ class Overview:
         return told
 
 
-def overview(workers: Workers, groups: Sequence[range] | None = None) -> Overview:
-    """The times of `workers`, group by group (all are one group unless given).
+def overview(workers: Workers, groups: Sequence[range] | None = None, size: int = 0) -> Overview:
+    """The times of `workers`, group by group (all are one group unless given), with messages of `size` numbers.
 
     >>> seen = overview(Workers(3, compute_time={"distribution": "exponential", "mean": "i"}))
     >>> [(row.label, row.mean, round(row.rate, 3)) for row in seen.rows]
@@ -103,7 +113,10 @@ def overview(workers: Workers, groups: Sequence[range] | None = None) -> Overvie
     >>> round(seen.rate, 3), seen.equilibrium[0]
     (1.833, (1, 2.0, 1))
     """
-    trips, exact = workers.mean_times(), workers.mean_times_exact
+    trips, exact, messages = workers.mean_times(size), workers.mean_times_exact, workers.message_seconds(size)
+    sent = np.zeros(workers.n) if messages is None else messages
+    link = workers.shared_link
+    carried = link.capacity / size if link is not None and size else math.inf
     chosen = [
         (f"{f'group {g}: ' if groups and len(groups) > 1 else ''}{words}", worker)
         for g, group in enumerate(groups or [range(workers.n)])
@@ -111,13 +124,17 @@ def overview(workers: Workers, groups: Sequence[range] | None = None) -> Overvie
     ]
     return Overview(
         n=workers.n,
-        rows=tuple(_row(label, workers, worker, float(trips[worker]), exact) for label, worker in chosen),
-        rate=math.fsum(map(_rate, trips.tolist())),
+        rows=tuple(
+            _row(label, workers, worker, float(trips[worker]), float(sent[worker]), exact) for label, worker in chosen
+        ),
+        rate=min(math.fsum(map(_rate, trips.tolist())), carried),
         equilibrium=tuple(
             _equilibrium(trips, S) for S in sorted({1, math.isqrt(workers.n), workers.n, 10 * workers.n})
         ),
         estimated=not exact,
         speeds=workers_change(workers),
+        size=size if messages is not None else 0,
+        carried=carried,
     )
 
 
@@ -144,7 +161,7 @@ def _representatives(workers: Workers, group: range, trips: NDArray[np.float64])
     return [(f"{order[place]} ({words})", order[place]) for place, words in zip(places, SHOWN, strict=True)]
 
 
-def _row(label: str, workers: Workers, worker: int, trip: float, exact: bool) -> Row:
+def _row(label: str, workers: Workers, worker: int, trip: float, sent: float, exact: bool) -> Row:
     law, *ways = (_law(times, worker) for times in (workers.compute_time, workers.downlink, workers.uplink))
     rests = estimated_of(law) - {"communication"}
     if any("mean" in estimated_of(way) for way in ways):
@@ -157,7 +174,7 @@ def _row(label: str, workers: Workers, worker: int, trip: float, exact: bool) ->
         mean=mean_of(law),
         quantiles=tuple(quantile_of(law, q) for q in QUANTILES),
         never=never_of(law),
-        communication=sum(mean_of(way) for way in ways),
+        communication=sum(mean_of(way) for way in ways) + sent,
         rate=_rate(trip),
         estimated=frozenset(rests | own_rate),
     )

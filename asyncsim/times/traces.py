@@ -3,8 +3,10 @@
 1. Reading is for files of unknown origin: what is wrong is told by line, up to ten mistakes at once; sizes are
    limited; no input gives anything but a `Trace` or a ValueError. A last line without an end that is no whole row
    is what a killed writer leaves: it is dropped and counted in `Trace.torn`.
-2. Only rows that were computed to their end (`COMPLETE`) become times: what was stopped would have taken longer, nobody
-   knows how much. Where many rows were stopped, what is left are the short ones; `Trace.incomplete` tells their share.
+2. Rows that were computed to their end become times (`Trace.computed`: those that are `COMPLETE`, and those that were
+   cut short while their answer was being sent). What was stopped would have taken longer, nobody knows how much. Where
+   many rows were stopped, what is left are the short ones: *cycle* and *block bootstrap*, which keep the order, play
+   these; *resample*, and every fit, counts that the others are longer (asyncsim/times/censored.py).
 3. Played times are functions of (seed, purpose, worker, m) as those of every law. *Cycle* and *block bootstrap* also
    depend on m itself, which `sample` is not told: such laws have `sample_at(at, first, size)`, the times first …
    first + size − 1, where `at(j)` is generator j of this worker (a function of seed, purpose, worker and j). The
@@ -26,6 +28,7 @@ from numpy.typing import NDArray
 
 from asyncsim.measuring import COLUMNS, COMPLETE, MAX_NAME, OUTCOMES, Row, header, is_jsonl, line
 from asyncsim.parameters import Count, parameters
+from asyncsim.times.censored import Observed, weighted
 
 Floats: TypeAlias = NDArray[np.float64]
 Generators: TypeAlias = Callable[[int], np.random.Generator]
@@ -78,13 +81,22 @@ class Trace:
 
     @property
     def complete(self) -> NDArray[np.bool_]:
-        """Which rows were computed to their end."""
+        """Which rows were computed to their end, and their answer arrived."""
         return self.outcome < len(COMPLETE)
+
+    @property
+    def computed(self) -> NDArray[np.bool_]:
+        """Which rows were computed to their end, though their answer may not have come.
+
+        Of a job of several gradients that was cut short its worker may have sent a part: not counted.
+        """
+        found: NDArray[np.bool_] = self.complete | ((self.send_seconds > 0) & (self.gradients == 1))
+        return found
 
     @property
     def incomplete(self) -> float:
         """The share of rows that were not computed to their end; nan when there is no row."""
-        return float(1 - self.complete.mean()) if len(self) else math.nan
+        return float(1 - self.computed.mean()) if len(self) else math.nan
 
     def rows(self) -> Iterator[Row]:
         """The rows again."""
@@ -94,7 +106,7 @@ class Trace:
             yield Row(self.workers[worker], job, start, computed, sent, OUTCOMES[outcome], self.devices[device], count)
 
     def series(self, worker: str, column: str = "compute_seconds", device: str | None = None) -> Floats:
-        """The times of one worker in their order, of complete rows only, on one device where it is given.
+        """The times of one worker in their order, of rows that came to their end, on one device where it is given.
 
         compute_seconds are those of one gradient: where a job had several, the mean of them.
         """
@@ -102,7 +114,14 @@ class Trace:
 
     def all_series(self, column: str = "compute_seconds", device: str | None = None) -> dict[str, Floats]:
         """worker → its times in their order, as `series`; workers without any are left out."""
-        chosen = self.complete
+        return self._by_worker(self.computed if column == "compute_seconds" else self.complete, column, device)
+
+    def all_stopped(self, column: str = "compute_seconds", device: str | None = None) -> dict[str, Floats]:
+        """worker → the seconds after which its other times were cut short: that they are longer is all one knows."""
+        cut_off = ~self.computed if column == "compute_seconds" else ~self.complete & self.computed
+        return self._by_worker(cut_off & (getattr(self, column) > 0), column, device)
+
+    def _by_worker(self, chosen: NDArray[np.bool_], column: str, device: str | None) -> dict[str, Floats]:
         if device is not None:
             chosen = chosen & (self.device == _index(self.devices, device))
         order = np.flatnonzero(chosen)[np.argsort(self.worker[chosen], kind="stable")]
@@ -410,15 +429,50 @@ class Played:
 
 
 class Resampled(Played):
-    """Measured times drawn at random, each as likely, without memory. Nothing comes that was not measured.
+    """Measured times drawn at random, without memory. Nothing comes that was not measured.
+
+    beyond: seconds after which further times were cut short. Each measured time is as likely as any other where there
+    are none, else as Kaplan and Meier's estimate has it (asyncsim/times/censored.py); what is longer than all that was
+    seen to its end takes the longest seconds there are.
 
     >>> sorted(set(Resampled([1.0, 2.0]).sample(np.random.default_rng(0), 100).tolist()))
     [1.0, 2.0]
+    >>> Resampled([1.0, 4.0], beyond=[3.0]).mean
+    3.0
     """
+
+    def __init__(self, *series: Any, beyond: Any = ()) -> None:
+        super().__init__(*series)
+        stopped = Observed.of(self.values, beyond)
+        self._stopped = len(stopped.beyond) > 0
+        if self._stopped:
+            self._places, self._weights = weighted(stopped)
+            self._up_to = np.cumsum(self._weights)
 
     def sample(self, rng: np.random.Generator, size: int) -> Floats:
         """`size` times (float64 seconds)."""
-        return self.values[rng.integers(len(self.values), size=size)]
+        if not self._stopped:
+            return self.values[rng.integers(len(self.values), size=size)]
+        drawn: Floats = self._places[self._place(rng.random(size))]
+        return drawn
+
+    def _place(self, q: Any) -> Any:
+        return np.minimum(np.searchsorted(self._up_to, q - 1e-12), len(self._places) - 1)
+
+    @property
+    def mean(self) -> float:
+        """Mean of the estimate, in seconds."""
+        return float(self._places @ self._weights) if self._stopped else super().mean
+
+    def cdf(self, t: float) -> float:
+        """The estimated share of times <= t."""
+        if not self._stopped:
+            return super().cdf(t)
+        return float(self._weights[: np.searchsorted(self._places, t, side="right")].sum())
+
+    def quantile(self, q: float) -> float:
+        """The smallest measured time that an estimated share of at least q doesn't exceed; ValueError unless 0 <= q <= 1."""
+        return float(self._places[self._place(q)]) if self._stopped and 0 <= q <= 1 else super().quantile(q)
 
     def __repr__(self) -> str:
         return f"<Resampled: {self._shown()}>"
@@ -500,7 +554,7 @@ class FromTrace:
     worker the times of all, and a list has the name of a measured worker for each worker of the group. `cycle` keeps
     the order: the m-th gradient takes the m-th measured time; `resample` draws single times and forgets the order;
     `block_bootstrap` draws runs of successive times, so that slow phases stay phases. Rows that were not computed to
-    their end are left out.
+    their end are left out, but that their times are longer than that counts where single times are drawn.
 
     Parameters:
         file: the trace, CSV or JSONL; a relative path starts at the scenario's folder
@@ -526,11 +580,12 @@ class FromTrace:
     def laws(self, count: int) -> list[Any]:
         """The laws of `count` workers; TraceError or ValueError where file, names and workers don't fit together."""
         series = known(self.file).all_series(self.column, self.device)
+        stopped = known(self.file).all_stopped(self.column, self.device)
         if not series:
             where = "" if self.device is None else f" on the device {self.device!r}"
             raise ValueError(f"trace: file = {self.file} has no complete row{where}; {self._there()}")
         if self.worker_map == "pooled":
-            return [self._law(*series.values())] * count
+            return [self._law(list(series.values()), list(stopped.values()))] * count
         names = list(series)
         if isinstance(self.worker_map, str):
             wanted = [names[place % len(names)] for place in range(count)]
@@ -543,7 +598,7 @@ class FromTrace:
             if name not in series:
                 raise ValueError(f"trace: worker_map: {name!r} has no complete row in {self.file}; {self._there()}")
             if name not in made:
-                made[name] = self._law(series[name])
+                made[name] = self._law([series[name]], [stopped[name]] if name in stopped else [])
         return [made[name] for name in wanted]
 
     def _there(self) -> str:
@@ -552,10 +607,12 @@ class FromTrace:
         more = ", …" if len(trace.workers) > 10 else ""
         return f"its workers are {workers or 'none'}{more}, its devices {devices or 'none'}"
 
-    def _law(self, *series: Floats) -> Any:
+    def _law(self, series: Sequence[Floats], stopped: Sequence[Floats]) -> Any:
         if self.play == "cycle":
             return Cycled(*series, begin=self.begin)
-        return Resampled(*series) if self.play == "resample" else BlockBootstrap(*series, block=self.block)
+        if self.play == "block_bootstrap":
+            return BlockBootstrap(*series, block=self.block)
+        return Resampled(*series, beyond=np.concatenate(stopped) if stopped else ())
 
 
 def known(file: str | Path) -> Trace:

@@ -201,6 +201,16 @@ class Workers:
         sent = self.message_seconds(size)
         return self._mean_times()[0] if sent is None else self._mean_times()[0] + sent
 
+    @property
+    def mean_compute_times(self) -> Floats:
+        """Mean seconds (n,) of computing one gradient, as a method observes them: no messages, but pauses and outages."""
+        return self._compute_part()[0]
+
+    @property
+    def mean_compute_times_exact(self) -> bool:
+        """Whether `mean_compute_times` is exact."""
+        return self.speed is None and self.availability is None and self._compute_part()[1]
+
     def message_seconds(self, size: int) -> Floats | None:
         """What bandwidths and the shared link add to a trip (n,) with messages of `size` numbers; None = nothing."""
         bandwidths = (self.uplink_bandwidth, self.downlink_bandwidth)
@@ -217,16 +227,25 @@ class Workers:
 
     def _mean_times(self) -> tuple[Floats, bool]:
         if self._means is None:
-            parts = [times.means() for times in (self.downlink, self.compute_time, self.uplink)]
-            means = [mean for mean, _ in parts]
-            with np.errstate(over="ignore", divide="ignore"):
-                if self.speed is not None:
-                    means[1] = means[1] / _mean_powers(self.speed, self.n)
-                whole = sum(means, np.zeros(self.n))
-                if self.availability is not None:
-                    whole = whole / _shares(self.availability, self.n)
-                self._means = whole, self._changes_nothing and all(exact for _, exact in parts)
+            down, computing, up = self._while_there(self.downlink), self._compute_part(), self._while_there(self.uplink)
+            exact = self._changes_nothing and down[1] and computing[1] and up[1]
+            with np.errstate(over="ignore"):
+                self._means = down[0] + computing[0] + up[0], exact
         return self._means
+
+    def _while_there(self, times: Times) -> tuple[Floats, bool]:
+        means, exact = times.means()
+        if self.availability is None:
+            return means, exact
+        with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+            return np.where(means == 0, 0.0, means / _shares(self.availability, self.n)), exact
+
+    def _compute_part(self) -> tuple[Floats, bool]:
+        means, exact = self._while_there(self.compute_time)
+        if self.speed is None:
+            return means, exact
+        with np.errstate(over="ignore", divide="ignore"):
+            return means / _mean_powers(self.speed, self.n), exact
 
     @property
     def constant_times(self) -> bool:

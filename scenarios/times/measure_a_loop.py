@@ -1,7 +1,11 @@
-"""Measure a real training loop on this machine, fit laws to its times, and look at them.
+"""Measure a real training loop on this machine, fit laws to its times, simulate workers that have them. One command:
 
-    python measure_a_loop.py                    # writes measured.csv, a few seconds
-    asyncsim fit measured.csv -o fitted.yaml --picture fit.html
+    python measure_a_loop.py                    # into the new folder measured/, half a minute
+
+It leaves measured.csv (the trace), fit.html (the laws beside the measured times), fitted.yaml (a scenario with
+them) and run/ with its report. After the trace, the same by hand:
+
+    asyncsim fit measured/measured.csv -o fitted.yaml --picture fit.html
     asyncsim run fitted.yaml
 
 The loop is ordinary: a classifier of two layers on made-up data, in numpy, a minibatch a gradient. Three processes
@@ -10,6 +14,7 @@ file. What it takes to measure it are the three lines with `m`.
 """
 
 import multiprocessing
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -43,7 +48,7 @@ def train(path: Path, worker: int) -> None:
             second -= 0.5 * of_second
 
 
-def main(path: Path) -> None:
+def measured(path: Path) -> Path:
     """All workers at once, each in a process of its own, into one file."""
     context = multiprocessing.get_context("spawn")
     workers = [context.Process(target=train, args=(path, worker)) for worker in BATCHES]
@@ -53,8 +58,23 @@ def main(path: Path) -> None:
         process.join()
     if any(process.exitcode for process in workers):
         raise SystemExit("a worker failed")
-    print(f"{path}: {sum(GRADIENTS.values())} gradients; next: asyncsim fit {path} -o fitted.yaml --picture fit.html")
+    return path
+
+
+def main(folder: Path) -> None:
+    """Measure, fit, simulate."""
+    if folder.exists():
+        raise SystemExit(f"{folder} is there already; give another name: python measure_a_loop.py FOLDER")
+    folder.mkdir(parents=True)
+    trace = measured(folder / "measured.csv")
+    print(f"{trace}: {sum(GRADIENTS.values())} gradients of {len(BATCHES)} processes")
+    for command in (
+        ["fit", str(trace), "-o", str(folder / "fitted.yaml"), "--picture", str(folder / "fit.html")],
+        ["run", str(folder / "fitted.yaml"), "-o", str(folder / "run")],
+    ):
+        print("\nasyncsim", *command, flush=True)
+        subprocess.run([sys.executable, "-m", "asyncsim", *command], check=True)
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1] if len(sys.argv) > 1 else "measured.csv"))
+    main(Path(sys.argv[1] if len(sys.argv) > 1 else "measured"))

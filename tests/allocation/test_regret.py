@@ -49,6 +49,30 @@ def test_a_task_of_freya_page_is_a_difference_and_the_exact_gradients_are_no_rou
     assert last(Uniform(), 1.0) == 0.0
 
 
+def test_messages_are_in_nobodys_times_as_in_the_papers_model():
+    """Times 1, 1, 1 of a task; messages take 0, 5, 50 s: all workers are alike to who learns the times of tasks."""
+    workers = Workers(3, 1.0, uplink=[0.0, 5.0, 50.0])
+    stop = Stop(iterations=30)
+    fixed, ata = (
+        simulate(RennalaSGD(0.1, 6, allocation=allocation), NoProblem(), workers, stop=stop)
+        for allocation in (FixedOptimal(), ATAEmpirical())
+    )
+    assert fixed.parameters["allocation"]["means"] == (1.0, 1.0, 1.0)
+    assert fixed.workers["used"].tolist() == [60, 60, 60]
+    assert fixed.curves["regret"][-1] == 0.0
+    # ATA gives all workers its six tasks evenly as soon as it has seen their times
+    assert ata.curves["regret"][-1] == 0.0
+    assert ata.workers["used"].tolist() == [60, 60, 60]
+
+
+def test_what_slows_the_computing_is_in_the_times_of_tasks():
+    from asyncsim.times.availability import Dropout
+
+    workers = Workers(2, 1.0, uplink=3.0, speed=[1.0, 0.5], availability=Dropout(up=9.0, down=1.0, policy="paused"))
+    assert workers.mean_compute_times == pytest.approx([1 / 0.9, 2 / 0.9])
+    assert workers.mean_times() == pytest.approx([4 / 0.9, 5 / 0.9])
+
+
 def test_methods_without_an_allocation_have_none():
     from asyncsim import HeroSGD
 

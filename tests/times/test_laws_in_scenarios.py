@@ -154,6 +154,15 @@ def test_a_law_of_the_users_own_code_stands_inside_ours(tmp_path):
     assert asyncsim.run(read).runs[0].status == "finished"
 
 
+def test_a_list_for_a_law_of_own_code_has_one_entry_a_worker(tmp_path):
+    (tmp_path / "own_listed_law.py").write_text(
+        "class Slow:\n    def __init__(self, by):\n        self.by = by\n"
+        "    def sample(self, rng, size):\n        return self.by * rng.standard_exponential(size)\n"
+    )
+    with pytest.raises(ScenarioError, match="by: 1 entries, but one for each of the 3 workers is needed"):
+        from_data(scenario({"distribution": "own_listed_law:Slow", "by": [1.0]}), base=tmp_path, allow_code=True)
+
+
 def test_overrides_reach_into_nested_laws(tmp_path):
     path = tmp_path / "s.yaml"
     path.write_text(json.dumps(scenario(NESTED)))

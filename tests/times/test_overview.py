@@ -8,7 +8,7 @@ import pytest
 
 from asyncsim.cli import main
 from asyncsim.report import write_times
-from asyncsim.times import Constant, Exponential, LogNormal, Scaled, Workers, mixture
+from asyncsim.times import Constant, Exponential, LogNormal, Scaled, SharedLink, Workers, mixture
 from asyncsim.times.overview import HEADERS, curve, overview, short
 
 
@@ -147,3 +147,18 @@ def test_the_page_stands_alone_and_escapes_what_it_shows(command, tmp_path):
 def test_the_page_of_workers_without_a_finite_time_is_written_too(tmp_path):
     assert write_times("never", overview(Workers(2, math.inf)), tmp_path / "p.html").is_file()
     assert write_times("zero", overview(Workers(2, 0.0)), tmp_path / "p.html").is_file()
+
+
+def test_messages_take_the_longer_the_more_they_hold():
+    """Messages of 100 numbers: 0.5 + 100/50 s up, 100/100 s down, 1 s of computing."""
+    workers = Workers(2, 1.0, uplink={"latency": 0.5, "bandwidth": 50}, downlink={"bandwidth": 100})
+    seen = overview(workers, size=100)
+    assert (seen.rows[0].communication, seen.rows[0].rate) == (3.5, 1 / 4.5)
+    assert "communication: with messages of 100 numbers, one a gradient" in seen.words()
+    assert overview(Workers(2, 1.0), size=100).size == 0
+
+
+def test_a_shared_link_carries_no_more_than_its_capacity():
+    seen = overview(Workers(40, 1.0, shared_link=SharedLink(capacity=1000.0)), size=100)
+    assert (seen.rate, seen.carried) == (10.0, 10.0)
+    assert any("the shared link carries 10 such messages a second" in words for words in seen.words())
