@@ -196,12 +196,19 @@ def check(file: File, changes: Changes = None, allow_code: AllowCode = False) ->
     from asyncsim.scenario import load
 
     scenario = load(file, changes or (), allow_code=allow_code)
-    methods = study.checked_methods(scenario, scenario.check_problem())
+    problem = scenario.check_problem()
+    methods = study.checked_methods(scenario, problem)
     typer.echo(
         f"{file}: good. {scenario.name}: {scenario.build_workers().n} workers, {_counted(scenario.seeds, 'seed')}"
     )
     for label, method in methods:
         typer.echo(f"  {label}: {method!r}")
+    if scenario.sweep is not None:
+        from asyncsim import sweep
+
+        choices, seeds = sweep.choices_of(scenario, problem), sweep.tuning_seeds(scenario)
+        runs = len(choices) * len(seeds)
+        typer.echo(f"  sweep: {len(choices)} choices × {_counted(seeds, 'tuning seed')} = {runs} tuning runs")
 
 
 @app.command()

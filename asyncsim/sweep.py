@@ -34,7 +34,7 @@ from asyncsim.playing import Planned, Setting
 from asyncsim.progress import Progress
 from asyncsim.record import Record
 from asyncsim.result import Result, Run
-from asyncsim.scenario import Scenario, from_data, load
+from asyncsim.scenario import Scenario, SweepEntry, from_data, load
 from asyncsim.simulation import Stop
 from asyncsim.streams import sequential
 from asyncsim.summary import number as shown
@@ -109,10 +109,8 @@ class Choice:
 
 def choices_of(scenario: Scenario, problem: Any) -> list[Choice]:
     """All choices of all methods, checked; ScenarioError, at the lines of `sweep:`, for what cannot be run."""
-    if scenario.sweep is None:
-        raise ScenarioError("there is no `sweep:` in this scenario, which says what to try: sweep: {parameters: {…}}")
     _check_rule(scenario)
-    tuning_seeds(scenario)
+    seeds = tuning_seeds(scenario)
     choices: list[Choice] = []
     problems: list[Problem] = []
     for place, grids in _grids(scenario).items():
@@ -122,10 +120,10 @@ def choices_of(scenario: Scenario, problem: Any) -> list[Choice]:
             problems += error.problems
     if problems:
         raise ScenarioError(problems)
-    if len(choices) * len(tuning_seeds(scenario)) > MOST_RUNS:
+    if len(choices) * len(seeds) > MOST_RUNS:
         raise scenario.error(("sweep", "parameters"), f"more than {MOST_RUNS:,} runs; fewer values or seeds are needed")
     varied = scenario.with_methods([choice.entry for choice in choices])
-    methods = study.checked_methods(varied, problem, lambda c: ("sweep", "parameters", *_where(scenario, choices[c])))
+    methods = study.checked_methods(varied, problem, lambda number: _road(scenario, choices[number].label))
     rules = varied.build_update_rules()
     return [
         replace(choice, method=method, update_rule=rules[label])
@@ -133,20 +131,25 @@ def choices_of(scenario: Scenario, problem: Any) -> list[Choice]:
     ]
 
 
-def _where(scenario: Scenario, choice: Choice) -> tuple[str, ...]:
-    given = scenario.sweep.parameters if scenario.sweep is not None else {}
-    return (choice.label,) if choice.label in given else (ALL,)
+def _asked(scenario: Scenario) -> SweepEntry:
+    if scenario.sweep is None:
+        raise ScenarioError("there is no `sweep:` in this scenario, which says what to try: sweep: {parameters: {…}}")
+    return scenario.sweep
+
+
+def _road(scenario: Scenario, label: str) -> tuple[str, ...]:
+    """Where in the scenario it stands what is tried of a method."""
+    return ("sweep", "parameters", label if label in _asked(scenario).parameters else ALL)
 
 
 def rule_of(scenario: Scenario) -> str:
     """What the best choice has least of."""
-    given = scenario.sweep.rule if scenario.sweep is not None else None
-    return given or ("final_squared_gradient_norm" if scenario.target is None else "time_to_target")
+    return _asked(scenario).rule or ("final_squared_gradient_norm" if scenario.target is None else "time_to_target")
 
 
 def tuning_seeds(scenario: Scenario) -> Sequence[int]:
     """The seeds that are tuned on; ScenarioError when one of them is reported too."""
-    given = scenario.sweep.seeds if scenario.sweep is not None else None
+    given = _asked(scenario).seeds
     if given is None:
         first = max(scenario.seeds) + 1
         return range(first, first + len(scenario.seeds))
@@ -161,7 +164,7 @@ def tuning_seeds(scenario: Scenario) -> Sequence[int]:
 
 
 def _check_rule(scenario: Scenario) -> None:
-    rule, sweep = rule_of(scenario), scenario.sweep
+    rule = rule_of(scenario)
     if rule == "time_to_target" and scenario.target is None:
         raise scenario.error(("sweep", "rule"), "time_to_target needs a `target`; add one, or choose by the last ‖∇f‖²")
     if rule == "final_squared_gradient_norm" and scenario.stop.target:
@@ -170,7 +173,7 @@ def _check_rule(scenario: Scenario) -> None:
         )
     if scenario.problem.name == "none":
         raise scenario.error(("problem",), "problem none is timing only: there is nothing to tune by")
-    if sweep is not None and sweep.stop_early and (rule != "time_to_target" or _period(scenario) is None):
+    if _asked(scenario).stop_early and (rule != "time_to_target" or _period(scenario) is None):
         raise scenario.error(
             ("sweep", "stop_early"),
             "runs can be ended early only by the time to the target, with records by time: "
@@ -180,7 +183,7 @@ def _check_rule(scenario: Scenario) -> None:
 
 def _grids(scenario: Scenario) -> dict[int, dict[str, Grid]]:
     """Place of a method → its grids by parameter; ScenarioError for names that mean nothing."""
-    given = scenario.sweep.parameters if scenario.sweep is not None else {}
+    given, random = _asked(scenario).parameters, _asked(scenario).random
     labels = scenario.labels
     problems = []
     found: dict[int, dict[str, Grid]] = {}
@@ -198,8 +201,7 @@ def _grids(scenario: Scenario) -> dict[int, dict[str, Grid]]:
                 names = sorted({name for place in places for name in _names(scenario, place)})
                 words = f"no such parameter; there are {', '.join(names)}{did_you_mean(parameter, names)}"
                 problems += scenario.error((*road, parameter), words).problems
-            random = scenario.sweep is not None and scenario.sweep.random is not None
-            if grid.between is not None and not random:
+            if grid.between is not None and random is None:
                 words = "any number between two can only be drawn: add random: {count: 50} to `sweep`, or give a grid"
                 problems += scenario.error((*road, parameter), words).problems
     if problems:
@@ -218,7 +220,7 @@ def _names(scenario: Scenario, place: int) -> list[str]:
 
 def _choices(scenario: Scenario, place: int, grids: Mapping[str, Grid], first: int) -> list[Choice]:
     label = scenario.labels[place]
-    road = ("sweep", "parameters", label if scenario.sweep is not None and label in scenario.sweep.parameters else ALL)
+    random = _asked(scenario).random
     known: dict[tuple[str, str], Any] = {}
 
     def whole(parameter: str, value: Any) -> Any:
@@ -229,8 +231,8 @@ def _choices(scenario: Scenario, place: int, grids: Mapping[str, Grid], first: i
         return known[key]
 
     try:
-        if scenario.sweep is not None and scenario.sweep.random is not None:
-            drawn = _drawn(grids, scenario.sweep.random.count, scenario.sweep.random.seed, label, whole)
+        if random is not None:
+            drawn = _drawn(grids, random.count, random.seed, label, whole)
             picked: list[tuple[tuple[int, ...], dict[str, Any]]] = [
                 ((number,), parameters) for number, parameters in enumerate(drawn)
             ]
@@ -246,7 +248,7 @@ def _choices(scenario: Scenario, place: int, grids: Mapping[str, Grid], first: i
             for count, (at, parameters) in enumerate(picked)
         ]  # fmt: skip
     except ValueError as error:
-        raise scenario.error(road, f"{label}: {error}") from None
+        raise scenario.error(_road(scenario, label), f"{label}: {error}") from None
 
 
 def _admitted(scenario: Scenario, place: int, parameter: str, value: Any, computed: bool) -> Any:
@@ -346,7 +348,8 @@ class Tuning:
         self.rows: dict[int, dict[str, Any]] = {row["run"]: row for row in folder.tuning()} if folder else {}
         self._folder = folder
         self._n = scenario.workers.starts[-1]
-        self._early = scenario.sweep is not None and scenario.sweep.stop_early
+        self._early = _asked(scenario).stop_early
+        self._random = _asked(scenario).random is not None
         self._stop: Stop | None = None
         self._least: dict[int, float] = {}  # by the place of the method
         for choice in choices:
@@ -397,11 +400,12 @@ class Tuning:
         value = value_of(run, self.rule, self._target)
         limit = planned.stop.time if planned.stop is not None else None
         full = self._stop.time if self._stop is not None else None
+        ended_early = run.status == "finished" and value == math.inf and limit != full
         row = {
             "status": run.status,
             "reason": run.reason,
             "value": value,
-            "capped": limit if value == math.inf and limit != full else None,
+            "capped": limit if ended_early else None,
             "time": run.time,
             "iterations": run.iterations,
             "squared_gradient_norm": float(norms[-1]) if len(norms) and math.isfinite(norms[-1]) else math.inf,
@@ -504,10 +508,6 @@ class Tuning:
             "winner": best.parameters,
             "on_edge": self._on_edge(best, axes),
         }
-
-    @property
-    def _random(self) -> bool:
-        return self.scenario.sweep is not None and self.scenario.sweep.random is not None
 
     def _reached(self, choice: Choice) -> int:
         return sum(row["value"] < math.inf for row in self._rows(choice))
