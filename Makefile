@@ -9,7 +9,7 @@
 
 EXTRAS ?=
 BIN := .venv/bin
-ALL := test,scipy,sklearn,browser,notebook,check
+ALL := test,scipy,sklearn,torch,ray,browser,notebook,check
 
 .PHONY: demo test check picture clean help
 

@@ -46,7 +46,7 @@ from asyncsim.methods import METHODS
 from asyncsim.problems import PROBLEMS
 from asyncsim.record import Record
 from asyncsim.result import Result
-from asyncsim.simulation import Stop
+from asyncsim.stop import Stop
 from asyncsim.theory import equilibrium_time, fastest_workers
 from asyncsim.times import Workers
 from asyncsim.times.traces import read_trace

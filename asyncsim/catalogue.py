@@ -61,7 +61,8 @@ def registry(kind: str) -> Mapping[str, Any]:
         from asyncsim.times.presets import PRESETS
 
         return PRESETS
-    return {path.stem: path for path in sorted(starters().glob("*.yaml"))}
+    there = starters()
+    return {path.stem: path for path in (*sorted(there.glob("*.yaml")), *sorted(there.glob("torch/*.yaml")))}
 
 
 def starters() -> Path:

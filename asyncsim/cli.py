@@ -99,7 +99,8 @@ def run(
 
     scenario = load(file, changes or (), allow_code=allow_code)
     folder = _folder(scenario.name, output)
-    _end(study.run(scenario, output=folder, force=force, progress=_progress(quiet), processes=processes))
+    tell = None if quiet else _say
+    _end(study.run(scenario, output=folder, force=force, progress=_progress(quiet), processes=processes, tell=tell))
 
 
 @app.command()
@@ -157,6 +158,8 @@ def _end(result: "Result") -> None:
         _table(*summary.table(result))
         typer.echo()
         typer.echo(result.sentence())
+        for words in summary.effort(result):
+            typer.echo(words)
     for problem in result.manifest.get("warnings", []):
         _say(f"note: {problem}")
     if result.runs:
@@ -250,6 +253,7 @@ def times(
     """Show the workers' times before any run: quantiles, gradients a second, equilibrium times."""
     from itertools import pairwise
 
+    from asyncsim.problems.problem import message_size
     from asyncsim.scenario import load
     from asyncsim.times.overview import HEADERS, overview
 
@@ -258,7 +262,7 @@ def times(
     workers = scenario.build_workers()
     # only where a message takes longer the more it holds does the problem matter, which may be long to build
     sized = workers.message_seconds(1) is not None
-    seen = overview(workers, groups, scenario.build_problem(scenario.seeds[0]).dimension if sized else 0)
+    seen = overview(workers, groups, message_size(scenario.build_problem(scenario.seeds[0])) if sized else 0)
     _table(HEADERS, [row.cells() for row in seen.rows])
     typer.echo()
     for words in seen.words():

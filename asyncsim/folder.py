@@ -10,9 +10,9 @@
 Tables of record.sqlite, for anybody's SQL (floats that are nan are NULL):
 
     runs(run, label, method, parameters, seed, n, status, reason, iterations, time, wall_seconds, event_hash,
-         verification, digest)
+         verification, effort, engine, digest)
     curves(run, point, time, iteration, value, suboptimality, squared_gradient_norm, mean_squared_gradient_norm,
-           gradients_used, gradients_discarded, gradients_stopped, worker_seconds, regret, contributions)
+           test_accuracy, gradients_used, gradients_discarded, gradients_stopped, worker_seconds, regret, contributions)
                                                                                         one row a record point
     delays(run, delay, used, arrived)                                                   gradients at each delay
     workers(run, worker, sent, used, discarded, stopped, timed_out, lost, in_flight, busy_seconds, compute_seconds)
@@ -84,7 +84,7 @@ from asyncsim.result import (
 )
 
 FORMAT = "asyncsim run folder"
-VERSION = 3
+VERSION = 4
 _ANEW = "restore it from a copy, or run the scenario anew"
 APPLICATION_ID = 0x6173796E  # "asyn", in SQLite's header
 
@@ -646,6 +646,8 @@ def _read_run(connection: sqlite3.Connection, number: int, folder: Path, alive: 
         curves = _fetch(connection, "curves", "point", number, np.dtype([(name, "f8") for name in CURVES]))
         kept["parameters"] = json.loads(kept["parameters"])
         kept["verification"] = json.loads(kept["verification"] or "{}")
+        kept["effort"] = json.loads(kept["effort"] or "{}")
+        kept["engine"] = json.loads(kept["engine"] or "{}")
         kept["curves"] = {name: curves[name].copy() for name in CURVES}
         kept["contributions"] = _contributions(connection, number)
         if digest is None:
@@ -738,7 +740,9 @@ def _digest(run: Run) -> str:
 
 def _scalars(run: Run) -> list[Any]:
     """The values of `_SCALARS`, as SQLite takes them."""
-    kinds: tuple[Callable[[Any], Any], ...] = (str, str, _json, int, int, str, str, int, float, float, str, _json)
+    kinds: tuple[Callable[[Any], Any], ...] = (
+        *(str, str, _json, int, int, str, str, int, float, float, str, _json, _json, _json),
+    )
     return [kind(getattr(run, name)) for kind, name in zip(kinds, _SCALARS, strict=True)]
 
 
@@ -753,7 +757,7 @@ def _bare(values: Array) -> bytes:
 
 _SCALARS = (
     *("label", "method", "parameters", "seed", "n"),
-    *("status", "reason", "iterations", "time", "wall_seconds", "event_hash", "verification"),
+    *("status", "reason", "iterations", "time", "wall_seconds", "event_hash", "verification", "effort", "engine"),
 )
 _GROWING = (("curves", "point"), ("assignments", "row"), ("marks", "row"))
 _COUNTED = {"iteration", "gradients_used", "gradients_discarded", "gradients_stopped"}
@@ -775,7 +779,7 @@ def _create_tables(connection: sqlite3.Connection) -> None:
         BEGIN;
         CREATE TABLE runs (run INTEGER PRIMARY KEY, label TEXT, method TEXT, parameters TEXT, seed INTEGER, n INTEGER,
             status TEXT, reason TEXT, iterations INTEGER, time REAL, wall_seconds REAL, event_hash TEXT,
-            verification TEXT, digest TEXT);
+            verification TEXT, effort TEXT, engine TEXT, digest TEXT);
         CREATE TABLE curves (run INTEGER, point INTEGER, {_typed(CURVES, _COUNTED)}, contributions TEXT,
             PRIMARY KEY (run, point)) WITHOUT ROWID;
         CREATE TABLE delays (run INTEGER, delay INTEGER, used INTEGER, arrived INTEGER,

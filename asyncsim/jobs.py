@@ -121,7 +121,8 @@ class LocalSteps:
 
     def stepsize(self, j: int) -> float:
         """The stepsize of local step j = 0…K−1."""
-        return self.stepsizes if isinstance(self.stepsizes, int | float) else float(self.stepsizes[j])
+        # never numpy's scalar, which would make float64 of float32
+        return float(self.stepsizes if isinstance(self.stepsizes, int | float) else self.stepsizes[j])
 
 
 def _listed(j: int | Sequence[int]) -> Sequence[int]:
@@ -140,7 +141,7 @@ class Assignment:
     """
 
     __slots__ = (
-        "arrives", "at_deadline", "computing_from", "computing_to", "deadline", "done", "draws", "job", "live", "m",
+        "answer", "arrives", "at_deadline", "computing_from", "computing_to", "deadline", "done", "draws", "job", "live", "m",
         "number", "outcome", "sent", "version", "worker",
     )  # fmt: skip
 
@@ -161,6 +162,7 @@ class Assignment:
         self.live = True
         self.done = job.cost  # gradients in the answer; fewer after a deadline or a stop that keeps
         self.outcome = 0  # log.ARRIVED
+        self.answer: Any = None  # where it comes from a real worker; in simulation it is computed when it is read
 
     def __repr__(self) -> str:
         return (
@@ -272,6 +274,15 @@ class Arrival:
 
 
 _TIMED_OUT = 4  # log.TIMED_OUT; jobs are below the log
+
+
+def read_together(arrivals: Sequence[Arrival]) -> None:
+    """Evaluate the answers of the arrivals together; reading them one by one afterwards finds them there."""
+    for start in range(0, len(arrivals), 64):
+        unread = [arrival for arrival in arrivals[start : start + 64] if arrival._answer is None]
+        if unread:
+            for arrival, answer in zip(unread, unread[0]._server._read(unread), strict=True):
+                arrival._answer = answer
 
 
 def total(arrivals: Sequence[Arrival]) -> np.ndarray:

@@ -40,7 +40,7 @@ from asyncsim import running
 from asyncsim.playing import Interruption, Planned, Reached, Setting, Writer, play, reached
 from asyncsim.result import Run
 from asyncsim.server import EndOfRun
-from asyncsim.simulation import Simulation
+from asyncsim.stop import Playing
 
 ALONE = 1.0  # seconds that a study is played here before processes are started for it, where nobody said how many
 GRACE = 0.6  # seconds that a process has after a signal, besides those that every run has
@@ -207,7 +207,7 @@ class _Here:
                 return
             yield planned, writer, run
 
-    def _look(self, engine: Simulation) -> None:
+    def _look(self, engine: Playing) -> None:
         self._watcher.at(reached(engine))
         if time.monotonic() >= self._until:
             self._over = True

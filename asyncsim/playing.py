@@ -13,16 +13,20 @@ import time
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from asyncsim import running
 from asyncsim.log import Rows
 from asyncsim.record import Record
 from asyncsim.result import Run
 from asyncsim.server import EndOfRun
-from asyncsim.simulation import Simulation, Stop
+from asyncsim.stop import Playing, Stop
 from asyncsim.times import Workers
+
+if TYPE_CHECKING:
+    from asyncsim.cluster import Crew
 
 Reached = tuple[
     float, int, int, float
@@ -34,7 +38,7 @@ class Setting:
     """What all runs of a study have in common.
 
     `problem` makes the problem of a seed. With `keep_errors` an error of the user's own code ends that run as failed;
-    without, it passes through.
+    without, it passes through. A `crew` plays the runs on real workers, in this process.
     """
 
     problem: Callable[[int], Any]
@@ -45,6 +49,7 @@ class Setting:
     verify: bool = False
     evaluation: str = "auto"
     keep_errors: bool = True
+    crew: Crew | None = None
 
 
 @dataclass(frozen=True)
@@ -75,12 +80,12 @@ def play(
     *,
     interruption: Interruption,
     writer: Writer | None = None,
-    look: Callable[[Simulation], None] | None = None,
+    look: Callable[[Playing], None] | None = None,
     checkpoint: bytes | None = None,
 ) -> Run:
     """Play one run to its end, from its beginning or from a checkpoint; `look` is called about ten times a second."""
 
-    def looked_on(engine: Simulation) -> None:
+    def looked_on(engine: Playing) -> None:
         if look is not None:
             look(engine)
         interruption.look(engine)
@@ -102,12 +107,14 @@ def play(
         look=looked_on,
         checkpoint=checkpoint,
         on_error=described if setting.keep_errors else None,
+        crew=setting.crew,
+        build=partial(setting.problem, planned.seed),
     )
 
 
-def reached(engine: Simulation) -> Reached:
+def reached(engine: Playing) -> Reached:
     """How far a run is."""
-    return engine.clock.now, engine.iterations, engine.gradients, engine.wall_seconds
+    return engine.now(), engine.iterations, engine.gradients, engine.wall_seconds
 
 
 def described(error: BaseException) -> str:
@@ -137,7 +144,7 @@ class Interruption:
         name = self.received.name if self.received is not None else "a signal"
         return EndOfRun("interrupted", f"stopped by {name}")
 
-    def look(self, engine: Simulation) -> None:
+    def look(self, engine: Playing) -> None:
         """End the run where it has not made a step for too long."""
         if self.received is not None and time.monotonic() - self._at >= self.PATIENCE:
             engine.end(self.end())

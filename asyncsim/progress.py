@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from asyncsim.playing import Reached
-from asyncsim.simulation import Stop
+from asyncsim.stop import Stop
 
 
 class Progress:

@@ -1,6 +1,6 @@
 """What is written down of a run while it goes on: the curves.
 
-A record evaluates the exact f and ∇f at x^k, outside the simulated time and without any random
+A record evaluates the exact f and ∇f at x^k, and the accuracy on what is held out where something is, outside the simulated time and without any random
 number, so that recording changes nothing. When records are taken:
 
 - ``{every: s}``: each s simulated seconds;
@@ -16,6 +16,7 @@ the papers' theorems bound, counts each recorded value for the iterations until 
 from __future__ import annotations
 
 import math
+import time as time_
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -23,9 +24,9 @@ from typing import Any
 import numpy as np
 
 from asyncsim.log import Log
-from asyncsim.result import CURVES, no_contributions
+from asyncsim.result import CURVES, TARGETS, meets, no_contributions
 
-TARGETS = ("squared_gradient_norm", "suboptimality")
+__all__ = ["TARGETS", "Record", "Recorder", "has_test", "value_and_gradient"]
 
 
 @dataclass(frozen=True)
@@ -66,10 +67,10 @@ class Recorder:
 
     Parameters
     ----------
-    problem : gives value and full_gradient (or value_and_gradient) where it has them
+    problem : gives value and full_gradient (or value_and_gradient), and test_accuracy, where it has them
     record : when to record
     stop_time : the end of the run in simulated seconds, where known
-    target : {"squared_gradient_norm": ε} or {"suboptimality": ε}
+    target : {"squared_gradient_norm": ε}, {"suboptimality": ε} or {"test_accuracy": a}
     write : receives each record as a dict: the names in CURVES, and `contributions`, a list of whole numbers
     """
 
@@ -98,6 +99,7 @@ class Recorder:
             self._doubling_after = 0 if record.iterations else max(8, (record.points or 0) // 8)
         self._next_iteration = self._distance
         self._taken_at_distance = 0
+        self.seconds = 0.0  # of wall-clock, for f and ∇f
         self._weighted = 0.0  # Σ ‖∇f‖² over the iterations before the last record
 
     def next_time(self) -> float | None:
@@ -111,7 +113,8 @@ class Recorder:
 
     def take(self, time: float, k: int, x: np.ndarray, log: Log) -> bool:
         """Record x^k at this time, once; True when it meets the target."""
-        if self._period is not None and time >= (self._taken_by_time + 1) * self._period:
+        # real time may have passed several
+        while self._period is not None and time >= (self._taken_by_time + 1) * self._period:
             self._taken_by_time += 1
         if k >= self._next_iteration:
             self._plan_next(k)
@@ -138,9 +141,13 @@ class Recorder:
         self._next_iteration = k + self._distance
 
     def _evaluate(self, time: float, k: int, x: np.ndarray) -> dict[str, float]:
+        begun = time_.perf_counter()
         value, gradient = value_and_gradient(self._problem, x)
+        self.seconds += time_.perf_counter() - begun
         with np.errstate(over="ignore", invalid="ignore"):
-            norm = math.nan if gradient is None else float(gradient.dot(gradient))
+            # float32 has too small a range for squares
+            exact = None if gradient is None else gradient.astype(np.float64, copy=False)
+            norm = math.nan if exact is None else float(exact.dot(exact))
         if self.rows:
             before = self.rows[-1]
             self._weighted += before["squared_gradient_norm"] * (k - before["iteration"])
@@ -151,10 +158,11 @@ class Recorder:
             "suboptimality": math.nan if self._f_star is None else value - self._f_star,
             "squared_gradient_norm": norm,
             "mean_squared_gradient_norm": (self._weighted + norm) / (k + 1),
+            "test_accuracy": _test_accuracy(self._problem, x),
         }
 
     def _met(self, row: Mapping[str, float]) -> bool:
-        return bool(self._target) and all(row[name] <= limit for name, limit in self._target.items())
+        return bool(self._target) and meets(self._target, row)
 
     def curves(self) -> dict[str, np.ndarray]:
         """The records as arrays of shape (p,), by the names in CURVES."""
@@ -165,7 +173,7 @@ class Recorder:
         return np.array(self._contributions, np.int64) if self._contributions else no_contributions()
 
     # what changes while a run goes on; the rest comes from the scenario
-    _CHANGING = ("_taken_by_time", "_distance", "_next_iteration", "_taken_at_distance", "_weighted")
+    _CHANGING = ("_taken_by_time", "_distance", "_next_iteration", "_taken_at_distance", "_weighted", "seconds")
 
     def snapshot(self) -> dict[str, Any]:
         """All of it, for a checkpoint."""
@@ -194,3 +202,15 @@ def value_and_gradient(problem: Any, x: np.ndarray) -> tuple[float, np.ndarray |
             return float(value), gradient
         value = float(problem.value(x)) if hasattr(problem, "value") else math.nan
         return value, problem.full_gradient(x) if hasattr(problem, "full_gradient") else None
+
+
+def _test_accuracy(problem: Any, x: np.ndarray) -> float:
+    if x.size == 0 or not has_test(problem):
+        return math.nan
+    with np.errstate(over="ignore", invalid="ignore"):
+        return float(problem.test_accuracy(x))
+
+
+def has_test(problem: Any) -> bool:
+    """Whether the problem holds samples out to be tested on: `test_accuracy(x)`, and `test_size` other than 0."""
+    return hasattr(problem, "test_accuracy") and getattr(problem, "test_size", 1) != 0

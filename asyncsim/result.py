@@ -11,7 +11,7 @@ empty arrays for what is written at the end; its totals are then read off the cu
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -25,7 +25,7 @@ STATUSES = ("finished", "interrupted", "running", "stalled", "diverged", "failed
 OUTCOMES = ("used", "discarded", "stopped", "timed_out", "lost", "in_flight")
 KINDS = ("arrived", "used", "discarded", "stopped", "timed_out", "lost", "step", "timer")
 
-# The columns of a record point; suboptimality is nan where f* is unknown. worker_seconds is the computing time of
+# The columns of a record point; suboptimality is nan where f* is unknown, test_accuracy where nothing is held out. worker_seconds is the computing time of
 # the assignments that have ended, over all workers; regret (asyncsim.allocation.regret) is nan but for methods that
 # take an allocation.
 CURVES = (
@@ -35,12 +35,17 @@ CURVES = (
     "suboptimality",
     "squared_gradient_norm",
     "mean_squared_gradient_norm",
+    "test_accuracy",
     "gradients_used",
     "gradients_discarded",
     "gradients_stopped",
     "worker_seconds",
     "regret",
 )
+
+# what can be a target; of the last more is better
+TARGETS = ("squared_gradient_norm", "suboptimality", "test_accuracy")
+MORE_IS_BETTER = ("test_accuracy",)
 
 SHOWN_WORKERS = 40  # of so many it is kept what they did and when
 
@@ -122,7 +127,10 @@ class Run:
     ``intervals`` what up to 40 workers did in a first, a middle and a last window (`INTERVAL`),
     ``away`` when these workers were away or without power in these windows (`AWAY`), the longest absences if many,
     ``events`` everything that happened (`EVENT`), only where the scenario asked for it, ``verification`` what the
-    self-check found (`asyncsim.verify`), empty where none was asked for.
+    self-check found (`asyncsim.verify`), empty where none was asked for, ``effort`` what it took to compute the run:
+    gradients `computed`, those `ahead` of their reading and of these the `unread` (`asyncsim.evaluation`), and the
+    wall-clock `record_seconds` for the exact f and ∇f of the records, ``engine`` what a real
+    cluster's workers were and what happened to them (`asyncsim.cluster`), empty in simulation.
 
     >>> run = Run(label="rennala_sgd", method="rennala_sgd", parameters={"batch_size": 2}, seed=0, n=1)
     >>> run
@@ -150,6 +158,8 @@ class Run:
     away: Array = field(default_factory=no_away)
     events: Array | None = None
     verification: dict[str, Any] = field(default_factory=dict)
+    effort: dict[str, Any] = field(default_factory=dict)
+    engine: dict[str, Any] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         return f"<Run {self.label} seed {self.seed}: {self.status}, {self.iterations} iterations, {self.time:.6g} s>"
@@ -225,7 +235,7 @@ class Run:
 class Result:
     """One scenario: all its methods and seeds.
 
-    ``target`` is ``{"squared_gradient_norm": ε}``, ``{"suboptimality": ε}`` or None; ``problem`` has the name,
+    ``target`` is ``{"squared_gradient_norm": ε}``, ``{"suboptimality": ε}``, ``{"test_accuracy": a}`` or None; ``problem`` has the name,
     dimension, L, sigma2, f_star (None where unknown) and ``estimated``, the names among them that are estimates.
 
     >>> result = Result(name="study", runs=())
@@ -318,6 +328,17 @@ class Result:
         from asyncsim.export import export
 
         return export(self, Path(path), to)
+
+
+def meets(target: Mapping[str, float], point: Mapping[str, float]) -> bool:
+    """Whether a record point meets the target.
+
+    >>> meets({"squared_gradient_norm": 0.1}, {"squared_gradient_norm": 0.2}), meets({"test_accuracy": 0.9}, {"test_accuracy": 0.95})
+    (False, True)
+    """
+    return all(
+        point[name] >= limit if name in MORE_IS_BETTER else point[name] <= limit for name, limit in target.items()
+    )
 
 
 def unique_labels(wanted: Sequence[str]) -> list[str]:

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import closing
-from typing import Any, Protocol
+from contextlib import AbstractContextManager, closing, nullcontext
+from functools import partial
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -20,19 +21,25 @@ from asyncsim import log as log_
 from asyncsim.allocation import ALLOCATIONS
 from asyncsim.allocation.regret import Regret
 from asyncsim.checkpoint import classes_of
+from asyncsim.evaluation import How, choose, memory_of
 from asyncsim.log import Log, Rows
 from asyncsim.methods import METHODS
-from asyncsim.problems import PROBLEMS, batch_matches_single, check_problem
-from asyncsim.record import TARGETS, Record, Recorder
+from asyncsim.problems import PROBLEMS, check_problem
+from asyncsim.problems.problem import message_size
+from asyncsim.record import TARGETS, Record, Recorder, has_test
 from asyncsim.result import AWAY, EVENT, INTERVAL, OUTCOMES, Result, Run, events_in_order, unique_labels
 from asyncsim.server import EndOfRun, Server
-from asyncsim.simulation import Keeper, Simulation, Stop
+from asyncsim.simulation import Simulation
+from asyncsim.stop import Keeper, Playing, Stop
 from asyncsim.streams import sequential
 from asyncsim.theory import Knowledge, asks_theory, resolved
 from asyncsim.times import Workers
 from asyncsim.times.absences import absences
 from asyncsim.update_rules import UPDATE_RULES, Plain, UpdateRule
 from asyncsim.verify import VerifyingServer, server_for
+
+if TYPE_CHECKING:
+    from asyncsim.cluster import Cluster, Crew, RayEngine
 
 Target = Mapping[str, float]
 
@@ -58,6 +65,7 @@ def simulate(
     label: str | None = None,
     update_rule: UpdateRule | None = None,
     verify: bool = False,
+    engine: RayEngine | None = None,
 ) -> Run:
     """Run one method on simulated workers until `stop`.
 
@@ -68,11 +76,12 @@ def simulate(
     workers : how many, and the laws of their times
     stop : when to end, e.g. ``Stop(time=100)``
     seed : of all random times and gradients; equal seeds give all methods the same luck
-    target : {"squared_gradient_norm": ε} or {"suboptimality": ε}
+    target : {"squared_gradient_norm": ε}, {"suboptimality": ε} or {"test_accuracy": a}
     record : how often to record, default about 200 points
     update_rule : what the server makes of a direction: Momentum(), Adam(), Muon(), or an object of your own as
         asyncsim/update_rules.py describes; plain steps unless given
     verify : whether to check at every event what the method's paper promises (asyncsim/verify.py)
+    engine : RayEngine(…) (asyncsim/cluster.py) plays it on real workers instead; `stop` is then in real seconds
 
     Errors of the method's own code pass through, and so does the VerificationError of a check that fails; a run that
     diverges or stalls ends with that status.
@@ -83,10 +92,20 @@ def simulate(
     >>> run.status, run.curves["time"][-1].item()
     ('finished', 50.0)
     """
-    return execute(
-        method, problem, workers, stop, seed, target, record or Record(), label or name_of(method),
-        update_rule=update_rule, verify=verify,
-    )  # fmt: skip
+    with crew_of(engine, workers.n) as crew:
+        return execute(
+            method, problem, workers, stop, seed, target, record or Record(), label or name_of(method),
+            update_rule=update_rule, verify=verify, crew=crew,
+        )  # fmt: skip
+
+
+def crew_of(engine: RayEngine | None, n: int) -> AbstractContextManager[Crew | None]:
+    """n real workers where an engine is given; nothing for the simulation."""
+    if engine is None:
+        return nullcontext()
+    from asyncsim.cluster import Crew
+
+    return Crew(engine, n)
 
 
 def compare(
@@ -102,6 +121,7 @@ def compare(
     update_rule: UpdateRule | None = None,
     verify: bool = False,
     processes: int | None = 1,
+    engine: RayEngine | None = None,
 ) -> Result:
     """Run several methods with several seeds; `methods` is a list, or a dict label → method.
 
@@ -129,22 +149,34 @@ def compare(
         raise ValueError("compare: no methods are given")
     seeds = list(seeds)
     check_problem(problem)
-    evaluation = evaluation_of(problem, "auto")
+    evaluation = evaluation_of(problem, "auto", workers.n)
     pairs = [(label, method, seed) for label, method in named.items() for seed in seeds]
     plan = [
         playing.Planned(number, label, method, seed, update_rule) for number, (label, method, seed) in enumerate(pairs)
     ]
-    setting = playing.Setting(
-        lambda seed: problem, workers, stop, target, record or Record(), verify, evaluation, keep_errors=False
-    )
-    played = parallel.play_all(
-        plan, setting, processes=parallel.checked(processes), interruption=playing.Interruption(),
-        watcher=Progress(len(plan), stop, show=False),
-    )  # fmt: skip
-    with closing(played):
-        ended = {planned.number: run for planned, _, run in played}
+    with crew_of(engine, workers.n) as crew:
+        setting = playing.Setting(
+            partial(_whatever_seed, problem), workers, stop, target, record or Record(), verify, evaluation,
+            keep_errors=False, crew=crew,
+        )  # fmt: skip
+        played = parallel.play_all(
+            plan, setting, processes=1 if crew is not None else parallel.checked(processes),
+            interruption=playing.Interruption(), watcher=Progress(len(plan), stop, show=False),
+        )  # fmt: skip
+        with closing(played):
+            ended = {planned.number: run for planned, _, run in played}
     runs = tuple(ended[number] for number in range(len(plan)))
-    return Result(name=name, runs=runs, target=dict(target) if target else None, problem=facts(problem))
+    return Result(
+        name=name,
+        runs=runs,
+        target=dict(target) if target else None,
+        problem=facts(problem),
+        manifest=exceptions(workers),
+    )
+
+
+def _whatever_seed(problem: Any, seed: int) -> Any:
+    return problem
 
 
 def execute(
@@ -162,14 +194,17 @@ def execute(
     evaluation: str = "auto",
     sink: Sink | None = None,
     keeper: Keeper | None = None,
-    look: Callable[[Simulation], None] | None = None,
+    look: Callable[[Playing], None] | None = None,
     checkpoint: bytes | None = None,
     on_error: Callable[[Exception], str] | None = None,
+    crew: Crew | None = None,
+    build: Callable[[], Any] | None = None,
 ) -> Run:
     """One run, from its beginning or from a checkpoint; everything else in this file is built on it.
 
     With `on_error`, an error of the method, a law or the problem ends the run as "failed", with what
-    `on_error` says of it; without, it passes through.
+    `on_error` says of it; without, it passes through. With a `crew` (asyncsim/cluster.py) it is played by real workers,
+    each of which calls `build` for its problem.
     """
     check(method, problem, workers, target, update_rule)
     if stop.target:
@@ -179,8 +214,12 @@ def execute(
     events = _Events(sink) if record.events == "all" else None
     log = Log(workers.n, events, _regret(method, problem, workers))
     recorder = Recorder(problem, record, stop.time, target, sink.curve if sink is not None else None)
-    batched = evaluation_of(problem, evaluation) == "batched"
-    engine = Simulation(problem, workers, seed, stop, log, recorder, batched, keeper, look)
+    engine: Simulation | Cluster
+    if crew is None:
+        how = choose(problem, evaluation, workers.n)
+        engine = Simulation(problem, workers, seed, stop, log, recorder, how, keeper, look)
+    else:
+        engine = _cluster(crew, problem, build, workers, seed, stop, log, recorder, keeper, look)
     made_of = (workers.n, sequential(seed, "method"), log, update_rule)
     # x⁰ is in no variable here: points live as long as somebody needs them
     server = server_for(method, verify, engine, np.array(problem.x0), *made_of)
@@ -201,11 +240,25 @@ def execute(
         if on_error is None:
             raise
         over = EndOfRun("failed", on_error(error))
+    now = engine.now()
+    engine.close()
     if over.status != "failed":
-        recorder.take(engine.clock.now, server.k, server.x, log)
-    run = _ended(label, method, seed, over, engine, server, log, recorder, events)
+        recorder.take(now, server.k, server.x, log)
+    run = _ended(label, method, seed, over, now, engine, server, log, recorder, events)
     away = _away(workers, seed, log, run)
-    return dataclasses.replace(run, parameters=parameters_of(method, update_rule), verification=verification, away=away)
+    return dataclasses.replace(
+        run, parameters=parameters_of(method, update_rule), verification=verification, away=away, engine=engine.facts()
+    )
+
+
+def _cluster(crew: Crew, problem: Any, build: Callable[[], Any] | None, workers: Workers, *rest: Any) -> Cluster:
+    from asyncsim.cluster import Cluster
+
+    return Cluster(crew, build or partial(_as_it_is, problem), crew.options.unequal(workers), *rest)
+
+
+def _as_it_is(problem: Any) -> Any:
+    return problem
 
 
 def _regret(method: Any, problem: Any, workers: Workers) -> Regret | None:
@@ -230,15 +283,36 @@ def _played(method: Any, server: Server) -> EndOfRun:
     return EndOfRun("finished", "the method returned")
 
 
-def evaluation_of(problem: Any, asked: str) -> str:
-    """How gradients are evaluated: "batched" where the problem's `gradients` gives the bits of `gradient`, else "single"."""
-    if asked == "batched" and not hasattr(problem, "gradients"):
-        raise ValueError(
-            f"evaluation: batched needs a problem with gradients(X, rngs, workers); {type(problem).__name__} has none"
-        )
-    if asked != "auto":
-        return asked
-    return "batched" if hasattr(problem, "gradients") and batch_matches_single(problem) else "single"
+def evaluation_of(problem: Any, asked: str, n: int = 100) -> str:
+    """How gradients are evaluated, as it stands in the manifest (asyncsim/evaluation.py); "auto" is found out once."""
+    return str(choose(problem, asked, n))
+
+
+def memory(problem: Any, evaluation: str, n: int) -> dict[str, int]:
+    """Bytes that a run takes at most, for the manifest."""
+    return memory_of(problem, How.of(evaluation), n)
+
+
+def memory_words(memory: Mapping[str, int], processes: int = 1) -> str:
+    """In a line what runs side by side take at most, from what `asyncsim.evaluation.memory_of` says of one.
+
+    >>> memory_words({"points": 101, "numbers": 1000, "number_bytes": 8, "points_bytes": 808000, "groups_bytes": 1824000})
+    'memory: at most 101 points × 1,000 numbers × 8 bytes = 808 kB, and 1.82 MB for groups of gradients'
+    """
+    points, numbers, each = (memory[name] for name in ("points", "numbers", "number_bytes"))
+    text = (
+        f"memory: at most {points:,} points × {numbers:,} numbers × {each} bytes = {_bytes(memory['points_bytes'])}, "
+        f"and {_bytes(memory['groups_bytes'])} for groups of gradients"
+    )
+    return text if processes == 1 else f"{text}, in each of {processes} processes"
+
+
+def _bytes(count: float) -> str:
+    for unit in ("bytes", "kB", "MB"):
+        if count < 1000:
+            return f"{count:.3g} {unit}"
+        count /= 1000
+    return f"{count:.3g} GB"
 
 
 def check(
@@ -259,12 +333,18 @@ def check(
         raise ValueError(
             f"the problem was made for {made_for} workers, but there are {workers.n}; build it with n={workers.n}"
         )
-    for name, limit in (target or {}).items():
+    _check_target(target or {}, problem)
+
+
+def _check_target(target: Target, problem: Any) -> None:
+    for name, limit in target.items():
         if name not in TARGETS:
             raise ValueError(f"target: {name!r} is unknown; allowed: {', '.join(TARGETS)}")
         if not limit > 0:
             raise ValueError(f"target: {name} = {limit!r}, but a number > 0 is needed")
-    if target and "suboptimality" in target and getattr(problem, "f_star", None) is None:
+    if "test_accuracy" in target and not has_test(problem):
+        raise ValueError("target: test_accuracy needs a problem that holds samples out and has test_accuracy(x)")
+    if "suboptimality" in target and getattr(problem, "f_star", None) is None:
         raise ValueError("target: suboptimality needs a problem with a known f*; use squared_gradient_norm")
 
 
@@ -281,7 +361,7 @@ def _check_reachable(problem: Any, target: Target | None) -> None:
             "stop: target=True ends at the target, but no target is given; add target={'squared_gradient_norm': …}"
         )
     needed = {"squared_gradient_norm": ("full_gradient",), "suboptimality": ("value",)}
-    for name in target:
+    for name in target.keys() & needed.keys():
         if not any(hasattr(problem, offered) for offered in (*needed[name], "value_and_gradient")):
             raise ValueError(
                 f"stop: target=True would never end the run: the problem has neither {needed[name][0]} nor "
@@ -321,19 +401,19 @@ def knowledge(problem: Any, workers: Workers, target: Target | None) -> Knowledg
         estimated.add("mean_times")
     if not workers.mean_compute_times_exact:
         estimated.add("mean_compute_times")
-    changing = workers.speed is not None or workers.availability is not None
+    changing = any(part is not None for part in (workers.speed, workers.availability, workers.contention))
     by_call = any(times.by_call for times in (workers.compute_time, workers.uplink, workers.downlink))
     known = {name: getattr(problem, name, None) for name in _OF_THE_PROBLEM}
     return Knowledge(
         n=workers.n,
-        mean_times=workers.mean_times(problem.dimension),
+        mean_times=workers.mean_times(message_size(problem)),
         mean_compute_times=workers.mean_compute_times,
         constant_times=workers.constant_times,
         epsilon=(target or {}).get("squared_gradient_norm"),
         Delta=_initial_suboptimality(problem),
         compute_laws=None if changing else workers.compute_time.law,
-        communication_times=_communication_times(workers, problem.dimension),
-        mean_communication_times=_mean_communication_times(workers, problem.dimension),
+        communication_times=_communication_times(workers, message_size(problem)),
+        mean_communication_times=_mean_communication_times(workers, message_size(problem)),
         independent_times=not (changing or by_call or workers.shared_link is not None),
         heterogeneous=getattr(problem, "zeta2", 0.0) > 0,
         estimated=frozenset(estimated),
@@ -362,6 +442,21 @@ def _initial_suboptimality(problem: Any) -> float | None:
     least = getattr(problem, "f_star", None)
     least = getattr(problem, "f_lower", None) if least is None else least
     return None if least is None or not hasattr(problem, "value") else float(problem.value(problem.x0)) - least
+
+
+def exceptions(workers: Workers) -> dict[str, list[str]]:
+    """{"exceptions": […]}, what the report says of workers whose times depend on each other; {} where none do.
+
+    >>> exceptions(Workers(4, 1.0))
+    {}
+    """
+    found = {
+        "shared_link": "a message waits for those of other workers, so that its times depend on what the method sent",
+        "contention": "workers that compute at the same time slow each other down; what a gradient costs is the same "
+        "for all methods, the seconds that it takes depend on what the others do",
+    }
+    said = [f"{name}: {words}" for name, words in found.items() if getattr(workers, name) is not None]
+    return {"exceptions": said} if said else {}
 
 
 def facts(problem: Any) -> dict[str, Any]:
@@ -423,13 +518,13 @@ def _ended(
     method: Any,
     seed: int,
     over: EndOfRun,
-    engine: Simulation,
+    now: float,
+    engine: Simulation | Cluster,
     server: Server,
     log: Log,
     recorder: Recorder,
     events: _Events | None,
 ) -> Run:
-    now = engine.clock.now
     return Run(
         label=label,
         method=name_of(method),
@@ -442,19 +537,22 @@ def _ended(
         time=now,
         wall_seconds=engine.wall_seconds,
         event_hash=log.event_hash(),
+        effort={**engine.effort(), "record_seconds": recorder.seconds},
         curves=recorder.curves(),
         contributions=recorder.contributions(),
         delays=log.delays(),
-        workers=_worker_counts(server, log, now, engine.held_after(now)),
+        workers=_worker_counts(server, log, now, engine.held_after(now), engine.corrections()),
         intervals=_intervals(log, now),
         events=None if events is None else events.in_order(),
     )
 
 
-def _worker_counts(server: Server, log: Log, now: float, held: np.ndarray) -> dict[str, np.ndarray]:
+def _worker_counts(
+    server: Server, log: Log, now: float, held: np.ndarray, corrections: np.ndarray | float
+) -> dict[str, np.ndarray]:
     in_flight = np.zeros(server.n, np.int64)
     # what was logged of a stopped gradient that goes on after the end of the run is not in it
-    busy = log.busy_seconds - np.where(np.isfinite(held), held, 0.0)
+    busy = log.busy_seconds - np.where(np.isfinite(held), held, 0.0) + corrections
     for a in server.snapshot()["in_flight"]:
         in_flight[a.worker] = a.job.cost
         if a.outcome == log_.STOPPED:  # what it has finished is on its way; nothing of it was logged yet

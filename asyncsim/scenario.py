@@ -58,10 +58,12 @@ from asyncsim.methods import METHODS
 from asyncsim.parameters import Count, NonNegative, Positive, Whole, allowed, allows, described, hints
 from asyncsim.problems import PROBLEMS
 from asyncsim.problems.of_seed import ProblemOfSeed
+from asyncsim.record import has_test
 from asyncsim.result import unique_labels
 from asyncsim.times.availability import AVAILABILITIES
 from asyncsim.times.communication import ALLOWED_STOPS, SharedLink, stop_delay
 from asyncsim.times.composed import ALaw
+from asyncsim.times.contention import MEMBERS, SLOWDOWN, Contention
 from asyncsim.times.expressions import evaluate
 from asyncsim.times.laws import LAWS, Time
 from asyncsim.times.named import inside, of_length
@@ -946,6 +948,64 @@ class SharedLinkEntry(_Strict):
     ] = "free"
 
 
+_SLOWDOWN_WORDS = SLOWDOWN.partition(", or a function")[0]
+_CONTENTION_WORDS = (
+    "who slows whom down while they compute: {capacity: …} or {slowdown: …}, and size or members; nobody"
+)
+
+
+def _slowdown(value: Any) -> Any:
+    try:
+        Contention(slowdown=value)
+    except ValueError as error:
+        message = str(error).removeprefix("Contention: ")
+        raise _wrong(message if isinstance(value, str) else _not_allowed(value, _SLOWDOWN_WORDS)) from None
+    return value
+
+
+def _members(value: Any) -> Any:
+    try:
+        Contention(capacity=1, members=value)
+    except ValueError as error:
+        raise _wrong(str(error).removeprefix("Contention: members: ").removeprefix("Contention: ")) from None
+    return value
+
+
+class ContentionEntry(_Strict):
+    """Workers that slow each other down while they compute at the same time: a capacity or a slowdown."""
+
+    capacity: Annotated[
+        Positive | None,
+        said(Positive),
+        Field(description="C: while c workers that share compute, each has min(1, C/c) of its power"),
+    ] = None
+    slowdown: Annotated[
+        Any,
+        PlainValidator(_slowdown, json_schema_input_type=str | list[float] | None),
+        Field(description=f"instead of capacity: by which factor a gradient takes longer: {_SLOWDOWN_WORDS}"),
+    ] = None
+    size: Annotated[
+        Count | None, said(Count), Field(description="how many share, workers in their order; all unless given")
+    ] = None
+    members: Annotated[
+        Any,
+        PlainValidator(_members, json_schema_input_type=list[list[Whole]] | None),
+        Field(description=f"instead of size: {MEMBERS}"),
+    ] = None
+
+    @model_validator(mode="after")
+    def _is_one(self) -> Self:
+        try:
+            self.build()
+        except ValueError as error:
+            raise _wrong(str(error).removeprefix("Contention: ")) from None
+        return self
+
+    def build(self) -> Contention:
+        """What `Workers` takes."""
+        return Contention(self.capacity, self.slowdown, self.size, self.members)
+
+
 class _After(BaseModel):
     after: float
 
@@ -972,6 +1032,7 @@ class Group(_Strict):
     communication_time: Annotated[CommunicationTime, Field(description="seconds of messages")] = CommunicationTime()
     speed: Annotated[SpeedEntry | None, Field(description=_SPEED_WORDS)] = None
     availability: Annotated[AvailabilityEntry | None, Field(description=_THERE_WORDS)] = None
+    contention: Annotated[ContentionEntry | None, Field(description=f"{_CONTENTION_WORDS} unless given")] = None
 
     @model_validator(mode="after")
     def _has_a_time(self) -> Self:
@@ -998,7 +1059,7 @@ class Group(_Strict):
         }
 
 
-FOR_ALL = ("shared_link", "stop_takes_effect")  # keys of workers that stand beside `groups` too
+FOR_ALL = ("shared_link", "stop_takes_effect", "contention")  # keys of workers that stand beside `groups` too
 
 
 class WorkersEntry(_Strict):
@@ -1017,6 +1078,7 @@ class WorkersEntry(_Strict):
     stop_takes_effect: Annotated[
         StopTakesEffect, Field(description=f"when a stopped worker is free: {ALLOWED_STOPS}")
     ] = "at_once"
+    contention: Annotated[ContentionEntry | None, Field(description=f"{_CONTENTION_WORDS} unless given")] = None
     groups: Annotated[
         Annotated[list[Group], Field(min_length=1, max_length=MAX_METHODS), BeforeValidator(_as_list)] | None,
         Field(description="instead of count and compute_time: a list of groups, each with count and compute_time"),
@@ -1086,6 +1148,7 @@ class WorkersEntry(_Strict):
                 group.count,
                 *(time.spec(n, start, group.count) for time in group.times().values()),
                 *group.descriptions(n, start),
+                None if group.contention is None else group.contention.build(),
             )
             for start, group in zip(self.starts[:-1], self.parts, strict=True)
         ]
@@ -1097,6 +1160,7 @@ class WorkersEntry(_Strict):
         return {
             "shared_link": None if link is None else SharedLink(link.capacity, link.broadcast),
             "stop_takes_effect": self.stop_takes_effect,
+            "contention": None if self.contention is None else self.contention.build(),
         }
 
     @model_validator(mode="after")
@@ -1123,7 +1187,11 @@ class WorkersEntry(_Strict):
     def _what_does_not_fit(self) -> Iterator[tuple[Keys, str]]:
         """Each time that cannot be built, tried alone: as a group between workers whose times are 0."""
         n = self.starts[-1]
+        if self.contention is not None:
+            yield from self._what_cannot_share(self.contention, range(n), ())
         for g, (start, group) in enumerate(zip(self.starts[:-1], self.parts, strict=True)):
+            if group.contention is not None:
+                yield from self._what_cannot_share(group.contention, range(start, start + group.count), ("groups", g))
             count = group.count
             for road, time in group.times().items():
                 before, after = (start, 0.0), (n - start - group.count, 0.0)
@@ -1145,6 +1213,16 @@ class WorkersEntry(_Strict):
                     place = (kind.word, *_named_in(message, data))
                     yield (place if self.groups is None else ("groups", g, *place)), message
 
+    def _what_cannot_share(self, entry: ContentionEntry, workers: range, place: Keys) -> Iterator[tuple[Keys, str]]:
+        if place and self.contention is not None:
+            yield (*place, "contention"), "stands beside the `contention` of all workers; a worker shares one thing"
+        try:
+            entry.build().groups(workers)
+        except ValueError as error:
+            message = str(error).removeprefix("Contention: ")
+            road = tuple(key for key in ("slowdown", "members") if getattr(entry, key) is not None)
+            yield (*place, "contention", *road), message.removeprefix("members: ")
+
 
 def _named_in(message: str, data: Any) -> Keys:
     """The parameter of a law that a message is about, as a road below the law; laws may stand inside laws."""
@@ -1165,8 +1243,9 @@ def _named_in(message: str, data: Any) -> Keys:
 
 
 Points = Annotated[int, at.Ge(2), at.Le(100_000)]
+Share = Annotated[float, at.Gt(0), at.Le(1)]
 Events = Literal["all", "windows"]
-Evaluation = Literal["auto", "single"]
+Evaluation = Literal["auto", "single", "batched", "prefetched"]
 
 
 class Target(_Strict):
@@ -1176,6 +1255,11 @@ class Target(_Strict):
     suboptimality: Annotated[Positive | None, said(Positive), Field(description="f(x) − f* <= ε; f* must be known")] = (
         None
     )
+    test_accuracy: Annotated[
+        Share | None,
+        said(Share),
+        Field(description="share of held-out samples told right >= this; a problem with test"),
+    ] = None
 
     @model_validator(mode="after")
     def _one(self) -> Self:
@@ -1301,18 +1385,98 @@ class SweepEntry(_Strict):
     ] = False
 
 
-def _engine(value: Any) -> str:
-    _raise_at(
-        [((key,), "unknown key; allowed: name") for key in value if key != "name"] if isinstance(value, Mapping) else []
+PerWorker = float | int | str | list[float] | list[int]
+
+
+class EngineEntry(_Strict):
+    """What plays the run: the simulation, or real workers on Ray (asyncsim/cluster.py)."""
+
+    name: Annotated[
+        Literal["simulation", "ray"],
+        said(Literal["simulation", "ray"]),
+        Field(description="simulation unless given; ray plays the run on real workers"),
+    ] = "simulation"
+    address: Annotated[
+        str, said(str), Field(description="local starts a Ray of its own; auto finds the running one; host:port")
+    ] = "local"
+    cpus_per_worker: Annotated[
+        NonNegative,
+        said(NonNegative),
+        Field(description="CPUs that Ray reserves for each worker; a fraction is allowed"),
+    ] = 1.0
+    gpus_per_worker: Annotated[
+        NonNegative, said(NonNegative), Field(description="GPUs for each worker; 0.25 lets four share one")
+    ] = 0.0
+    slowdown: Annotated[
+        Literal["none", "sleep"],
+        said(Literal["none", "sleep"]),
+        Field(description="sleep: a gradient takes the seconds that compute_time draws, on equal machines too"),
+    ] = "none"
+    repeat: Annotated[
+        PerWorker | None,
+        Field(
+            description="how often each worker computes a gradient, to be slower: a number, a list, an expression in i"
+        ),
+    ] = None
+    threads: Annotated[
+        PerWorker | None,
+        Field(description="threads of each worker: a number, a list, an expression in i; 1 unless given"),
+    ] = None
+    replacements: Annotated[
+        Whole, said(Whole), Field(description="how often each worker may be replaced when its process dies")
+    ] = 3
+    hung_after: Annotated[
+        Positive | None,
+        said(Positive),
+        Field(description="seconds after which a silent worker counts as dead; never unless given"),
+    ] = None
+    start_timeout: Annotated[
+        Positive, said(Positive), Field(description="seconds in which all workers must be ready")
+    ] = 120.0
+    insecure: Annotated[
+        bool, said(bool), Field(description="true: accept a cluster on other machines that asks for no token")
+    ] = False
+
+    @model_validator(mode="before")
+    @classmethod
+    def _by_name(cls, data: Any) -> Any:
+        if isinstance(data, Mapping) and data.get("name", "simulation") == "simulation":
+            _raise_at(
+                [
+                    ((key,), "belongs to the engine ray; write name: ray, or leave it out")
+                    for key in data
+                    if key in cls.model_fields and key != "name"
+                ]
+            )
+        return data
+
+    def build(self, n: int) -> Any:
+        """The RayEngine for n workers; None for the simulation. ValueError for numbers that do not suit."""
+        if self.name == "simulation":
+            return None
+        from asyncsim.cluster import RayEngine
+
+        given = {key: getattr(self, key) for key in type(self).model_fields if key not in ("name", "repeat", "threads")}
+        repeat, threads = (_for_each(getattr(self, key), n, key) for key in ("repeat", "threads"))
+        return RayEngine(**given, repeat=repeat, threads=None if threads is None else [int(each) for each in threads])
+
+
+def _for_each(value: Any, n: int, key: str) -> list[float] | None:
+    """A number >= 1 for each worker."""
+    if value is None:
+        return None
+    numbers = (
+        evaluate(value, n).tolist() if isinstance(value, str) else value if isinstance(value, list) else [value] * n
     )
-    name = value.get("name") if isinstance(value, Mapping) else value
-    if name != "simulation":
-        raise _wrong(_not_allowed(name, "'simulation'", ["simulation"]))
-    return "simulation"
+    if len(numbers) != n or not all(math.isfinite(number) and number >= 1 for number in numbers):
+        raise ValueError(
+            f"engine: {key}: {value!r:.60} is not allowed; allowed: a number >= 1 for each of the {n} workers"
+        )
+    return [float(number) for number in numbers]
 
 
-class _Engine(BaseModel):
-    name: Literal["simulation"]
+def _named_engine(value: Any) -> Any:
+    return {"name": value} if isinstance(value, str) else value
 
 
 # ---- the scenario
@@ -1342,14 +1506,16 @@ class Scenario(_Strict):
     stop: Annotated[Stop, Field(description="{time: …} or another end")]
     record: Annotated[RecordEntry, Field(description="what is kept, and how often")] = RecordEntry()
     engine: Annotated[
-        Any,
-        PlainValidator(_engine, json_schema_input_type=Literal["simulation"] | _Engine),
-        Field(description="simulation"),
-    ] = "simulation"
+        EngineEntry,
+        BeforeValidator(_named_engine, json_schema_input_type=Literal["simulation", "ray"] | EngineEntry),
+        Field(description="simulation, or {name: ray, …}: real workers"),
+    ] = EngineEntry()
     evaluation: Annotated[
         Evaluation,
         said(Evaluation),
-        Field(description="how gradients are evaluated: auto (many at once where it pays) or single"),
+        Field(
+            description="how gradients are evaluated: auto (many at once where it pays), single, batched or prefetched"
+        ),
     ] = "auto"
     verify: Annotated[
         bool,
@@ -1441,6 +1607,9 @@ class Scenario(_Strict):
         if self.target and self.target.suboptimality and getattr(problem, "f_star", None) is None:
             message = f"f* of {self.problem.name} is not known, so f − f* is not either; give squared_gradient_norm"
             raise self.error(("target", "suboptimality"), message)
+        if self.target and self.target.test_accuracy and not has_test(problem):
+            message = f"{self.problem.name} holds no samples out, so there is no test accuracy; give the problem a test, as test: 0.2"
+            raise self.error(("target", "test_accuracy"), message)
         return problem
 
     def error(self, road: Keys, message: str) -> ScenarioError:
@@ -1467,7 +1636,7 @@ class Scenario(_Strict):
             "update_rule": _plain(self.update_rule),
             "stop": _plain_section(self.stop),
             "record": _plain_section(self.record),
-            "engine": self.engine,
+            "engine": "simulation" if self.engine.name == "simulation" else _plain_section(self.engine),
             "evaluation": self.evaluation,
             "verify": self.verify,
             **({"sweep": _plain_sweep(self.sweep)} if self.sweep else {}),
@@ -1518,12 +1687,15 @@ def _plain_times(group: Group) -> dict[str, Any]:
         **{
             kind.word: _plain(data) for kind, data in zip(DESCRIBED, group.described(), strict=True) if data is not None
         },
+        **({} if group.contention is None else {"contention": _plain_section(group.contention)}),
     }
 
 
 def _plain_for_all(workers: WorkersEntry) -> dict[str, Any]:
     link, stop = workers.shared_link, workers.stop_takes_effect
     shared = {} if link is None else {"shared_link": _plain_section(link)}
+    if workers.contention is not None:
+        shared["contention"] = _plain_section(workers.contention)
     return shared | ({} if stop == "at_once" else {"stop_takes_effect": _plain(stop)})
 
 
@@ -1652,7 +1824,7 @@ def _count_of(workers: Any) -> int | None:
 _EXCLUSIVE: dict[Keys, tuple[str, ...]] = {
     (): ("seed", "seeds"),
     ("record",): ("points", "every", "iterations"),
-    ("target",): ("squared_gradient_norm", "suboptimality"),
+    ("target",): ("squared_gradient_norm", "suboptimality", "test_accuracy"),
 }
 
 

@@ -345,8 +345,12 @@ class Server:
                 f"step(…) at iteration {self._k}: the direction has {_kind(direction)}, x has shape {self._x.shape}"
             )
         if self._rule is None:
-            return self._advance(self._x - float(stepsize) * direction, state)
-        return self._advance(self._by_rule(self._rule, float(stepsize), direction), state)
+            x = self._x - float(stepsize) * direction
+        else:
+            x = self._by_rule(self._rule, float(stepsize), direction)
+        if x.dtype != self._x.dtype:  # a float32 iterate stays one, also where a direction was made with float64
+            x = x.astype(self._x.dtype)
+        return self._advance(x, state)
 
     def update(self, x: np.ndarray, **state: Any) -> np.ndarray:
         """Set the iterate outright: x^{k+1} = x, for methods that do not step; returns it, frozen.

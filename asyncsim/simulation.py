@@ -14,65 +14,26 @@ from __future__ import annotations
 
 import math
 import time
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from heapq import heapify, heappop, heappush
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import simpy
 
-from asyncsim.jobs import Assignment, ComponentGradient, Gradient, GradientDifference, LocalSteps, TimerFired
+from asyncsim.contended import Contended
+from asyncsim.evaluation import Evaluation, How
+from asyncsim.jobs import Assignment, TimerFired
 from asyncsim.log import ARRIVED, TIMED_OUT, Log
 from asyncsim.record import Recorder
 from asyncsim.server import EndOfRun, NoProgressError, Server, named
-from asyncsim.streams import Stream
+from asyncsim.stop import LOOK_EVERY, Keeper, Playing, Stop
 from asyncsim.timing import Timing
 
 DEADLINE, TIMER, CHURN, RECORD, STOP = range(1, 6)  # order of SimPy events at one time; arrivals come before all
 
 ARRIVALS_AT_ONE_INSTANT = 10**6
-LOOK_EVERY = 0.1  # wall-clock seconds between two looks at progress, signals, checkpoints
-
-
-@dataclass(frozen=True)
-class Stop:
-    """When a run ends; at least one of these. A stop at time T includes T.
-
-    time : simulated seconds;  iterations : k;  gradients : gradients that reached the server;
-    target : True ends at the first record that meets the target;  wall_clock : real seconds.
-
-    >>> Stop(time=100.0)
-    Stop(time=100.0, iterations=None, gradients=None, target=False, wall_clock=None)
-    """
-
-    time: float | None = None
-    iterations: int | None = None
-    gradients: int | None = None
-    target: bool = False
-    wall_clock: float | None = None
-
-    def __post_init__(self) -> None:
-        limits = {
-            "time": self.time,
-            "iterations": self.iterations,
-            "gradients": self.gradients,
-            "wall_clock": self.wall_clock,
-        }
-        for name, limit in limits.items():
-            if limit is not None and not 0 <= limit < math.inf:
-                raise ValueError(f"stop: {name} = {limit!r}, but a finite number >= 0 is needed")
-        if not self.target and all(limit is None for limit in limits.values()):
-            raise ValueError(
-                "stop: nothing would ever end the run; give time, iterations, gradients, target or wall_clock"
-            )
-
-
-class Keeper(Protocol):
-    """Who keeps checkpoints: says when one is due, and takes it."""
-
-    def due(self, k: int) -> bool: ...
-    def save(self, encode: Callable[[], bytes], k: int) -> None: ...
 
 
 class Clock(simpy.Environment):
@@ -107,26 +68,29 @@ class Simulation:
         stop: Stop,
         log: Log,
         recorder: Recorder,
-        batched: bool = False,
+        how: How | None = None,
         keeper: Keeper | None = None,
-        look: Callable[[Simulation], None] | None = None,
+        look: Callable[[Playing], None] | None = None,
     ) -> None:
-        self._problem = problem
         self._stop = stop
         self._log = log
         self._recorder = recorder
-        self._batched = batched
+        self.evaluation = Evaluation(problem, seed, how or How("single"), self.now, lambda: self._server.k)
         self._keeper = keeper
         self._look = look
-        self._timing = Timing(seed, workers)
+        self._timing = Timing(seed, workers, getattr(problem, "message_size", None))
         self._plan = self._timing.plan
         self._link = self._timing.link
+        self._contended = (
+            None
+            if workers.contention is None
+            else Contended(self._timing, workers.contention, workers.n, self._on_computed)
+        )
         self._losses: dict[
             int, tuple[float, float, float]
         ] = {}  # lost at, known at, worker back at; by number of dispatch
         self._away: dict[int, float] = {}  # by worker: when it is back
         self._in_link: set[int] = set()  # by number of dispatch: answers that have come to the shared link
-        self._data = Stream(seed, "data")
         self.clock = Clock()
         self._lane: list[tuple[float, int, Assignment]] = []
         self._dead = 0  # stopped assignments still in the lane
@@ -182,23 +146,35 @@ class Simulation:
         return now
 
     def dispatch(self, a: Assignment) -> None:
-        self._plan(a)
-        if self._timing.lossy:
-            self._look_for_loss(a)
-        if a.arrives < math.inf:
-            heappush(self._lane, (a.arrives, a.number, a))
+        if self._contended is not None and self._contended.shares(a.worker):
+            self._dispatch_contended(self._contended, a)
         else:
-            self._never[a.number] = a
+            self._plan(a)
+            if self._timing.lossy:
+                self._look_for_loss(a)
+            self._expect(a)
         if a.deadline is not None:
             self._set_deadline(a)
 
+    def _expect(self, a: Assignment) -> None:
+        if a.arrives < math.inf:
+            heappush(self._lane, (a.arrives, a.number, a))
+            if self.evaluation.ahead is not None:
+                self.evaluation.ahead.sent(a.worker, a.m, a.job, a.arrives)
+        else:
+            self._never[a.number] = a
+
     def halt(self, a: Assignment, keep: bool) -> None:
+        if self._contended is not None and self._contended.computes(a):
+            self._halt_contended(self._contended, a, keep)
+            return
         begun = a.computing_from
         effect = self._timing.stopped(a, self.clock.now)
         if keep:
             self._send_early(a, begun, effect)
         else:
             self._leave_lane(a)
+            self._forget_contended(a)
         self._forget_deadline(a)
 
     def _send_early(self, a: Assignment, begun: float, at: float) -> None:
@@ -222,7 +198,9 @@ class Simulation:
         self._schedule_timer(name, self.clock.now + seconds, seconds if repeat else None)
 
     def can_return(self, a: Assignment) -> bool:
-        return a.number not in self._never or a.number in self._deadlines
+        if a.number in self._deadlines:
+            return True
+        return a.number not in self._never and not (self._contended is not None and self._contended.never(a))
 
     def next(self) -> Assignment | TimerFired:
         lane, queue = self._lane, self.clock.queue
@@ -230,13 +208,17 @@ class Simulation:
             while lane and not _is_alive(lane[0]):
                 heappop(lane)
                 self._dead -= 1
+            if self._contended is not None:
+                coming = min(entries[0][0] if entries else math.inf for entries in (lane, queue))
+                if self._contended.step(coming):
+                    continue
             if lane and (not queue or lane[0][0] <= queue[0][0]):
                 a = heappop(lane)[2]
                 if self._link is None or a.number in self._in_link:
                     return self._arrive(a)
                 self._enter_link(a)
                 continue
-            if not lane and not self._pending_for_method:
+            if not lane and not self._pending_for_method and not self._computing_goes_on():
                 raise self._stalled()
             self.clock.step()
             if self._came is not None:
@@ -248,12 +230,13 @@ class Simulation:
         """An answer comes to the server's link, behind all that came before it."""
         assert self._link is not None  # who asks has looked
         self._in_link.add(a.number)
-        a.arrives = self._link.through("up", a.arrives, a.job.size)
+        a.arrives = self._link.through("up", a.arrives, self._timing.answer_size(a.job))
         heappush(self._lane, (a.arrives, a.number, a))
 
     def _arrive(self, a: Assignment) -> Assignment:
         self.clock.advance(a.arrives)
         self._in_link.discard(a.number)
+        self._forget_contended(a)
         if a.deadline is not None:
             self._forget_deadline(a)
         self._count(a)
@@ -277,7 +260,8 @@ class Simulation:
             self._look_up()
 
     def _stalled(self) -> EndOfRun:
-        waiting = sorted(a.worker for a in self._never.values())
+        computing = () if self._contended is None else self._contended.waiting()
+        waiting = sorted([*(a.worker for a in self._never.values()), *computing])
         return EndOfRun("stalled", f"stalled: waiting for workers {named(waiting)}, who never return")
 
     def stepped(self) -> None:
@@ -335,6 +319,7 @@ class Simulation:
             return  # it was stopped, or its deadline came first
         lost, known, back = self._losses[a.number]
         self._leave_lane(a)
+        self._forget_contended(a)
         self._forget_deadline(a)
         a.computing_from = min(a.computing_from, lost)
         a.computing_to = max(a.computing_from, min(lost, a.computing_to))
@@ -355,6 +340,71 @@ class Simulation:
         # at one time in the order of workers, after a resume too; fractions stay between CHURN and what comes next
         return CHURN + worker / self._server.n
 
+    # ---- workers that slow each other down (asyncsim/contended.py)
+
+    def _dispatch_contended(self, contended: Contended, a: Assignment) -> None:
+        leaves, reaches = self._leaves(a), self._timing.at_worker(a)
+        if leaves > a.sent:
+            contended.start(a, reaches)
+            self._watch_for_loss(a, leaves)
+            return
+        # its worker is gone already, which the server cannot know
+        a.computing_from = a.computing_to = a.arrives = math.inf
+        a.draws = []
+        self._lose(a, leaves)
+
+    def _on_computed(self, a: Assignment, at: float) -> None:
+        """The last gradient of the answer is there: it is sent."""
+        a.arrives = at + self._timing.uplink(a, at)
+        self._expect(a)
+
+    def _halt_contended(self, contended: Contended, a: Assignment, keep: bool) -> None:
+        now, delay = self.clock.now, self._timing.stop_delay
+        self._forget_deadline(a)
+        if delay != 0.0 and contended.stop_later(a, now, delay, keep):
+            a.live = keep
+            return
+        contended.leave(a, now)
+        if a.computing_from == math.inf:
+            a.computing_from = a.computing_to = now
+        if keep:
+            self._cut_short(a, a.computing_from, now)
+            self._on_computed(a, now)
+        else:
+            a.live = False
+            contended.forget(a)
+
+    def _forget_contended(self, a: Assignment) -> None:
+        if self._contended is not None:
+            self._contended.forget(a)
+
+    def _computing_goes_on(self) -> bool:
+        return self._contended is not None and self._contended.goes_on()
+
+    def _leaves(self, a: Assignment) -> float:
+        """When its worker leaves and takes the job with it."""
+        presence = None if self._timing.presences is None else self._timing.presences[a.worker]
+        return math.inf if presence is None or presence.policy != "lost" else presence.leaves(a.sent)
+
+    def _watch_for_loss(self, a: Assignment, leaves: float) -> None:
+        # whether the answer will be sent before is not known yet
+        if self.clock.now <= leaves < math.inf:
+            self.clock.at(leaves, self._churn(a.worker), lambda _: self._on_leaving(a, leaves))
+
+    def _on_leaving(self, a: Assignment, leaves: float) -> None:
+        if self._contended is None or self._contended.ends(a) is None or a.number in self._in_link or not a.live:
+            return  # its answer has been sent, or nobody waits for it
+        self._leave_lane(a)
+        a.computing_to = min(a.computing_to, leaves)
+        a.arrives = math.inf
+        self._lose(a, leaves)
+
+    def _lose(self, a: Assignment, lost: float) -> None:
+        presence = (self._timing.presences or ())[a.worker]
+        self._never[a.number] = a
+        back = presence.back(lost)
+        self._expect_loss(a, lost, min(lost + presence.notice, max(back, a.sent)), back)
+
     # ---- deadlines and timers, events of SimPy's clock
 
     def _set_deadline(self, a: Assignment) -> None:
@@ -372,10 +422,13 @@ class Simulation:
         a.outcome = TIMED_OUT
         if a.at_deadline == "partial":
             # each finished gradient needs the uplink's time to be there by now
-            up = self._timing.uplink(a, now) + (self._link.service(a.job.size) if self._link is not None else 0.0)
+            up = self._timing.uplink(a, now)
+            if self._link is not None:
+                up += self._link.service(self._timing.answer_size(a.job))
             self._cut_short(a, a.computing_from, min(now, gone) - up)
         else:
             a.done = 0
+        self._forget_contended(a)
         a.computing_from = min(a.computing_from, now)
         a.computing_to = max(a.computing_from, min(now, a.computing_to))
         a.arrives = now
@@ -384,6 +437,10 @@ class Simulation:
 
     def _cut_short(self, a: Assignment, begun: float, at: float) -> None:
         """Leave in the answer the gradients that are computed by `at`, where the first was begun at `begun`."""
+        ends = None if self._contended is None else self._contended.ends(a)
+        if ends is not None:
+            a.done = bisect_right(ends, at)
+            return
         finished, end = 0, begun
         for seconds in a.draws:
             end += seconds
@@ -408,6 +465,9 @@ class Simulation:
         self._losses.pop(a.number, None)
         if self._never.pop(a.number, None) is not None:
             return
+        if self._contended is not None and self._contended.leave(a, self.clock.now):
+            a.live = False
+            return
         self._in_link.discard(a.number)
         a.live = False
         self._dead += 1
@@ -419,44 +479,7 @@ class Simulation:
     # ---- answers
 
     def answers(self, assignments: Sequence[Assignment]) -> Sequence[Any]:
-        problem = self._problem
-        if self._batched and len(assignments) > 1 and all(type(a.job) is Gradient and a.done == 1 for a in assignments):
-            rngs = _Rngs(self._data, assignments)
-            return list(problem.gradients([a.job.x for a in assignments], rngs, [a.worker for a in assignments]))
-        return [self._answer(a) for a in assignments]
-
-    def _answer(self, a: Assignment) -> Any:
-        job, data = a.job, self._data
-        if type(job) is Gradient:
-            gradient = self._problem.gradient(job.x, data.at(a.worker, a.m), a.worker)
-            for m in range(a.m + 1, a.m + a.done):
-                gradient = gradient + self._problem.gradient(job.x, data.at(a.worker, m), a.worker)
-            return gradient if a.done == 1 else gradient / a.done
-        if isinstance(job, LocalSteps):
-            return self._local_steps(a, job)
-        if isinstance(job, ComponentGradient):
-            return self._components(job.x, job.components[: a.done])
-        if isinstance(job, GradientDifference):
-            both_done = job.components[: a.done // 2]
-            return self._components(job.x, both_done) - self._components(job.y, both_done)
-        raise TypeError(f"no answer is known for {type(job).__name__}")
-
-    def _components(self, x: np.ndarray, components: Sequence[int]) -> np.ndarray:
-        if len(components) > 1 and hasattr(self._problem, "component_mean"):
-            mean: np.ndarray = self._problem.component_mean(x, components)
-            return mean
-        gradient: np.ndarray = self._problem.component_gradient(x, components[0])
-        for j in components[1:]:
-            gradient = gradient + self._problem.component_gradient(x, j)
-        return gradient if len(components) == 1 else gradient / len(components)
-
-    def _local_steps(self, a: Assignment, job: LocalSteps) -> tuple[np.ndarray, np.ndarray]:
-        z, gradient_sum = job.x, np.zeros_like(job.x)
-        for j in range(a.done):
-            gradient = self._problem.gradient(z, self._data.at(a.worker, a.m + j), a.worker)
-            gradient_sum += gradient
-            z = z - job.stepsize(j) * gradient
-        return z, gradient_sum
+        return self.evaluation.answers(assignments)
 
     # ---- checkpoints
 
@@ -474,9 +497,11 @@ class Simulation:
                     "gradients": self.gradients,
                     "timers": self._timers,
                     "timing": self._timing.snapshot(self.clock.now),
+                    "contended": None if self._contended is None else self._contended.snapshot(),
                     "in_link": sorted(self._in_link),
                     "losses": self._losses,
                     "away": self._away,
+                    "evaluation": self.evaluation.effort(),
                     "wall": time.monotonic() - self._started,
                 },
             }
@@ -495,17 +520,20 @@ class Simulation:
         self._arrivals_at_instant = engine["arrivals_at_instant"]
         self.gradients = engine["gradients"]
         self._started -= engine["wall"]
+        self.evaluation.restore(engine["evaluation"])
         self._timing.restore(engine["timing"])
+        if self._contended is not None:
+            self._contended.restore(engine["contended"])
         self._in_link = set(engine["in_link"])
         for worker, back in engine["away"].items():
             self._expect_back(worker, back)
         for a in tree["server"]["in_flight"]:
-            if a.arrives < math.inf:
-                heappush(self._lane, (a.arrives, a.number, a))
-            else:
-                self._never[a.number] = a
+            if self._contended is None or not self._contended.computes(a):
+                self._expect(a)
             if a.number in engine["losses"]:
                 self._expect_loss(a, *engine["losses"][a.number])
+            elif self._contended is not None and self._contended.ends(a) is not None:
+                self._watch_for_loss(a, self._leaves(a))
             # one that was stopped with keep is on its way without its deadline
             if a.deadline is not None and a.outcome == ARRIVED:
                 self._set_deadline(a)
@@ -513,9 +541,24 @@ class Simulation:
             self._schedule_timer(name, at, period)
         self._schedule_stop_and_records()
 
+    def close(self) -> None:
+        """The run is over; nothing goes on anywhere."""
+
+    def effort(self) -> dict[str, Any]:
+        """What was computed, how much of it ahead of its reading, and of that unread."""
+        return self.evaluation.effort()
+
+    def facts(self) -> dict[str, Any]:
+        """What the record of the run should say of the engine: nothing."""
+        return {}
+
     def held_after(self, now: float) -> np.ndarray:
         """(n,) seconds after `now` in which workers go on with what they were told to stop."""
         return np.maximum(np.array(self._timing.held or [0.0] * self._server.n) - now, 0.0)
+
+    def corrections(self) -> np.ndarray | float:
+        """(n,) by how much the logged busy seconds differ from what was computed, as stops took effect later."""
+        return 0.0 if self._contended is None else self._contended.corrections(self.clock.now)
 
     @property
     def iterations(self) -> int:
@@ -531,18 +574,3 @@ class Simulation:
 def _is_alive(entry: tuple[float, int, Assignment]) -> bool:
     # an assignment that was sent early stands in the lane twice; the entry with its new time is the one
     return entry[2].live and entry[2].arrives == entry[0]
-
-
-class _Rngs:
-    """The data generators of some assignments, item by item; each is valid until the next is taken."""
-
-    def __init__(self, data: Stream, assignments: Sequence[Assignment]) -> None:
-        self._data = data
-        self._assignments = assignments
-
-    def __len__(self) -> int:
-        return len(self._assignments)
-
-    def __getitem__(self, j: int) -> np.random.Generator:
-        a = self._assignments[j]
-        return self._data.at(a.worker, a.m)

@@ -25,6 +25,34 @@ if TYPE_CHECKING:
 BLOCK = 64
 
 
+class Draw(np.random.Generator):
+    """The generator of one draw. It knows whose draw it is: number `index` of `worker`, in the stream `stream`.
+
+    A problem that goes through its samples in epochs needs the number, as where a worker is in its epoch must be a
+    function of it and nothing else. Valid until the stream is asked for another.
+    """
+
+    __slots__ = ("index", "stream", "worker")
+
+    index: int
+    stream: Stream
+    worker: int
+
+    def order(self, number: int, size: int) -> np.ndarray:
+        """0…size−1 in an order (size,) int64 that depends on seed, purpose, worker and `number` only.
+
+        Before anything is drawn: the draw itself begins anew after it.
+
+        >>> first, again = (Stream(26, "data").at(3, 7).order(0, 100) for _ in range(2))
+        >>> bool((first == again).all()), sorted(first.tolist()) == list(range(100))
+        (True, True)
+        """
+        worker, index = self.worker, self.index
+        order = self.stream.at(worker, number, part=1).permutation(size)
+        self.stream.at(worker, index)
+        return order
+
+
 class Stream:
     """The random numbers of one purpose ("compute", "uplink", "data" …), for all workers.
 
@@ -37,18 +65,23 @@ class Stream:
 
     def __init__(self, seed: int, purpose: str) -> None:
         key = np.random.SeedSequence([seed, *purpose.encode()]).generate_state(1, np.uint64)[0]
-        self._bits = np.random.Philox(key=[int(key), 0])
-        self._generator = np.random.Generator(self._bits)
+        self.key = int(key)
+        self._bits = np.random.Philox(key=[self.key, 0])
+        self._generator = Draw(self._bits)
+        self._generator.stream = self
         self._state: Any = self._bits.state
         self._counter = self._state["state"]["counter"]
         self._key = self._state["state"]["key"]
 
-    def at(self, worker: int, index: int) -> np.random.Generator:
-        """The generator of draw `index` of `worker`; valid until the next call."""
+    def at(self, worker: int, index: int, part: int = 0) -> Draw:
+        """The generator of draw `index` of `worker`; valid until the next call. Each `part` has luck of its own."""
         self._key[1] = worker
         self._counter[2] = index
+        self._counter[3] = part
         self._bits.state = self._state
-        return self._generator
+        generator = self._generator
+        generator.worker, generator.index = worker, index
+        return generator
 
 
 def sequential(seed: int, purpose: str) -> np.random.Generator:

@@ -32,25 +32,19 @@ import asyncsim
 from asyncsim import running
 from asyncsim.catalogue import starters
 from asyncsim.folder import ENDED, FolderError, RunFolder, RunWriter
-from asyncsim.parallel import checked, play_all
+from asyncsim.parallel import checked, cores, play_all
 from asyncsim.playing import Interruption, Planned, Setting
 from asyncsim.progress import Progress
 from asyncsim.record import Record
 from asyncsim.result import Result, Run
 from asyncsim.scenario import Scenario, from_data, load
-from asyncsim.simulation import Stop
+from asyncsim.stop import Stop
 from asyncsim.theory import Knowledge, asks_theory, resolved
 
 if TYPE_CHECKING:
     from asyncsim.theory.predictions import Prediction
 
-RECORDED_VERSIONS = ("numpy", "simpy", "pydantic", "ruamel.yaml", "plotly", "scipy", "scikit-learn")
-
-
-# what the report has to say of runs whose methods are not compared on the same luck to the last message
-_SHARED_LINK = (
-    "shared_link: a message waits for those of other workers, so that its times depend on what the method sent"
-)
+RECORDED_VERSIONS = ("numpy", "simpy", "pydantic", "ruamel.yaml", "plotly", "scipy", "scikit-learn", "torch", "ray")
 
 
 def run(
@@ -62,6 +56,7 @@ def run(
     overrides: Sequence[str] = (),
     allow_code: bool = False,
     processes: int | None = None,
+    tell: Callable[[str], None] | None = None,
 ) -> Result:
     """Run all methods of a scenario with all its seeds.
 
@@ -74,6 +69,7 @@ def run(
     overrides : like on the command line, ("stop.time=100", …); for files only
     processes : how many runs are played side by side, each in a process of its own; 1: one after the other, here;
         None: here for the first second, then on all cores that this process may use. The result is the same.
+    tell : is called before the first run with a line on the memory that runs take
 
     Raises ScenarioError for a scenario that cannot be run, FolderError where the folder cannot be used.
     When a signal ends it, the result has manifest["status"] == "interrupted".
@@ -91,6 +87,9 @@ def run(
     problem = scenario.check_problem()
     methods = checked_methods(scenario, problem)
     manifest = manifest_of(scenario, problem) | {"theory": theory_of(scenario, methods, problem)}
+    if tell is not None and problem.dimension:
+        side_by_side = min(len(scenario.seeds) * len(methods), processes or cores())
+        tell(running.memory_words(manifest["memory"], side_by_side))
     if output is None:
         return _play(scenario, methods, manifest, None, progress, processes)
     with RunFolder.create(output, manifest, scenario.source, force) as folder:
@@ -188,7 +187,8 @@ def theory_of(scenario: Scenario, methods: Sequence[tuple[str, Any]], problem: A
     from asyncsim.theory.predictions import predict
 
     # a seed of its own draws the functions, or how the samples are split where they are
-    own = getattr(problem, "problem_seed", 0) is None and getattr(problem, "split", "") != "none"
+    held_out = isinstance(getattr(problem, "test", None), float) and problem.test > 0
+    own = getattr(problem, "problem_seed", 0) is None and (getattr(problem, "split", "") != "none" or held_out)
     problems = [problem, *(scenario.build_problem(seed) for seed in scenario.seeds[1:] if own)]
     known = [running.knowledge(each, workers, target) for each in problems]
     rules = scenario.build_update_rules()
@@ -213,12 +213,20 @@ def manifest_of(scenario: Scenario, problem: Any) -> dict[str, Any]:
         "seeds": list(scenario.seeds),
         "target": _target(scenario),
         "problem": running.facts(problem),
-        "evaluation": running.evaluation_of(problem, scenario.evaluation),
-        **({"exceptions": [_SHARED_LINK]} if scenario.workers.shared_link is not None else {}),
+        "evaluation": (evaluation := _evaluation(scenario, problem)),
+        "memory": running.memory(problem, evaluation, scenario.workers.starts[-1]),
+        **running.exceptions(scenario.build_workers()),
         **_traces(scenario),
         "versions": versions(),
         "platform": {"system": platform.platform(), "machine": platform.machine(), "processors": os.cpu_count()},
     }
+
+
+def _evaluation(scenario: Scenario, problem: Any) -> str:
+    try:
+        return running.evaluation_of(problem, scenario.evaluation, scenario.workers.starts[-1])
+    except ValueError as error:
+        raise scenario.error(("evaluation",), str(error).removeprefix("evaluation: ")) from error
 
 
 def _traces(scenario: Scenario) -> dict[str, Any]:
@@ -302,13 +310,15 @@ def play_runs(
     def open_writer(planned: Planned) -> RunWriter | None:
         return None if folder is None else _writer(folder, planned, setting.workers.n)
 
-    played = play_all(
-        todo, setting, processes=processes, interruption=signals, watcher=bar, open_writer=open_writer,
-        modules=scenario.modules,
-    )  # fmt: skip
-    with closing(played):
-        for planned, writer, run in played:
-            runs[planned.number] = run if folder is None else _written(folder, writer, run, setting.record)
+    engine = scenario.engine.build(setting.workers.n) if todo else None
+    with running.crew_of(engine, setting.workers.n) as crew:
+        played = play_all(
+            todo, replace(setting, crew=crew), processes=1 if engine is not None else processes, interruption=signals,
+            watcher=bar, open_writer=open_writer, modules=scenario.modules,
+        )  # fmt: skip
+        with closing(played):
+            for planned, writer, run in played:
+                runs[planned.number] = run if folder is None else _written(folder, writer, run, setting.record)
     return [runs[number] for number in sorted(runs)]
 
 
@@ -325,6 +335,16 @@ def result_of(scenario: Scenario, runs: Sequence[Run], manifest: dict[str, Any],
     )
 
 
+def _effort(runs: Iterable[Run]) -> dict[str, dict[str, float]]:
+    """label → what its runs took, together (`Run.effort`, and wall-clock seconds)."""
+    sums: dict[str, dict[str, float]] = {}
+    for run in runs:
+        of_label = sums.setdefault(run.label, {})
+        for name, amount in {**run.effort, "wall_seconds": run.wall_seconds}.items():
+            of_label[name] = of_label.get(name, 0) + amount
+    return sums
+
+
 def setting_of(scenario: Scenario, evaluation: str) -> Setting:
     """What all runs of a scenario have in common; `evaluation` as it was resolved."""
     return Setting(
@@ -332,10 +352,16 @@ def setting_of(scenario: Scenario, evaluation: str) -> Setting:
         workers=scenario.build_workers(),
         stop=Stop(**{name: value for name, value in scenario.stop.model_dump().items() if value is not None}),
         target=_target(scenario),
-        record=Record(**scenario.record.model_dump()),
+        record=_record(scenario),
         verify=scenario.verify,
         evaluation=evaluation,
     )
+
+
+def _record(scenario: Scenario) -> Record:
+    record = Record(**scenario.record.model_dump())
+    # what real workers did is kept whole, to be replayed
+    return record if scenario.engine.name == "simulation" else replace(record, events="all")
 
 
 def _writer(folder: RunFolder, planned: Planned, n: int) -> RunWriter:
@@ -349,12 +375,11 @@ def _written(folder: RunFolder, writer: Any, run: Run, record: Record) -> Run:
     return replace(run, events=folder.read_run(writer.run).events) if record.events == "all" else run
 
 
-def ending(runs: Iterable[Run], signals: Signals) -> dict[str, Any]:
+def ending(runs: Sequence[Run], signals: Signals) -> dict[str, Any]:
     """What the manifest says of a study that has ended."""
-    if signals.received is not None:
-        return {"status": "interrupted", "signal": int(signals.received)}
-    failed = any(run.status == "failed" for run in runs)
-    return {"status": "failed" if failed else "finished", "signal": None}
+    status = "failed" if any(run.status == "failed" for run in runs) else "finished"
+    how = (status, None) if signals.received is None else ("interrupted", int(signals.received))
+    return {"status": how[0], "signal": how[1], "effort": _effort(runs)}
 
 
 class Signals(Interruption):

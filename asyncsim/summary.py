@@ -22,15 +22,16 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from asyncsim.result import Result, Run
+from asyncsim.result import MORE_IS_BETTER, Result, Run, meets
 
 SYMBOLS = {
     "squared_gradient_norm": "‖∇f‖²",
     "mean_squared_gradient_norm": "mean ‖∇f‖²",
     "suboptimality": "f − f*",
     "value": "f",
+    "test_accuracy": "test accuracy",
 }
-_SHOWN = ("suboptimality", "value", "squared_gradient_norm", "mean_squared_gradient_norm")
+_SHOWN = ("suboptimality", "value", "squared_gradient_norm", "mean_squared_gradient_norm", "test_accuracy")
 # runs that ended like this never reach a target, however long one waits
 _HOPELESS = ("diverged", "stalled", "failed")
 _WORTHLESS = ("diverged", "failed")
@@ -63,6 +64,7 @@ class MethodSummary:
     suboptimality: float
     squared_gradient_norm: float
     mean_squared_gradient_norm: float
+    test_accuracy: float
     time_to_target: float
     resolution: float
     reached: int
@@ -99,7 +101,7 @@ def ranked(result: Result) -> list[MethodSummary]:
     name = _measure(result)
 
     def place(summary: MethodSummary) -> tuple[float, ...]:
-        values = [_or_inf(_compared(result, run, name)) for run in result.of(summary.label)]
+        values = [_or_inf(_badness(result, run, name)) for run in result.of(summary.label)]
         return (_or_inf(summary.time_to_target), -summary.reached, median(values))
 
     return sorted(summarise(result), key=place)
@@ -110,7 +112,7 @@ def time_to_target(run: Run, target: Mapping[str, float] | None) -> tuple[float,
     if not target:
         return math.nan, math.nan
     times = run.curves["time"].tolist()
-    met = [all(run.curves[name][point] <= limit for name, limit in target.items()) for point in range(len(times))]
+    met = [meets(target, {name: run.curves[name][point] for name in target}) for point in range(len(times))]
     first = met.index(True) if True in met else None
     if first is None:
         return math.inf, math.nan
@@ -198,6 +200,32 @@ def table(result: Result) -> tuple[list[str], list[list[str]]]:
     if any(set(s.statuses) != {"finished"} for s in summaries):
         columns.append(("ended", _statuses_text))
     return [header for header, _ in columns], [[text(summary) for _, text in columns] for summary in summaries]
+
+
+NOTABLE = 0.1  # of the wall time for records, of the gradients for those computed in vain
+
+
+def effort(result: Result) -> list[str]:
+    """What took time beside the gradients that were used, a sentence a method; nothing where it was little.
+
+    >>> from asyncsim.result import Run
+    >>> run = Run("a", "a", {}, 0, 1, wall_seconds=10.0, effort={"computed": 50, "unread": 10, "record_seconds": 1.2})
+    >>> effort(Result("study", (run,)))
+    ['a: records took 12 % of the wall time; 20 % of its gradients were computed ahead and never read.']
+    """
+    found = []
+    for label in result.labels:
+        runs = result.of(label)
+        taken = {
+            name: sum(run.effort.get(name, 0) for run in runs) for name in ("computed", "unread", "record_seconds")
+        }
+        records = taken["record_seconds"] / (sum(run.wall_seconds for run in runs) or math.inf)
+        unread = taken["unread"] / (taken["computed"] or math.inf)
+        said = [f"records took {percent(records)} of the wall time"] if records >= NOTABLE else []
+        if unread >= NOTABLE:
+            said.append(f"{percent(unread)} of its gradients were computed ahead and never read")
+        found += [f"{label}: {'; '.join(said)}."] if said else []
+    return found
 
 
 # ---------------------------------------------------------------------------------------------- the sentence
@@ -362,6 +390,12 @@ def _compared(result: Result, run: Run, name: str) -> float:
     return float(before[-1]) if len(before) else math.nan
 
 
+def _badness(result: Result, run: Run, name: str) -> float:
+    """`_compared`, turned round where more is better."""
+    value = _compared(result, run, name)
+    return -value if name in MORE_IS_BETTER and math.isfinite(value) else value
+
+
 def _common_end(result: Result, seed: int) -> float:
     runs = [run for run in result.runs if run.seed == seed]
     return min((run.time for run in runs if run.status not in _HOPELESS), default=max(run.time for run in runs))
@@ -404,7 +438,8 @@ def _summary(label: str, runs: Sequence[Run], target: Mapping[str, float] | None
 
 
 def _last(run: Run, name: str) -> float:
-    return float(run.curves[name][-1]) if len(run.curves[name]) else math.nan
+    curve = run.curves.get(name)
+    return float(curve[-1]) if curve is not None and len(curve) else math.nan
 
 
 def median(values: Iterable[float]) -> float:
@@ -438,11 +473,14 @@ def _differ(a: float, b: float) -> bool:
 def target_text(target: Mapping[str, float] | None) -> str:
     """The target as one writes it.
 
-    >>> target_text({"squared_gradient_norm": 0.001})
-    '‖∇f‖² ≤ 1e-3'
+    >>> target_text({"squared_gradient_norm": 0.001}), target_text({"test_accuracy": 0.9})
+    ('‖∇f‖² ≤ 1e-3', 'test accuracy ≥ 0.9')
     """
-    limits = ((SYMBOLS.get(name, name.replace("_", " ")), limit) for name, limit in (target or {}).items())
-    return " and ".join(f"{symbol} ≤ {number(limit)}" for symbol, limit in limits)
+    limits = (
+        (SYMBOLS.get(name, name.replace("_", " ")), "≥" if name in MORE_IS_BETTER else "≤", limit)
+        for name, limit in (target or {}).items()
+    )
+    return " and ".join(f"{symbol} {sign} {number(limit)}" for symbol, sign, limit in limits)
 
 
 def number(value: float, digits: int = 3) -> str:

@@ -35,7 +35,7 @@ from asyncsim.progress import Progress
 from asyncsim.record import Record
 from asyncsim.result import Result, Run
 from asyncsim.scenario import Scenario, SweepEntry, from_data, load
-from asyncsim.simulation import Stop
+from asyncsim.stop import Stop
 from asyncsim.streams import sequential
 from asyncsim.summary import number as shown
 from asyncsim.summary import time_to_target
@@ -171,6 +171,9 @@ def _check_rule(scenario: Scenario) -> None:
         raise scenario.error(
             ("stop", "target"), "runs that end at the target all end alike; tuning by the last ‖∇f‖² needs another end"
         )
+    if scenario.engine.name != "simulation":
+        words = "what is tried is simulated; tune with engine: simulation, then run the winners on real workers"
+        raise scenario.error(("engine",), words)
     if scenario.problem.name == "none":
         raise scenario.error(("problem",), "problem none is timing only: there is nothing to tune by")
     if _asked(scenario).stop_early and (rule != "time_to_target" or _period(scenario) is None):

@@ -25,7 +25,7 @@ from asyncsim.log import STOPPED, TIMED_OUT, Log
 from asyncsim.record import Record
 from asyncsim.result import KINDS, Run
 from asyncsim.server import EndOfRun, Server
-from asyncsim.simulation import Stop
+from asyncsim.stop import Stop
 from asyncsim.streams import sequential
 from asyncsim.theory import Knowledge
 from asyncsim.update_rules import UpdateRule

@@ -2,7 +2,8 @@
 
 All of it is known when the job is sent, as no worker's time depends on another worker: the engine puts the arrival
 into its lane and forgets the rest. (But for the server's shared link, asyncsim/times/communication.py: with it
-`arrives` is when an answer comes to the link, and the engine asks again then.) What is computed here depends on the
+`arrives` is when an answer comes to the link, and the engine asks again then. And but for workers that slow each other
+down, whose jobs asyncsim/contended.py moves on step by step; it asks for the parts.) What is computed here depends on the
 assignment, on the seed and on the laws and environments of its worker only. An environment (asyncsim/times/speeds.py)
 needs no checkpoint: it unfolds anew from time 0, to the same pieces. What does stand in one is until when workers are
 held by a stop that takes effect later, and until when the shared link is taken.
@@ -14,7 +15,7 @@ import math
 from functools import partial
 from typing import Any
 
-from asyncsim.jobs import Assignment
+from asyncsim.jobs import Assignment, Job
 from asyncsim.streams import Durations, Stream
 from asyncsim.times.availability import UNIT, Presence
 from asyncsim.times.communication import Queue, downlink_size, takes_effect
@@ -24,11 +25,13 @@ from asyncsim.times.speeds import Path, Unfolding, path_of
 class Timing:
     """The times of all workers in one run."""
 
-    def __init__(self, seed: int, workers: Any) -> None:
-        self._compute: Durations | Paced | Attended = Durations(seed, "compute", workers.compute_time)
+    def __init__(self, seed: int, workers: Any, message_size: int | None = None) -> None:
+        self._message_size = message_size  # numbers in a point or an answer; None = the size of x
+        self._costs = Durations(seed, "compute", workers.compute_time)
+        self._compute: Durations | Paced | Attended = self._costs
         self._paced: Paced | None = None
         if workers.speed is not None:
-            self._compute = self._paced = Paced(self._compute, workers.speed, seed, workers.n)
+            self._compute = self._paced = Paced(self._costs, workers.speed, seed, workers.n)
         self._uplink = Durations(seed, "uplink", workers.uplink)
         self._downlink = Durations(seed, "downlink", workers.downlink)
         self.presences: list[Presence] | None = None
@@ -44,9 +47,9 @@ class Timing:
         self._broadcast_waits = self.link is not None and self.link.counts_broadcast
         messages = self._up or self._down or self._broadcast_waits
         self.silent = self._uplink.always_zero and self._downlink.always_zero and not messages
-        self._stop_delay = workers.stop_delay
+        self.stop_delay = workers.stop_delay
         # until when a worker is busy with what it was told to stop; where stops take effect at once nobody is
-        self.held = None if self._stop_delay == 0.0 else [0.0] * workers.n
+        self.held = None if self.stop_delay == 0.0 else [0.0] * workers.n
 
     def plan(self, a: Assignment) -> None:
         """Set the times of a job that is sent now: computing_from, draws, computing_to, arrives."""
@@ -76,6 +79,34 @@ class Timing:
             begin += self._sending(a, begin)
         a.arrives = begin
 
+    # ---- the parts, for workers whose times depend on each other
+
+    @property
+    def paced(self) -> bool:
+        """Whether workers have a power of their own."""
+        return self._paced is not None
+
+    def at_worker(self, a: Assignment) -> float:
+        """When a job that is sent now is at its worker."""
+        return a.sent if self.silent else self._at_worker(a)
+
+    def cost(self, worker: int, m: int, start: float) -> float:
+        """What the m-th gradient of `worker`, begun at `start`, costs: seconds at power 1."""
+        return self._costs.draw(worker, m, start)
+
+    def path(self, worker: int) -> Path:
+        """The worker's own power over time."""
+        return UNIT if self._paced is None else self._paced.path(worker)
+
+    def forget(self, worker: int, before: float) -> None:
+        """Nobody will ask for what the worker's power, or its presence, was before."""
+        if self._paced is not None:
+            self._paced.forget(worker, before)
+        if self.presences is not None:
+            self.presences[worker].there.now = before
+
+    # ---- the whole of it, for the others
+
     @staticmethod
     def _there(presence: Presence, now: float, begin: float) -> float:
         """When a worker that may be away begins: when it is back."""
@@ -92,9 +123,11 @@ class Timing:
         """When the job is at its worker."""
         at = a.sent
         if self._broadcast_waits and self.link is not None:
-            at = self.link.through("down", at, downlink_size(a.job))
+            at = self.link.through("down", at, downlink_size(a.job, self._message_size))
         if self._down is not None:
-            seconds = downlink_size(a.job) / self._down[a.worker] + self._downlink.draw(a.worker, a.m, at)
+            seconds = downlink_size(a.job, self._message_size) / self._down[a.worker] + self._downlink.draw(
+                a.worker, a.m, at
+            )
         else:
             seconds = self._downlink.draw(a.worker, a.m, at)
         return at + self._sent(a.worker, at, seconds)
@@ -103,8 +136,12 @@ class Timing:
         """Seconds of the worker's own uplink."""
         seconds = self._uplink.draw(a.worker, a.m, start)
         if self._up is not None:
-            seconds += a.job.size / self._up[a.worker]
+            seconds += self.answer_size(a.job) / self._up[a.worker]
         return self._sent(a.worker, start, seconds)
+
+    def answer_size(self, job: Job) -> int:
+        """Numbers that the answer of a job sends."""
+        return job.size if self._message_size is None else self._message_size
 
     def uplink(self, a: Assignment, now: float) -> float:
         """Seconds until the answer has passed the worker's own uplink, if it is sent at `now`."""
@@ -112,7 +149,7 @@ class Timing:
 
     def stopped(self, a: Assignment, now: float) -> float:
         """When a stop said at `now` takes effect: computing ends then, and the worker is held till then."""
-        effect = now if self._stop_delay == 0.0 else takes_effect(a, now, self._stop_delay)
+        effect = now if self.stop_delay == 0.0 else takes_effect(a, now, self.stop_delay)
         if a.computing_from >= effect:
             a.computing_from = a.computing_to = now  # it never begins
             return effect

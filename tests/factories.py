@@ -146,6 +146,7 @@ def _curves(life: dict[str, Any], reach: float | None, points: int, time: float,
         "suboptimality": squared / 2,
         "squared_gradient_norm": squared,
         "mean_squared_gradient_norm": np.cumsum(squared) / np.arange(1, points + 1),
+        "test_accuracy": np.full(points, np.nan),
         **{
             f"gradients_{kind}": np.searchsorted(ends[kind], t, side="right").astype(float)
             for kind in ("used", "discarded", "stopped")

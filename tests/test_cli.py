@@ -88,7 +88,10 @@ def has_begun(folder):
 
 def test_run_prints_the_table_the_sentence_and_where_the_report_is(command):
     code, out, err = command("run", "small.yaml")
-    assert (code, err) == (0, "")
+    assert code == 0
+    assert re.fullmatch(
+        r"memory: at most 4 points × 5 numbers × 8 bytes = 160 bytes, and .* for groups of gradients.*\n", err
+    )
     lines = out.splitlines()
     assert lines[0].startswith("method ")
     assert {line.split()[0] for line in lines[1:3]} == {"ringmaster_asgd", "hero_sgd"}

@@ -46,7 +46,7 @@ def rows(folder: Path) -> dict[str, list[tuple]]:
         found = {table: connection.execute(f"SELECT * FROM {table} ORDER BY 1, 2").fetchall() for table in tables}
         columns = [row[1] for row in connection.execute("PRAGMA table_info(runs)")]
     connection.close()
-    by_wall = {columns.index("wall_seconds"), columns.index("digest")}
+    by_wall = {columns.index(name) for name in ("wall_seconds", "effort", "digest")}
     found["runs"] = [tuple(v for at, v in enumerate(row) if at not in by_wall) for row in found["runs"]]
     return found
 

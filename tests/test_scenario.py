@@ -228,7 +228,9 @@ def test_a_target_that_needs_what_is_not_known_is_told(scenario):
 # ---- what is wrong
 
 NAMES = ", ".join(METHODS)
-SECTIONS = "name, seed, seeds, workers, problem, target, methods, update_rule, stop, record, engine, evaluation, verify"
+SECTIONS = (
+    "name, seed, seeds, workers, problem, target, methods, update_rule, stop, record, engine, evaluation, verify, sweep"
+)
 FOLDER_NAME = "a text of up to 100 bytes without '/', '\\', '..', a leading '.' or control characters"
 ARITHMETIC = f"allowed is {ALLOWED}"
 
@@ -243,7 +245,7 @@ WRONG = {
     "an unknown key of workers": (
         "count: 3",
         "cuont: 3, count: 3",
-        "1:11: workers.cuont: unknown key; allowed: count, compute_time, communication_time, speed, availability, shared_link, stop_takes_effect, groups, preset, seconds; "
+        "1:11: workers.cuont: unknown key; allowed: count, compute_time, communication_time, speed, availability, shared_link, stop_takes_effect, contention, groups, preset, seconds; "
         "did you mean 'count'?",
     ),
     "an unknown method": (
@@ -458,8 +460,13 @@ WRONG = {
     ),
     "another engine": (
         "stop:",
-        "engine: {name: ray}\nstop:",
-        "6:9: engine: 'ray' is not allowed; allowed: 'simulation'",
+        "engine: {name: rayy}\nstop:",
+        "6:16: engine.name: 'rayy' is not allowed; allowed: 'simulation' or 'ray'; did you mean 'ray'?",
+    ),
+    "an option of the other engine": (
+        "stop:",
+        "engine: {slowdown: sleep}\nstop:",
+        "6:20: engine.slowdown: belongs to the engine ray; write name: ray, or leave it out",
     ),
     "records of two kinds": (
         "stop:",
@@ -474,7 +481,7 @@ WRONG = {
     "an empty target": (
         "stop:",
         "target: {}\nstop:",
-        "6:9: target: empty; needed: one of squared_gradient_norm, suboptimality",
+        "6:9: target: empty; needed: one of squared_gradient_norm, suboptimality, test_accuracy",
     ),
     "a target without a function": (
         "{name: quadratic, dimension: 5}",
@@ -484,7 +491,7 @@ WRONG = {
     "an unknown setting": (
         "stop:",
         "evaluation: atuo\nstop:",
-        "6:13: evaluation: 'atuo' is not allowed; allowed: 'auto' or 'single'; did you mean 'auto'?",
+        "6:13: evaluation: 'atuo' is not allowed; allowed: 'auto' or 'single' or 'batched' or 'prefetched'; did you mean 'auto'?",
     ),
 }
 

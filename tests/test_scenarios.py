@@ -11,6 +11,7 @@ from asyncsim.scenario import from_data, load
 FOLDER = Path(__file__).parent.parent / "scenarios"
 FILES = sorted(FOLDER.glob("**/*.yaml"))
 FEW = 2  # iterations
+RUN = [pytest.param(path, marks=pytest.mark.torch) if path.parent.name == "torch" else path for path in FILES]
 
 
 def shrunk(path):
@@ -31,8 +32,10 @@ def grid():
     return runpy.run_path(str(FOLDER / "quickstart_grid.py"))
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", RUN, ids=lambda path: path.stem)
 def test_a_scenario_runs(path):
+    if path.parent.name == "torch":
+        pytest.importorskip("torch", reason="needs the extra torch")
     result = asyncsim.run(shrunk(path))
     assert [(run.status, run.iterations) for run in result.runs] == [("finished", FEW)] * len(result.runs)
 
@@ -46,7 +49,16 @@ def test_names_of_scenarios_are_unique():
     assert len({path.stem for path in FILES}) == len(FILES)
 
 
-@pytest.mark.parametrize("folder", [FOLDER, FOLDER / "times"], ids=lambda folder: folder.name)
+@pytest.mark.torch
+def test_a_torch_module_of_ones_own_is_compared_under_three_methods(capsys):
+    pytest.importorskip("torch", reason="needs the extra torch")
+    result = runpy.run_path(str(FOLDER / "own_torch_module.py"))["result"]
+    assert [run.status for run in result.runs] == ["finished"] * 3
+    assert all(run.curves["test_accuracy"][-1] >= 0.9 for run in result.runs)
+    assert capsys.readouterr().out == result.sentence() + "\n"
+
+
+@pytest.mark.parametrize("folder", [FOLDER, FOLDER / "times", FOLDER / "torch"], ids=lambda folder: folder.name)
 def test_each_file_has_its_line_in_the_table(folder):
     table = (folder / "README.md").read_text()
     files = [path for path in folder.iterdir() if path.suffix in (".yaml", ".py", ".csv")]

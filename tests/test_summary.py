@@ -370,3 +370,33 @@ def test_numbers_keep_three_digits(value: float) -> None:
     text = number(value)
     assert math.isclose(float(text), value, rel_tol=0.0051)
     assert len(text) <= 9
+
+
+# ------------------------------------------------------------------------------------------ more is better
+
+
+def accuracy_run(label: str, shares: list[float]) -> Run:
+    run = curve_run(label, 0, [1.0] * len(shares))
+    return replace(run, curves={**run.curves, "test_accuracy": np.array(shares)})
+
+
+def test_a_target_in_the_test_accuracy_is_met_from_below() -> None:
+    run = accuracy_run("a", [0.1, 0.8, 0.9, 0.7])
+    assert time_to_target(run, {"test_accuracy": 0.9}) == (2.0, 1.0)
+    assert time_to_target(run, {"test_accuracy": 0.95})[0] == math.inf
+
+
+def test_among_methods_that_miss_it_the_one_with_the_higher_test_accuracy_comes_first() -> None:
+    runs = (accuracy_run("low", [0.1, 0.3]), accuracy_run("high", [0.1, 0.6]))
+    result = Result("x", runs, target={"test_accuracy": 0.9})
+    assert [summary.label for summary in ranked(result)] == ["high", "low"]
+    assert sentence(result) == (
+        "There is no clear winner: no method reached test accuracy ≥ 0.9; high came closest with test accuracy = 0.6 "
+        "after 1 s."
+    )
+
+
+def test_a_winner_by_test_accuracy_is_named() -> None:
+    runs = (accuracy_run("slow", [0.1, 0.3, 0.4, 0.95]), accuracy_run("fast", [0.1, 0.92, 0.95, 0.95]))
+    result = Result("x", runs, target={"test_accuracy": 0.9})
+    assert sentence(result) == "fast reached test accuracy ≥ 0.9 after 1 s, 3 times sooner than slow (1 seed)."

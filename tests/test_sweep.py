@@ -276,6 +276,11 @@ def test_timing_only_cannot_be_tuned():
         tune(changed(problem="none", target=None))
 
 
+def test_what_is_tried_is_simulated():
+    with pytest.raises(ScenarioError, match="engine: what is tried is simulated; tune with engine: simulation, then"):
+        tune(changed(engine="ray"))
+
+
 def test_a_scenario_with_a_sweep_runs_as_one_without_and_comes_back_from_its_plain_data(tmp_path):
     short = changed(stop={"time": 5})
     hashes = [run.event_hash for run in run(short, processes=1).runs]

@@ -84,6 +84,22 @@ class Noisy:
         return x.copy()
 
 
+class NoisyInFloat32(Noisy):
+    """The same in float32, as networks are trained."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.x0 = self.x0.astype(np.float32)
+
+    def gradient(self, x: np.ndarray, rng: np.random.Generator, worker: int) -> np.ndarray:
+        assert x.dtype == np.float32
+        return super().gradient(x, rng, worker).astype(np.float32)
+
+    def component_gradient(self, x: np.ndarray, j: int) -> np.ndarray:
+        assert x.dtype == np.float32
+        return super().component_gradient(x, j).astype(np.float32)
+
+
 def play(
     method: Any,
     compute_time: Any,

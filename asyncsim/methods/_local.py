@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from asyncsim.jobs import LocalSteps
+from asyncsim.jobs import LocalSteps, read_together
 from asyncsim.server import Server
 from asyncsim.theory import Knowledge, birch_stepsize, collected_gradients, local_steps, threshold_distance
 
@@ -19,6 +19,7 @@ def sum_of_a_round(server: Server, K: int, stepsizes: float | Sequence[float]) -
     """Σ_i Σ_j g_i^j over K local steps of every worker from x^k, shape (d,), added in the order of arrival."""
     server.broadcast(LocalSteps(server.x, K, stepsizes))
     arrivals = [server.receive() for _ in server.workers]
+    read_together(arrivals)
     return sum((arrival.gradient_sum for arrival in arrivals), np.zeros_like(server.x))
 
 

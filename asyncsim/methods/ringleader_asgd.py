@@ -22,7 +22,7 @@ class Table:
 
     def add(self, i: int, gradient: np.ndarray) -> None:
         self.b[i] += 1
-        change = (gradient - self.rows[i]) / self.b[i]
+        change = (gradient - self.rows[i]) / int(self.b[i])  # numpy's int64 would make float64 of float32
         self.rows[i] = self.rows[i] + change
         self.mean = self.mean + change / len(self.rows)
 

@@ -3,7 +3,7 @@
 A problem is any object with
 
     dimension: int                          d
-    x0: ndarray (d,) of float64             where every method starts
+    x0: ndarray (d,) of float64 or float32  where every method starts; the iterates are of the same type
     gradient(x, rng, worker) -> (d,)        one stochastic gradient at x, a new array; all its luck comes from `rng`
 
 and, where it can, `value(x)`, `full_gradient(x)`, `value_and_gradient(x)`, `gradients(X, rngs, workers)`, `L`,
@@ -24,13 +24,17 @@ Adding one = one file and one line here.
 
 from typing import Any
 
+from asyncsim.problems.cnn import CNN
 from asyncsim.problems.drift_sensitive import DriftSensitive
+from asyncsim.problems.gpt import GPT
+from asyncsim.problems.mlp import MLP
 from asyncsim.problems.none import NoProblem
 from asyncsim.problems.problem import Problem, batch_matches_single, check_problem, estimate_sigma2
 from asyncsim.problems.quadratic import Quadratic
 from asyncsim.problems.quadratic_sum import QuadraticSum
 from asyncsim.problems.regression import LogisticRegression, SoftmaxRegression
 from asyncsim.problems.separate_quadratics import SeparateQuadratics
+from asyncsim.problems.torch_model import TorchProblem
 
 PROBLEMS: dict[str, type[Any]] = {
     "quadratic": Quadratic,
@@ -39,10 +43,16 @@ PROBLEMS: dict[str, type[Any]] = {
     "drift_sensitive": DriftSensitive,
     "logistic_regression": LogisticRegression,
     "softmax_regression": SoftmaxRegression,
+    "mlp": MLP,
+    "cnn": CNN,
+    "gpt": GPT,
     "none": NoProblem,
 }
 
 __all__ = [
+    "CNN",
+    "GPT",
+    "MLP",
     "PROBLEMS",
     "DriftSensitive",
     "LogisticRegression",
@@ -52,6 +62,7 @@ __all__ = [
     "QuadraticSum",
     "SeparateQuadratics",
     "SoftmaxRegression",
+    "TorchProblem",
     "batch_matches_single",
     "check_problem",
     "estimate_sigma2",

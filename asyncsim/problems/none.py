@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from asyncsim.parameters import Count, parameters
+from asyncsim.parameters import Count, Whole, parameters
 from asyncsim.problems.problem import Vector
 
 
@@ -20,6 +20,7 @@ class NoProblem:
 
     Parameters:
         components: m, the number of functions in the sum, for the methods of finite sums; others don't need it.
+        message_size: numbers in a message, for workers with a bandwidth; none unless given
 
     >>> problem = NoProblem()
     >>> gradient = problem.gradient(problem.x0, np.random.default_rng(1), worker=0)
@@ -28,6 +29,7 @@ class NoProblem:
     """
 
     components: Count | None = None
+    message_size: Whole | None = None
 
     dimension: ClassVar[int] = 0
     x0: ClassVar[Vector] = np.empty(0)

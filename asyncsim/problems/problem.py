@@ -7,12 +7,14 @@ from typing import Any, Protocol, TypeAlias, TypeVar, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
-Vector: TypeAlias = npt.NDArray[np.float64]
+Vector: TypeAlias = npt.NDArray[Any]  # of float64 or float32, as x0 is
 
 
 @runtime_checkable
 class Problem(Protocol):
     """The least a problem has; d is `dimension`.
+
+    `x0` is float64 or float32, and every iterate is what x0 is. Networks are trained in float32, at half the memory.
 
     What it may have besides, each left out or None where unknown:
 
@@ -24,8 +26,11 @@ class Problem(Protocol):
     - `L`, the smoothness constant; `sigma2` ≥ E‖gradient − ∇f‖²; `f_star`, or `f_lower`, below which f never is;
       `x_star` (d,).
     - `components`, m of a finite sum f = (1/m) Σ f_j, with `component_gradient(x, j) -> (d,)` and perhaps
-      `component_mean(x, indices) -> (d,)`; `L_minus`, `L_plus`, `L_plus_minus`, `L_max`.
+      `component_mean(x, indices) -> (d,)`, and `component_gradients(X, indices) -> (S, d)`, whose row s is bit-equal to
+      `component_gradient(X[s], indices[s])`; `L_minus`, `L_plus`, `L_plus_minus`, `L_max`.
     - `workers`, the number of workers it was made for, where they have different f_i; `worker_gradient(x, worker)`.
+    - `message_size`, a whole number: how many numbers a point or an answer is where it is sent (asyncsim/times/
+      communication.py); the dimension unless it is said.
     - `estimated`: the names among these that are estimates.
     """
 
@@ -47,6 +52,7 @@ _FUNCTIONS = (
     "gradients",
     "component_gradient",
     "component_mean",
+    "component_gradients",
     "worker_gradient",
 )
 _SIGNATURE = "gradient(x, rng, worker) that returns an array (d,)"
@@ -83,6 +89,11 @@ def check_problem(problem: P) -> P:
     if not _is_whole(dimension) or dimension < 0:
         raise ValueError(f"{what}: dimension = {dimension!r}, but a whole number >= 0 is needed")
     _check_point("x0", _attribute(problem, "x0", what), int(dimension), what)
+    size = getattr(problem, "message_size", None)
+    if size is not None and (not _is_whole(size) or size < 0):
+        raise ValueError(
+            f"{what}: message_size = {size!r}, but a whole number >= 0 is needed, or None for the dimension"
+        )
     for name in _FUNCTIONS:
         function = getattr(problem, name, None)
         if function is not None and not callable(function):
@@ -92,6 +103,18 @@ def check_problem(problem: P) -> P:
     if (x_star := getattr(problem, "x_star", None)) is not None:
         _check_point("x_star", x_star, int(dimension), what)
     return problem
+
+
+def message_size(problem: Any) -> int:
+    """Numbers in a message of one point or gradient.
+
+    >>> class Halves:
+    ...     dimension, message_size = 100, 50
+    >>> message_size(Halves())
+    50
+    """
+    size = getattr(problem, "message_size", None)
+    return int(problem.dimension if size is None else size)
 
 
 def _attribute(problem: Any, name: str, what: str) -> Any:
@@ -105,9 +128,11 @@ def _is_whole(value: Any) -> bool:
 
 
 def _check_point(name: str, x: Any, dimension: int, what: str) -> None:
-    if not isinstance(x, np.ndarray) or x.dtype != np.float64:
+    if not isinstance(x, np.ndarray) or x.dtype not in (np.float64, np.float32):
         kind = f"an array of {x.dtype}" if isinstance(x, np.ndarray) else f"a {type(x).__name__}"
-        raise ValueError(f"{what}: {name} is {kind}; a numpy array of float64 is needed: np.array({name}, dtype=float)")
+        raise ValueError(
+            f"{what}: {name} is {kind}; a numpy array of float64 or float32 is needed: np.array({name}, dtype=float)"
+        )
     if x.shape != (dimension,):
         raise ValueError(
             f"{what}: {name} has shape {x.shape}, but dimension is {dimension}: "
@@ -145,7 +170,7 @@ def estimate_sigma2(problem: Problem, x: Vector, rng: np.random.Generator, sampl
         raise ValueError(f"estimate_sigma2: samples = {samples}, but a variance needs at least 2")
     full_gradient: Callable[[Vector], Vector] | None = getattr(problem, "full_gradient", None)
     if full_gradient is not None:
-        exact = full_gradient(x)
+        exact = full_gradient(x).astype(np.float64)
         return float(np.mean([np.sum((problem.gradient(x, rng, 0) - exact) ** 2) for _ in range(samples)]))
     # Welford's running mean: the samples themselves would be samples × d numbers
     mean, squares = np.zeros(problem.dimension), 0.0
@@ -160,7 +185,7 @@ def estimate_sigma2(problem: Problem, x: Vector, rng: np.random.Generator, sampl
 def batch_matches_single(problem: Any, seed: int = 0, counts: Iterable[int] = (1, 2, 33)) -> bool:
     """Whether each row of `problem.gradients` has the bits of `problem.gradient`, tried in several companies.
 
-    Batches of `counts` rows at one point, at all different points and at points that repeat, each row with the
+    Likewise for `component_gradients`, where there are any. Batches of `counts` rows at one point, at all different points and at points that repeat, each row with the
     generator it has alone. True says that it held in this trial, on this machine.
 
     >>> from asyncsim.problems import Quadratic
@@ -171,17 +196,27 @@ def batch_matches_single(problem: Any, seed: int = 0, counts: Iterable[int] = (1
     luck = np.random.default_rng(seed)
     made_for = getattr(problem, "workers", None)
     n = made_for if isinstance(made_for, int) else max(counts)
-    points = [frozen(problem.x0 + luck.standard_normal(problem.dimension)) for _ in range(max(counts))]
+    # a network whose weights were much larger than at its start would be saturated, and all its gradients 0
+    spread = math.sqrt(float(np.mean(np.square(problem.x0)))) if problem.dimension else 0.0
+    noise = (luck.standard_normal(problem.dimension) for _ in range(max(counts)))
+    points = [frozen((problem.x0 + (spread or 1.0) * each).astype(problem.x0.dtype)) for each in noise]
 
     def generator(j: int) -> np.random.Generator:
         return np.random.Generator(np.random.Philox(key=[seed, j]))
 
     def matches(order: Sequence[int], at: Sequence[int]) -> bool:
         X = [points[j] for j in at]
-        workers = [j % n for j in order]
-        rows = problem.gradients(X, map(generator, order), workers)
-        singles = (problem.gradient(x, generator(j), i) for x, j, i in zip(X, order, workers, strict=True))
-        return all(np.array_equal(row, single, equal_nan=True) for row, single in zip(rows, singles, strict=True))
+        if hasattr(problem, "gradients"):
+            workers = [j % n for j in order]
+            rows = problem.gradients(X, map(generator, order), workers)
+            singles = (problem.gradient(x, generator(j), i) for x, j, i in zip(X, order, workers, strict=True))
+            if not _equal(rows, singles):
+                return False
+        if not hasattr(problem, "component_gradients"):
+            return True
+        indices = [j % problem.components for j in order]
+        component_singles = (problem.component_gradient(x, j) for x, j in zip(X, indices, strict=True))
+        return _equal(problem.component_gradients(X, indices), component_singles)
 
     return all(
         matches(order, at)
@@ -189,3 +224,7 @@ def batch_matches_single(problem: Any, seed: int = 0, counts: Iterable[int] = (1
         for order in (range(count), range(count)[::-1])
         for at in ([0] * count, range(count), [j // 2 for j in range(count)])
     )
+
+
+def _equal(rows: Iterable[Vector], singles: Iterable[Vector]) -> bool:
+    return all(np.array_equal(row, single, equal_nan=True) for row, single in zip(rows, singles, strict=True))

@@ -237,13 +237,19 @@ class QuadraticSum:
 
     def gradients(self, X: Sequence[Vector], rngs: Iterable[np.random.Generator], workers: Sequence[int]) -> Vector:
         """Row j is `gradient(X[j], rngs[j], workers[j])`, bit for bit; Tx is computed once for each point."""
+        drawn = zip(rngs, workers, strict=True)
+        return self.component_gradients(
+            X, [self._first(worker) + int(rng.random() * self._share) for rng, worker in drawn]
+        )
+
+    def component_gradients(self, X: Sequence[Vector], indices: Sequence[int]) -> Vector:
+        """Row s is `component_gradient(X[s], indices[s])`, bit for bit; Tx is computed once for each point."""
         rows = np.empty((len(X), self.dimension))
         parts: dict[int, tuple[Vector, Vector]] = {}
         ν, β = self._drawn
-        for row, x, rng, worker in zip(rows, X, rngs, workers, strict=True):
+        for row, x, j in zip(rows, X, indices, strict=True):
             if id(x) not in parts:
                 parts[id(x)] = _tridiagonal(x), self._shift * x
-            j = self._first(worker) + int(rng.random() * self._share)
             np.multiply(parts[id(x)][0], ν[j], out=row)
             np.add(row, parts[id(x)][1], out=row)
             row[0] -= β[j]

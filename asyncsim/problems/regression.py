@@ -1,8 +1,7 @@
 """Logistic and softmax regression on data: f(x) = mean cross-entropy of a linear classifier + a regulariser.
 
-A finite sum: component j is the cross-entropy of sample j plus the regulariser. Where the data are split among workers,
-the samples that are kept are stored worker by worker, so that worker i draws from rows i·size … (i+1)·size − 1, and j
-counts in this order.
+A finite sum: component j is the cross-entropy of sample j plus the regulariser. How samples are read, scaled, split,
+held out and drawn stands in samples.py.
 
 One kernel. A stochastic gradient and a batch of S of them run through the same code on stacks (S, b, ·) of minibatches,
 matmul going item by item, so that a row's bits depend neither on how many rows there are nor on what they are. A plain
@@ -11,37 +10,26 @@ product over all S·b samples would be quicker and would not have this property.
 Diverging iterates overflow on purpose (to inf, then NaN): who runs the problem decides whether numpy warns of it, as
 np.errstate costs a tenth of a small gradient. The exact passes, which are rare, are silent by themselves.
 
-Samples are drawn as floor(m·u), u uniform of 53 bits: twice as quick as `integers` for small minibatches, and the
-probabilities of the samples differ by no more than about m/2⁵³ of each.
-
 Constants are bounds from the curvature c of the loss in the logits, ½ or ¼: with a_j the features of sample j, f is
 c·λ_max(mean a_j a_jᵀ)-smooth, f_j is c·‖a_j‖²-smooth, and as ‖∇f_j(x) − ∇f_j(y)‖ ≤ c·‖a_j‖·‖(X − Y)ᵀa_j‖, L₊² of the
 losses is at most c²·λ_max(mean ‖a_j‖² a_j a_jᵀ). The regulariser, common to all, adds its own constant to these but to
 L±, where it cancels.
 """
 
-import dataclasses
-import hashlib
 from collections.abc import Iterable, Sequence
 from functools import cached_property
-from pathlib import Path
-from typing import Any, ClassVar, Literal, Self, TypeAlias
+from typing import ClassVar, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from asyncsim.parameters import Count, NonNegative, Positive, Whole, parameters
-from asyncsim.problems import data_files
-from asyncsim.problems.data_files import Table
+from asyncsim.parameters import NonNegative, parameters
 from asyncsim.problems.problem import Vector, frozen
-from asyncsim.problems.split import label_counts, split_samples
-from asyncsim.streams import sequential
+from asyncsim.problems.samples import Indices, Sampled
 
 Matrix: TypeAlias = npt.NDArray[np.float64]
 Tensor: TypeAlias = npt.NDArray[np.float64]  # (S, ·, ·) or (·, ·)
-Indices: TypeAlias = npt.NDArray[np.intp]
 
-_ARRAYS = "arrays"  # stands in `data` when the data came from Python
 _EXACT_SIDE = 1000  # up to here the Gram matrix's eigenvalues take less than a second
 _EXACT_WORK = 3e9  # n × side³ up to which the eigenvalues of the Gram matrices of all workers take about a second
 _POWER_ITERATIONS = 100
@@ -50,129 +38,28 @@ _STACK = 64  # gradients computed together: more of them leave the cache
 
 
 @parameters
-class _Regression:
+class _Regression(Sampled):
     # What both problems share. The parameters are explained in the two docstrings: each is read by itself.
 
-    data: str
-    batch_size: Count = 1
-    replacement: bool = True
     regularisation: NonNegative = 0.0
-    scale: Literal["none", "unit", "standard"] = "unit"
     bias: bool = True
-    label_column: Literal["first", "last"] = "first"
     regulariser: Literal["l2", "nonconvex"] = "l2"
-    split: Literal["none", "even", "by_label", "dirichlet"] = "none"
-    alpha: Positive = 0.1
-    problem_seed: Whole | None = None
-
-    # set by build, in the instance's __dict__
-    workers: ClassVar[int | None] = None
-    _seed: ClassVar[int] = 0
 
     f_star: ClassVar[None] = None
     f_lower: ClassVar[float] = 0.0  # neither losses nor regularisers are negative
     x_star: ClassVar[None] = None
     _curvature: ClassVar[float]  # bounds the eigenvalues of the loss's Hessian in the logits
 
-    def build(self, seed: int = 0, base: Path = Path(), n: int = 1) -> Self:
-        """The problem with its data read, checked and split among `n` workers where `split` says so.
-
-        A relative path in `data` starts at the folder `base`.
-        """
-        from_arrays = self.data == _ARRAYS and "_table" in vars(self)
-        if from_arrays and self.split == "none":
-            return self
-        built = dataclasses.replace(self)
-        vars(built)["_seed"] = seed if self.problem_seed is None else self.problem_seed
-        if self.split != "none":
-            vars(built)["workers"] = n
-        return built._on(self._table if from_arrays else data_files.read(self.data, base, self.label_column))
-
-    @classmethod
-    def of(cls, samples: npt.ArrayLike, labels: npt.ArrayLike, **given: Any) -> Self:
-        """The problem on arrays: samples (m, p), or (m, …) which are flattened, labels (m,); the rest as usual.
-
-        Where they are split among workers, `.build(n=…)` follows.
-        """
-        return cls(data=_ARRAYS, **given)._on(data_files.of_arrays(samples, labels, _ARRAYS))
-
-    @property
-    def data_sha256(self) -> str:
-        """A digest of the data as read, by which a resumed run can see that they are the same."""
-        table = self._table
-        return hashlib.sha256(table.samples.tobytes() + table.labels.astype(np.int64).tobytes()).hexdigest()
-
-    def _on(self, table: Table) -> Self:
-        # cached properties live in the instance's __dict__, so this is what `_table` will be
-        vars(self)["_table"] = table
-        if self.split == "none" or self.workers is not None:
-            _ = self._samples, self._targets
-        return self
-
-    @cached_property
-    def _table(self) -> Table:
-        return data_files.read(self.data, Path(), self.label_column)
-
-    @cached_property
-    def _shares(self) -> Indices | None:
-        """The samples (n, size) of each worker as rows of the table; None where all workers have all."""
-        if self.split == "none":
-            return None
-        if self.workers is None:
-            raise ValueError(
-                f"{type(self).__name__}: split {self.split}, but the number of workers is not known; "
-                "make it by problem.build(seed, n=…)"
-            )
-        luck = sequential(self._seed, "problem")
-        try:
-            return split_samples(self._table.labels, self.workers, self.split, self.alpha, luck)
-        except ValueError as error:
-            raise ValueError(f"{type(self).__name__}: data {self.data!r}: {error}") from None
-
-    @cached_property
-    def _labels(self) -> Indices:
-        """(m,) the class of each sample that is kept, in the order of `_samples`."""
-        labels = self._table.labels
-        return labels if self._shares is None else labels[self._shares.reshape(-1)]
+    def _prepare(self) -> None:
+        _ = self._samples, self._targets
 
     @cached_property
     def _samples(self) -> Matrix:
         """(m, p): scaled, with a last column of ones for the biases; worker after worker where they are split."""
-        samples = _scaled(self._table.samples, self.scale)
-        if self._shares is not None:
-            samples = samples[self._shares.reshape(-1)]
-        if not self.replacement and self.batch_size > self._share:
-            whose = "there are" if self._shares is None else "a worker has"
-            raise ValueError(
-                f"{type(self).__name__}: batch_size = {self.batch_size} without replacement, "
-                f"but {whose} {self._share} samples"
-            )
+        return self._with_bias(self._features)
+
+    def _with_bias(self, samples: Matrix) -> Matrix:
         return np.hstack([samples, np.ones((len(samples), 1))]) if self.bias else np.ascontiguousarray(samples)
-
-    @cached_property
-    def _share(self) -> int:
-        """How many samples a worker draws from."""
-        return len(self._table.labels) if self._shares is None else int(self._shares.shape[1])
-
-    @property
-    def components(self) -> int:
-        """m, the samples that are in f."""
-        return len(self._samples)
-
-    @property
-    def left_out(self) -> int:
-        """How many samples are in no share, as shares have equal sizes; they are not in f either."""
-        return len(self._table.labels) - self.components
-
-    @property
-    def classes(self) -> tuple[float | str, ...]:
-        """The labels in the data, sorted."""
-        return self._table.classes
-
-    @cached_property
-    def split_table(self) -> npt.NDArray[np.int64] | None:
-        """How many samples of each class each worker has, (n, K); None where all workers have all."""
-        return None if self._shares is None else label_counts(self._table.labels, self._shares, len(self.classes))
 
     @cached_property
     def _targets(self) -> Matrix:
@@ -284,6 +171,13 @@ class _Regression:
         """The mean of ∇f_j(x), (d,), over the samples `indices`."""
         return self._on_samples(x, np.asarray(indices, dtype=np.intp))
 
+    def component_gradients(self, X: Sequence[Vector], indices: Sequence[int]) -> Matrix:
+        """Row s is `component_gradient(X[s], indices[s])`, bit for bit."""
+        points = np.stack(X[:1] if all(x is X[0] for x in X) else X)
+        return self._at(
+            points.reshape(len(points), self._samples.shape[1], -1), np.array(indices, dtype=np.intp)[:, None]
+        )
+
     def worker_gradient(self, x: Vector, worker: int) -> Vector:
         """∇f_i(x), (d,), over all samples of worker i; ∇f(x) where all have all."""
         if self._shares is None:
@@ -298,9 +192,7 @@ class _Regression:
 
     def gradients(self, X: Sequence[Vector], rngs: Iterable[np.random.Generator], workers: Sequence[int]) -> Matrix:
         """Row j is `gradient(X[j], rngs[j], workers[j])`, bit for bit."""
-        indices = np.empty((len(X), self.batch_size), dtype=np.intp)
-        for row, rng, worker in zip(indices, rngs, workers, strict=True):
-            row[:] = self._drawn(rng, worker)
+        indices = self._all_drawn(rngs, workers)
         rows = np.empty((len(X), self.dimension))
         for start in range(0, len(X), _STACK):
             stack = slice(start, start + _STACK)
@@ -309,15 +201,6 @@ class _Regression:
                 points = points[:1]
             rows[stack] = self._at(np.stack(points).reshape(len(points), self._samples.shape[1], -1), indices[stack])
         return rows
-
-    def _drawn(self, rng: np.random.Generator, worker: int) -> Indices:
-        if self.replacement:
-            drawn = (rng.random(self.batch_size) * self._share).astype(np.intp)
-        else:
-            drawn = rng.choice(self._share, self.batch_size, replace=False, shuffle=False).astype(np.intp)
-        if self._shares is not None:
-            drawn += worker * self._share
-        return drawn
 
     def _at(self, points: Tensor, indices: Indices) -> Matrix:
         """The gradients (S, d) on the samples `indices` (S, b) at `points` (S, p, c), or at one (1, p, c) for all."""
@@ -344,6 +227,22 @@ class _Regression:
         with np.errstate(over="ignore", invalid="ignore"):
             logits = self._logits(x)
             return self._value(x, logits), self._gradient(x, logits)
+
+    def test_accuracy(self, x: Vector) -> float:
+        """The share of the test samples that the classifier tells right; a tie between classes goes to the first."""
+        if self._test_set is None:
+            raise ValueError(f"{type(self).__name__}: nothing is held out; give test: 0.2, or a file")
+        samples, labels = self._test_set
+        with np.errstate(over="ignore", invalid="ignore"):
+            logits = self._with_bias(samples) @ x.reshape(self._samples.shape[1], -1)
+        return float(np.mean(self._told(logits) == self._wanted(labels)))
+
+    def _wanted(self, labels: Indices) -> Indices:
+        return labels
+
+    def _told(self, logits: Matrix) -> Indices:
+        """The class (t,) that the classifier takes each sample for."""
+        raise NotImplementedError
 
     def _logits(self, x: Vector, of: slice = _ALL) -> Matrix:
         return self._samples[of] @ x.reshape(self._samples.shape[1], -1)
@@ -380,9 +279,11 @@ class SoftmaxRegression(_Regression):
 
     Parameters:
         data: digits (comes with the package: 1797 images of 8×8, 10 classes), a file .libsvm, .svm, .txt (LIBSVM), .csv
-            or .npz (arrays X and y), or sklearn:NAME; paths start at the folder of the scenario.
+            or .npz (arrays X and y), MNIST's …-images-idx3-ubyte (or .gz), CIFAR's .bin, or sklearn:NAME; paths start
+            at the folder of the scenario.
         batch_size: samples in the minibatch of one stochastic gradient.
-        replacement: true: the samples of a minibatch are drawn independently; false: no sample twice in one minibatch.
+        replacement: true: the samples of a minibatch are drawn independently; false: no sample twice in one minibatch;
+            epochs: a worker goes through its samples in a random order, each epoch in another one.
         regularisation: λ ≥ 0 of the regulariser, which covers the biases too; the term (λ/2)‖x‖² unless said otherwise.
         scale: of the features. unit: all divided by the largest absolute value; standard: each to mean 0 and variance
             1; none: as they are.
@@ -394,7 +295,9 @@ class SoftmaxRegression(_Regression):
             worker's mix of labels is drawn from the symmetric Dirichlet law. All get equally many; up to n − 1 samples
             are left over, drawn at random, and are not in f.
         alpha: α of split dirichlet; 0.1 gives a worker few labels, 100 nearly equal mixes.
-        problem_seed: the split is drawn from it; without it, from the seed of the run.
+        problem_seed: the split and what is held out are drawn from it; without it, from the seed of the run.
+        test: what the test accuracy is of: a share of the samples, held out at random and not in f (0.2), or a file like
+            data; 0 for none.
 
     >>> problem = SoftmaxRegression("digits", batch_size=4)
     >>> problem.dimension, round(problem.value(problem.x0), 6), sorted(problem.estimated)
@@ -421,6 +324,10 @@ class SoftmaxRegression(_Regression):
         probabilities -= targets
         return probabilities
 
+    def _told(self, logits: Matrix) -> Indices:
+        told: Indices = np.argmax(logits, axis=1)
+        return told
+
     def _losses(self, logits: Matrix, targets: Matrix) -> Vector:
         shifted = logits - logits.max(axis=1, keepdims=True)
         losses: Vector = np.log(np.exp(shifted).sum(axis=1)) - shifted[targets == 1.0]
@@ -436,9 +343,11 @@ class LogisticRegression(_Regression):
 
     Parameters:
         data: digits (comes with the package; it has 10 classes, so give positive_label), a file .libsvm, .svm, .txt
-            (LIBSVM), .csv or .npz (arrays X and y), or sklearn:NAME; paths start at the folder of the scenario.
+            (LIBSVM), .csv or .npz (arrays X and y), MNIST's …-images-idx3-ubyte (or .gz), CIFAR's .bin, or
+            sklearn:NAME; paths start at the folder of the scenario.
         batch_size: samples in the minibatch of one stochastic gradient.
-        replacement: true: the samples of a minibatch are drawn independently; false: no sample twice in one minibatch.
+        replacement: true: the samples of a minibatch are drawn independently; false: no sample twice in one minibatch;
+            epochs: a worker goes through its samples in a random order, each epoch in another one.
         regularisation: λ ≥ 0 of the regulariser, which covers the bias too; the term (λ/2)‖x‖² unless said otherwise.
         scale: of the features. unit: all divided by the largest absolute value; standard: each to mean 0 and variance
             1; none: as they are.
@@ -450,7 +359,9 @@ class LogisticRegression(_Regression):
             worker's mix of labels is drawn from the symmetric Dirichlet law. All get equally many; up to n − 1 samples
             are left over, drawn at random, and are not in f.
         alpha: α of split dirichlet; 0.1 gives a worker few labels, 100 nearly equal mixes.
-        problem_seed: the split is drawn from it; without it, from the seed of the run.
+        problem_seed: the split and what is held out are drawn from it; without it, from the seed of the run.
+        test: what the test accuracy is of: a share of the samples, held out at random and not in f (0.2), or a file like
+            data; 0 for none.
         positive_label: the label that is +1, all others −1; must be given when there are more than two labels.
 
     >>> problem = LogisticRegression("digits", positive_label=3)
@@ -477,9 +388,16 @@ class LogisticRegression(_Regression):
         if self.positive_label is not None and self.positive_label not in classes:
             known = ", ".join(repr(label) for label in classes[:10]) + (", …" if len(classes) > 10 else "")
             raise ValueError(f"{what}: positive_label = {self.positive_label!r} is none of the labels {known}")
-        positive = 1 if self.positive_label is None else classes.index(self.positive_label)
-        targets: Matrix = (labels == positive).astype(np.float64)[:, None]
+        targets: Matrix = (labels == self._positive).astype(np.float64)[:, None]
         return targets
+
+    @property
+    def _positive(self) -> int:
+        return 1 if self.positive_label is None else self._table.classes.index(self.positive_label)
+
+    def _wanted(self, labels: Indices) -> Indices:
+        wanted: Indices = (labels == self._positive).astype(np.intp)
+        return wanted
 
     def _residuals(self, logits: Tensor, targets: Tensor) -> Tensor:
         # σ(z) from exp(−|z|), which never overflows
@@ -490,21 +408,14 @@ class LogisticRegression(_Regression):
         residuals -= targets
         return residuals
 
+    def _told(self, logits: Matrix) -> Indices:
+        told: Indices = (logits[:, 0] > 0).astype(np.intp)
+        return told
+
     def _losses(self, logits: Matrix, targets: Matrix) -> Vector:
         # log(1 + exp(z)) − tz
         losses: Matrix = np.log1p(np.exp(-np.abs(logits))) + np.maximum(logits, 0.0) - targets * logits
         return losses[:, 0]
-
-
-def _scaled(samples: Matrix, scale: str) -> Matrix:
-    if scale == "unit":
-        return samples / (np.abs(samples).max() or 1.0)
-    if scale == "standard":
-        # a feature that never changes says nothing: it becomes 0, whatever the rounding of its mean
-        changes = samples.max(axis=0) > samples.min(axis=0)
-        standard: Matrix = (samples - samples.mean(axis=0)) / np.where(changes, samples.std(axis=0), np.inf)
-        return standard
-    return samples
 
 
 def _largest_eigenvalue(samples: Matrix) -> float:

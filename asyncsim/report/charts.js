@@ -130,7 +130,7 @@
   const curves = () => {
     document.querySelectorAll("[data-curves]").forEach((place) => {
       const x = place.dataset.curves, key = place.dataset.quantity || state.quantity;
-      const logs = { x: state.x === "log", y: state.y === "log" };
+      const logs = { x: state.x === "log", y: state.y === "log" && key !== "test_accuracy" };
       const labels = shown();
       const traces = inOrder(labels).flatMap((label) => lines(label, page.curves[label][x][key], logs, labels.length <= MANY));
       const goal = target(key, x, labels, logs);

@@ -45,10 +45,11 @@ QUANTITIES = {
     "mean_squared_gradient_norm": "mean of ‖∇f(xᵏ)‖² over iterations",
     "suboptimality": "f(xᵏ) − f*",
     "value": "f(xᵏ)",
+    "test_accuracy": "test accuracy",
     "iteration": "iteration k",
     "gradients_used": "gradients used",
 }
-OF_THE_OBJECTIVE = ("squared_gradient_norm", "mean_squared_gradient_norm", "suboptimality", "value")
+OF_THE_OBJECTIVE = ("squared_gradient_norm", "mean_squared_gradient_norm", "suboptimality", "value", "test_accuracy")
 OF_THE_CLOCK = ("iteration", "gradients_used")
 AXES = {"time": "simulated time (s)", "iteration": "iteration k", "worker_seconds": "total worker time (s)"}
 
@@ -99,6 +100,7 @@ def quantities(result: "Result") -> list[str]:
     known = [key for key in OF_THE_OBJECTIVE if any(np.isfinite(_column(run, key)).any() for run in result.runs)]
     if "suboptimality" in known and "value" in known:
         known.remove("value")
+    known.sort(key=lambda name: name not in (result.target or {}))  # the target's quantity is the first to look at
     return known or list(OF_THE_CLOCK)
 
 

@@ -16,6 +16,7 @@ from asyncsim.times.composed import (
     empirical,
     mixture,
 )
+from asyncsim.times.contention import Contention
 from asyncsim.times.laws import (
     LAWS,
     Constant,
@@ -51,6 +52,7 @@ __all__ = [
     "SPEEDS",
     "Constant",
     "ConstantSpeed",
+    "Contention",
     "Crash",
     "DriftSpeed",
     "Dropout",

@@ -2,6 +2,8 @@
 
 A *link* (`uplink: {latency: …, bandwidth: …}`) takes its latency, any law, and size / bandwidth seconds. The size of an
 answer is `job.size` numbers; what a worker is sent is the point of its job (of a `GradientDifference` both points).
+A problem may say by `message_size` how many numbers a point or an answer is on the wire instead: half of them where they
+are sent as float32 for float64, more where nothing is computed (`problem: {name: none, message_size: 25000000}`).
 Without a downlink the broadcast costs nothing.
 
 The server's *shared link* carries one message at a time, in the order in which they come to it: an answer that has
@@ -17,7 +19,10 @@ is work that was stopped. A job that the worker has not begun by then is never b
 worker has finished when the stop takes effect that is sent.
 
 That a worker computes its next gradient while the last answer is still on its way is left out: a server that gives work
-to idle workers learns of them by their answers. Within a job of several gradients one answer is sent at the end.
+to idle workers learns of them by their answers. Within a job of several gradients one answer, their sum, is sent at the
+end. To send each gradient as soon as it is finished would be no gain: the last of c messages leaves the worker when the
+c-th gradient is finished, as the sum does, and takes as long; where a message takes longer than a gradient it has even to
+wait for those before it. Only what a deadline or a stop cuts off would be more, for c times the numbers sent.
 """
 
 from __future__ import annotations
@@ -68,9 +73,10 @@ class Queue:
         return size / self._capacity
 
 
-def downlink_size(job: Any) -> int:
+def downlink_size(job: Any, message_size: int | None = None) -> int:
     """Numbers that the server sends with a job: its point or points."""
-    return 2 * int(job.x.size) if isinstance(job, GradientDifference) else int(job.x.size)
+    size = int(job.x.size) if message_size is None else message_size
+    return 2 * size if isinstance(job, GradientDifference) else size
 
 
 ALLOWED_STOPS = "'at_once', 'after_current_gradient' or {'after': seconds >= 0}"

@@ -6,6 +6,8 @@ between them that part it into quarters, ordered by the mean time of a gradient'
 What a law doesn't tell is estimated by sampling, and every number that rests on an estimate is marked with ≈.
 
 Where powers change with time, the quantiles are those at power 1; rates and equilibrium times count with mean powers.
+Where workers slow each other down, the quantiles are those of a worker that computes alone; rates and equilibrium times
+count with all of its group computing.
 """
 
 import math
@@ -68,7 +70,7 @@ class Overview:
     n: workers; rows: see `Row`; rate: gradients a second of all together, in the long run;
     equilibrium: (S, t*(S) seconds, workers that play a part) for some S; estimated: whether these rest on estimates;
     speeds: whether powers change with time; size: numbers in a message, where links have bandwidths; carried: messages
-    a second that the shared link carries, else inf
+    a second that the shared link carries, else inf; contention: whether workers slow each other down
     """
 
     n: int
@@ -79,6 +81,7 @@ class Overview:
     speeds: bool
     size: int = 0
     carried: float = math.inf
+    contention: bool = False
 
     def words(self) -> list[str]:
         """What stands below the table."""
@@ -99,6 +102,11 @@ class Overview:
             )
         if self.speeds:
             told.append("powers change with time: quantiles are those at power 1, rates and t* count with mean powers")
+        if self.contention:
+            told.append(
+                "workers slow each other down: mean and quantiles are those of a worker that computes alone, rates and "
+                "t* count with all of its group computing"
+            )
         if self.estimated or any(row.estimated for row in self.rows):
             told.append("≈ estimated by sampling, as a law doesn't tell it")
         return told
@@ -132,7 +140,8 @@ def overview(workers: Workers, groups: Sequence[range] | None = None, size: int 
             _equilibrium(trips, S) for S in sorted({1, math.isqrt(workers.n), workers.n, 10 * workers.n})
         ),
         estimated=not exact,
-        speeds=workers_change(workers),
+        speeds=workers.speed is not None,
+        contention=workers.contention is not None,
         size=size if messages is not None else 0,
         carried=carried,
     )
@@ -181,8 +190,8 @@ def _row(label: str, workers: Workers, worker: int, trip: float, sent: float, ex
 
 
 def workers_change(workers: Workers) -> bool:
-    """Whether powers change with time."""
-    return getattr(workers, "speed", None) is not None
+    """Whether a worker's power is not always 1."""
+    return workers.speed is not None or workers.contention is not None
 
 
 class OfACall:

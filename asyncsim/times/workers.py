@@ -31,6 +31,7 @@ from asyncsim.times import availability as availabilities
 from asyncsim.times import speeds
 from asyncsim.times.by_worker import Kind, Source, by_worker, joined
 from asyncsim.times.communication import SharedLink, stop_delay
+from asyncsim.times.contention import Group, all_at_once, contention_of
 from asyncsim.times.expressions import evaluate
 from asyncsim.times.known import as_law
 from asyncsim.times.laws import Constant, Law, Time
@@ -120,6 +121,8 @@ class Workers:
     uplink and downlink may also be links, {"latency": times, "bandwidth": numbers a second (a number, a list, an
     expression)}; `shared_link` is the server's, SharedLink(capacity); `stop_takes_effect` is "at_once",
     "after_current_gradient" or {"after": seconds} (all in asyncsim/times/communication.py).
+    contention: who slows whom down while they compute, Contention(capacity or slowdown, size or members)
+    (asyncsim/times/contention.py); none unless given.
 
     Raises ValueError naming the time, the worker, what was given and what is allowed.
 
@@ -139,6 +142,7 @@ class Workers:
         availability: Any = None,
         shared_link: SharedLink | None = None,
         stop_takes_effect: Any = "at_once",
+        contention: Any = None,
     ) -> None:
         self.n = _count(count)
         if compute_time is None and speed is None:
@@ -153,12 +157,13 @@ class Workers:
         self.speed = None if speed is None else _described(SPEED, speed, range(self.n), self.n)
         there = availability
         self.availability = None if there is None else _described(AVAILABILITY, there, range(self.n), self.n)
+        self.contention: list[Group] | None = None if contention is None else _sharing(contention, range(self.n))
         self._means: tuple[Floats, bool] | None = None
 
     @classmethod
     def groups(cls, groups: Iterable[Sequence[Any]], **options: Any) -> "Workers":
         """Workers group after group, each (count, compute_time) or (count, compute_time, uplink, downlink, speed,
-        availability).
+        availability, contention).
 
         Lists have one entry for each worker of their group. Workers keep their numbers 0…n−1 in callables, and in
         expressions i runs over the whole 1…n. `options` are those that all share: shared_link, stop_takes_effect.
@@ -167,10 +172,10 @@ class Workers:
         array([1., 1., 3., 4.])
         """
         rows = [tuple(group) for group in groups]
-        if not rows or not all(2 <= len(row) <= 6 for row in rows):
+        if not rows or not all(2 <= len(row) <= 7 for row in rows):
             raise ValueError(
-                "groups: a list of (count, compute_time[, uplink[, downlink[, speed[, availability]]]]), at least one, "
-                "is needed"
+                "groups: a list of (count, compute_time[, uplink[, downlink[, speed[, availability[, contention]]]]]), "
+                "at least one, is needed"
             )
         counts = [_count(row[0], f"groups[{g}]: ") for g, row in enumerate(rows)]
         bounds = list(accumulate(counts, initial=0))
@@ -191,12 +196,20 @@ class Workers:
             raise ValueError("compute_time: a bandwidth belongs to an uplink or a downlink")
         speed = _grouped(SPEED, rows, 4, bounds, speeds.ConstantSpeed(power=1.0))
         there = _grouped(AVAILABILITY, rows, 5, bounds, availabilities.AlwaysThere())
+        own = [g for g, row in enumerate(rows) if _part_of(row, 6) is not None]
+        if own:
+            if options.get("contention") is not None:
+                raise ValueError(
+                    f"groups[{own[0]}]: contention: all workers have one already; a worker shares one thing"
+                )
+            found = [_sharing(rows[g][6], range(*bounds[g : g + 2]), f"groups[{g}]: ") for g in own]
+            options = {**options, "contention": [group for groups in found for group in groups]}
         return cls(n, times[0][0], *times[1:], **options, speed=speed, availability=there)
 
     def mean_times(self, size: int = 0) -> Floats:
         """Mean seconds (n,) of one gradient's whole trip: downlink, computing, uplink, with messages of `size` numbers.
 
-        Waiting for a shared link is not in it.
+        Waiting for a shared link is not in it. Workers with contention count as if all of their group computed.
         """
         sent = self.message_seconds(size)
         return self._mean_times()[0] if sent is None else self._mean_times()[0] + sent
@@ -209,7 +222,8 @@ class Workers:
     @property
     def mean_compute_times_exact(self) -> bool:
         """Whether `mean_compute_times` is exact."""
-        return self.speed is None and self.availability is None and self._compute_part()[1]
+        steady = self.speed is None and self.availability is None and self.contention is None
+        return steady and self._compute_part()[1]
 
     def message_seconds(self, size: int) -> Floats | None:
         """What bandwidths and the shared link add to a trip (n,) with messages of `size` numbers; None = nothing."""
@@ -242,10 +256,12 @@ class Workers:
 
     def _compute_part(self) -> tuple[Floats, bool]:
         means, exact = self._while_there(self.compute_time)
-        if self.speed is None:
-            return means, exact
         with np.errstate(over="ignore", divide="ignore"):
-            return means / _mean_powers(self.speed, self.n), exact
+            if self.speed is not None:
+                means = means / _mean_powers(self.speed, self.n)
+            if self.contention is not None:
+                means = means * all_at_once(self.contention, self.n)
+        return means, exact
 
     @property
     def constant_times(self) -> bool:
@@ -256,7 +272,8 @@ class Workers:
     @property
     def _changes_nothing(self) -> bool:
         """Whether laws alone decide how long a gradient takes."""
-        return self.speed is None and self.availability is None and self.shared_link is None
+        environment = (self.speed, self.availability, self.shared_link, self.contention)
+        return all(part is None for part in environment)
 
     def __repr__(self) -> str:
         parts = (f"{name}={getattr(self, name).law(0)!r}" for name in ("compute_time", "uplink", "downlink"))
@@ -311,6 +328,15 @@ class _Whole:
 
     def __init__(self, source: Source) -> None:
         self.source = source
+
+
+def _sharing(spec: Any, workers: range, where: str = "") -> list[Group]:
+    if isinstance(spec, list) and spec and all(isinstance(group, Group) for group in spec):
+        return spec  # read already, group by group
+    try:
+        return contention_of(spec, workers)
+    except ValueError as error:
+        raise ValueError(f"{where}contention: {error}") from None
 
 
 def _part_of(row: Sequence[Any], part: int) -> Any:

@@ -12,14 +12,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from toys import Noisy, Slope, bits, differences
+from toys import Noisy, NoisyInFloat32, Slope, bits, differences
 
-from asyncsim import METHODS, Constant, Exponential, Quadratic, QuadraticSum, Record, Stop, Workers, simulate
+from asyncsim import METHODS, Constant, Exponential, Gradient, Quadratic, QuadraticSum, Record, Stop, Workers, simulate
 from asyncsim.allocation import ATA, ATAEmpirical, Uniform
 from asyncsim.parameters import described
 from asyncsim.streams import Stream
 from asyncsim.testing import adversarial, resumed
-from asyncsim.update_rules import Momentum
+from asyncsim.update_rules import Adam, Momentum, Muon
 
 CASES = {
     "asynchronous_sgd": ("asynchronous_sgd", {"stepsize": 0.1}),
@@ -350,3 +350,55 @@ def test_the_self_check_finds_no_breach_and_changes_no_bit_also_when_taken_up_ag
     again = resumed(make(case), Noisy(), unequal(), at=[3, 4, 17], verify=True, **options)
     assert differences(alone, checked) == differences(alone, again) == []
     assert checked.verification == again.verification
+
+
+class Watching:
+    """The plain rule, which notes the types of the directions and points it is given."""
+
+    def __init__(self):
+        self.seen = set()
+
+    def start(self, x0, state):
+        return self
+
+    def step(self, x, stepsize, direction):
+        self.seen |= {x.dtype, direction.dtype}
+        return x - stepsize * direction
+
+    def state(self):
+        return None
+
+
+@every_case
+def test_it_keeps_float32(case):
+    rule = Watching()
+    options = {"stop": STEPS, "seed": 5, "record": FEW_RECORDS}
+    run = simulate(make(case), NoisyInFloat32(), unequal(), update_rule=rule, **options)
+    assert run.status == "finished"
+    assert rule.seen <= {np.dtype(np.float32)}  # methods that set x outright never ask the rule
+    double = simulate(make(case), Noisy(), unequal(), **options)
+    assert run.curves["value"][-1] == pytest.approx(double.curves["value"][-1], rel=1e-4)
+    again = resumed(make(case), NoisyInFloat32(), unequal(), at=[3, 17], **options)
+    plain = simulate(make(case), NoisyInFloat32(), unequal(), **options)
+    assert differences(plain, again) == []
+
+
+@pytest.mark.parametrize("rule", [Momentum(), Momentum(nesterov=True), Adam(), Muon(), Muon(shape=(1, 2), norm="sign")])
+def test_every_update_rule_keeps_float32(rule):
+    x = np.array([1.0, -2.0, 3.0], np.float32)
+    run = rule.start(x, None)
+    for _ in range(3):
+        x = run.step(x, 0.1, x)
+        assert x.dtype == np.float32
+    assert {value.dtype for value in run.state().values() if hasattr(value, "dtype")} == {np.dtype(np.float32)}
+
+
+def test_an_iterate_in_float32_stays_one_also_under_a_method_that_mixes_types():
+    class Mixes:
+        def run(self, server):
+            while True:
+                server.broadcast(Gradient(server.x))
+                server.step(0.1, np.float64(1.0) * server.receive().gradient)
+
+    run = simulate(Mixes(), NoisyInFloat32(), unequal(), stop=STEPS, record=FEW_RECORDS)
+    assert run.status == "finished"

@@ -1,8 +1,10 @@
 """What data files may look like, and what is said of those that are wrong."""
 
+import gzip
 import hashlib
 import io
 import sys
+import tracemalloc
 import zipfile
 
 import numpy as np
@@ -19,7 +21,12 @@ def file(tmp_path):
 
     def write(name, content):
         (tmp_path / name).write_bytes(content if isinstance(content, bytes) else content.encode())
-        return lambda **given: data_files.read(name, tmp_path, **given)
+
+        def read(**given):
+            return data_files.read(name, tmp_path, **given)
+
+        read.folder = tmp_path
+        return read
 
     return write
 
@@ -264,3 +271,179 @@ def test_scikit_learns_digits_are_ours():
     assert np.array_equal(ours.samples, theirs.samples)
     assert np.array_equal(ours.labels, theirs.labels)
     assert data_files.read("sklearn:breast_cancer").samples.shape == (569, 30)
+
+
+# -- images
+
+
+def idx(array, claimed=None, kind=8):
+    """An IDX file of bytes; `claimed` are the sides that its header tells."""
+    sides = array.shape if claimed is None else claimed
+    header = bytes([0, 0, kind, len(sides)]) + b"".join(side.to_bytes(4, "big") for side in sides)
+    return header + array.astype(np.uint8).tobytes()
+
+
+IMAGES = np.arange(3 * 2 * 4, dtype=np.uint8).reshape(3, 2, 4)
+LABELS = np.array([7, 2, 7], np.uint8)
+
+
+@pytest.mark.parametrize(
+    "images_name", ["train-images-idx3-ubyte", "train-images-idx3-ubyte.gz", "train-images.idx3-ubyte"]
+)
+@pytest.mark.parametrize("labels_packed", [False, True])
+def test_mnists_files_are_read_packed_or_not_with_their_labels_beside_them(file, images_name, labels_packed):
+    def packed(name, content):
+        return gzip.compress(content) if name.endswith(".gz") else content
+
+    labels_name = images_name.replace("images", "labels").replace("idx3", "idx1").removesuffix(".gz")
+    labels_name += ".gz" if labels_packed else ""
+    file(labels_name, packed(labels_name, idx(LABELS)))
+    table = file(images_name, packed(images_name, idx(IMAGES)))()
+    assert table.samples.dtype == np.uint8
+    assert np.array_equal(table.samples, IMAGES.reshape(3, 8))
+    assert (table.labels.tolist(), table.classes, table.shape) == ([1, 0, 1], (2.0, 7.0), (1, 2, 4))
+
+
+@pytest.mark.parametrize("packed", [False, True], ids=["plain", "gz"])
+@pytest.mark.parametrize(
+    ("images", "labels", "message"),
+    [
+        (idx(IMAGES)[:-1], idx(LABELS), "images.*the header claims 24 bytes, but there are (only )?23"),
+        (idx(IMAGES) + b"x", idx(LABELS), "images.*the header claims 24 bytes, but there are (25|more)"),
+        (idx(IMAGES, (2**31, 2**31, 4)), idx(LABELS), "images.*2147483648 samples of .* GiB as an array; up to 2 GiB"),
+        (idx(IMAGES, (3, 0, 4)), idx(LABELS), "claims no image at all"),
+        (
+            idx(IMAGES, kind=13),
+            idx(LABELS),
+            r"no IDX file of images: 3 dimension\(s\) of bytes \(it begins with 00 00 0d 03\)",
+        ),
+        (b"<html>not found</html>", idx(LABELS), "images.*no IDX file"),
+        (b"", idx(LABELS), "images.*no IDX file"),
+        (idx(IMAGES)[:9], idx(LABELS), "images.*claims"),
+        (idx(IMAGES), idx(IMAGES), "labels.*no IDX file of labels"),
+        (idx(IMAGES), idx(LABELS[:2]), "has 3 images, but .* has 2 labels"),
+    ],
+)
+def test_broken_idx_is_refused(file, images, labels, message, packed):
+    name = "t-images-idx3-ubyte" + (".gz" if packed else "")
+    file("t-labels-idx1-ubyte", labels)
+    read = file(name, gzip.compress(images) if packed else images)
+    with pytest.raises(ValueError, match=message):
+        read()
+
+
+def test_a_file_that_is_packed_no_better_than_its_name_is_refused(file):
+    file("t-labels-idx1-ubyte", idx(LABELS))
+    with pytest.raises(ValueError, match=r"this is no sound \.gz file"):
+        file("t-images-idx3-ubyte.gz", idx(IMAGES))()
+    with pytest.raises(ValueError, match=r"this is no sound \.gz file"):
+        file("t-images-idx3-ubyte.gz", gzip.compress(idx(IMAGES))[:-9])()
+
+
+def test_images_without_their_labels_are_refused_by_the_name_that_is_missing(file):
+    with pytest.raises(ValueError, match=r"its labels are missing: a-labels-idx1-ubyte \(or .gz\) is needed"):
+        file("a-images-idx3-ubyte.gz", b"")()
+
+
+def test_a_bomb_is_unpacked_no_further_than_its_header_claims(file):
+    """64 MiB of zeros in 64 KiB, behind a header that claims 24 bytes: hardly any memory is used."""
+    file("t-labels-idx1-ubyte", idx(LABELS))
+    read = file("t-images-idx3-ubyte.gz", gzip.compress(idx(IMAGES) + bytes(2**26), 1))
+    tracemalloc.start()
+    with pytest.raises(ValueError, match="claims 24 bytes, but there are more"):
+        read()
+    assert tracemalloc.get_traced_memory()[1] < 2**22
+    tracemalloc.stop()
+
+
+def records(labels, seed=0):
+    luck = np.random.default_rng(seed)
+    images = luck.integers(256, size=(len(labels), 3072), dtype=np.uint8)
+    return images, np.hstack([np.array(labels, np.uint8).reshape(len(labels), -1), images]).tobytes()
+
+
+def test_cifar_10_is_read_from_several_files(file):
+    (one, first), (two, second) = records([3, 9, 3], 1), records([0, 3], 2)
+    file("data_batch_2.bin", second)
+    file("data_batch_1.bin", first)
+    read = file("test_batch.bin", first)
+    table = data_files.read("data_batch_*.bin", read.folder)
+    assert np.array_equal(table.samples, np.vstack([one, two]))
+    assert (table.labels.tolist(), table.classes, table.shape) == ([1, 2, 1, 0, 1], (0.0, 3.0, 9.0), (3, 32, 32))
+    assert len(read().labels) == 3
+
+
+def test_of_cifar_100_the_fine_labels_are_taken(file):
+    images, content = records([[1, 42], [0, 7]])
+    table = file("train.bin", content)()
+    assert np.array_equal(table.samples, images)
+    assert (table.labels.tolist(), table.classes) == ([1, 0], (7.0, 42.0))
+
+
+@pytest.mark.parametrize("content", [b"", b"x" * 3072, records([1, 2])[1] + b"x"])
+def test_broken_cifar_is_refused(file, content):
+    with pytest.raises(ValueError, match=f"a.bin: {len(content)} bytes are no whole number of CIFAR records"):
+        file("a.bin", content)()
+
+
+def test_files_of_both_cifars_do_not_mix(file):
+    file("a_1.bin", records([1])[1])
+    read = file("a_2.bin", records([[1, 2]])[1])
+    with pytest.raises(ValueError, match="CIFAR-10 with CIFAR-100"):
+        data_files.read("a_*.bin", read.folder)
+
+
+# -- texts
+
+
+def test_a_text_is_read_as_it_stands(file):
+    read = file("a.txt", "\ufeffæ\r\nb")
+    assert data_files.read_text("a.txt", read.folder) == "æ\r\nb"
+
+
+def test_the_sums_are_right():
+    lines = data_files.read_text("sums").splitlines()
+    assert len(lines) == 5000
+    for line in lines:
+        left, total = line.split("=")
+        assert sum(map(int, left.split("+"))) == int(total)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"a\xff", "not text in UTF-8: invalid start byte at byte 1"),
+        ("".join(map(chr, range(0x4E00, 0x4E00 + 1001))), "1,001 different characters; a text has up to 1,000"),
+    ],
+)
+def test_what_is_no_text_is_refused(file, content, message):
+    read = file("a.txt", content)
+    with pytest.raises(ValueError, match=message):
+        data_files.read_text("a.txt", read.folder)
+
+
+def test_a_text_that_is_too_long_is_refused_before_it_is_read(file, monkeypatch):
+    monkeypatch.setattr(data_files, "TEXT_LIMIT", 10)
+    read = file("a.txt", "0123456789a")
+    with pytest.raises(ValueError, match="11 bytes; up to 10 of text"):
+        data_files.read_text("a.txt", read.folder)
+    with pytest.raises(ValueError, match=r"there is no file .*b\.txt"):
+        data_files.read_text("b.txt", read.folder)
+
+
+# -- once a process
+
+
+def test_a_file_is_read_once_until_it_changes(file):
+    first = file("a.csv", "1,2\n2,3\n")()
+    assert file("a.csv", "1,2\n2,3\n")() is first
+    assert not first.samples.flags.writeable
+    changed = file("a.csv", "1,2\n2,4\n")()
+    assert changed.samples.tolist() == [[2], [4]]
+    assert file("a.csv", "1,2\n2,4\n")(label_column="last").samples.tolist() == [[1], [2]]
+
+
+def test_only_the_last_few_tables_are_kept(file):
+    for j in range(2 * data_files.TABLES_KEPT):
+        file("a.csv", f"1,2\n2,{j}\n")()
+    assert len(data_files._tables) == data_files.TABLES_KEPT

@@ -24,6 +24,7 @@ from asyncsim import (
     simulate,
 )
 from asyncsim.result import KINDS
+from asyncsim.running import knowledge
 from asyncsim.scenario import from_data
 from asyncsim.testing import resumed
 from asyncsim.times.communication import SharedLink, stop_delay
@@ -56,6 +57,23 @@ def test_a_link_takes_its_latency_and_size_over_bandwidth():
     assert arrivals(play(once, workers)) == [(6.0, 1), (6.5, 0)]
     assert workers.mean_times(size=10).tolist() == [6.5, 6.0]
     assert workers.mean_times().tolist() == [3.5, 3.5]
+
+
+def test_a_problem_says_how_many_numbers_a_message_has():
+    """5 numbers instead of 10: downlink 1, computing 2, the shared link 0.5 s an answer."""
+
+    class Halves(Quadratic):
+        message_size = 5
+
+    workers = Workers(2, 2.0, downlink={"bandwidth": 5}, uplink={"bandwidth": 2.5}, shared_link=SharedLink(10))
+    run = simulate(Method(once), Halves(10), workers, stop=Stop(time=99.0), record=ALL)
+    assert arrivals(run) == [(5.5, 0), (6.0, 1)]
+    assert knowledge(Halves(10), workers, None).mean_times.tolist() == [5.5, 5.5]
+    timing_only = simulate(Method(once), NoProblem(message_size=5), workers, stop=Stop(time=99.0), record=ALL)
+    assert timing_only.event_hash == run.event_hash
+    Halves.message_size = 2.5
+    with pytest.raises(ValueError, match=r"message_size = 2.5, but a whole number >= 0"):
+        simulate(Method(once), Halves(10), workers, stop=Stop(time=9.0))
 
 
 def test_local_steps_send_one_message_for_all_their_gradients():

@@ -455,7 +455,7 @@ def test_times_of_all_workers_serve_a_group_by_their_part() -> None:
         Workers.groups([(2, constants), (3, 1.0)])
 
 
-@pytest.mark.parametrize("groups", [[], [(3,)], [(1, 2, 3, 4, 5, 6, 7)]])
+@pytest.mark.parametrize("groups", [[], [(3,)], [(1, 2, 3, 4, 5, 6, 7, 8)]])
 def test_groups_need_a_count_and_a_compute_time(groups) -> None:
     with pytest.raises(ValueError, match=r"groups: a list of \(count, compute_time"):
         Workers.groups(groups)

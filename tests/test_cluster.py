@@ -1,0 +1,279 @@
+"""The cluster engine on a real Ray on this machine: the same methods, the same numbers, the same order."""
+
+import dataclasses
+import itertools
+import os
+import signal
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+from queue import SimpleQueue
+
+import numpy as np
+import pytest
+import toys
+from methods.test_every_method import CASES
+from toys import ALL_EVENTS, Method, Noisy
+
+from asyncsim import METHODS, Constant, Gradient, Quadratic, Record, Stop, Workers, simulate
+from asyncsim.result import KINDS, Run
+from asyncsim.running import execute
+
+ray = pytest.importorskip("ray", reason="needs ray (extra ray)")
+pytestmark = [pytest.mark.ray, pytest.mark.timeout(120)]
+
+from asyncsim.cluster import Crew, RayEngine, WorkerError  # noqa: E402
+from asyncsim.ray_session import Session  # noqa: E402
+
+N = 3
+HERE = RayEngine(cpus_per_worker=0.1)
+SLEEPING = dataclasses.replace(HERE, slowdown="sleep")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def here():
+    for module in (toys, sys.modules[__name__]):  # no package that the workers' processes could import
+        ray.cloudpickle.register_pickle_by_value(module)
+    with Session("local", insecure=False, cpus=8, gpus=0) as session:
+        yield session
+
+
+@pytest.fixture(scope="module")
+def one():
+    with Crew(HERE, 1) as crew:
+        yield crew
+
+
+@pytest.fixture(scope="module")
+def three():
+    with Crew(SLEEPING, N) as crew:
+        yield crew
+
+
+def play(method, problem, workers, crew, stop, record=ALL_EVENTS, seed=3) -> Run:
+    return execute(method, problem, workers, stop, seed, None, record, "on ray", crew=crew)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_with_one_worker_simulation_and_ray_give_the_same_bits(case, one):
+    name, parameters = CASES[case]
+    method, problem, workers = METHODS[name](**parameters), Noisy(), Workers(1, Constant(0.001))
+    stop = Stop(iterations=12)
+    real = play(method, problem, workers, one, stop, Record(iterations=1))
+    simulated = simulate(method, problem, workers, stop=stop, seed=3, record=Record(iterations=1))
+    for name in ("iteration", "value", "squared_gradient_norm", "gradients_used"):
+        np.testing.assert_array_equal(real.curves[name], simulated.curves[name], err_msg=name)
+
+
+# times of three workers, in seconds, of which few multiples lie close together
+TIMES = (0.220, 0.362, 0.598)
+GAP = 0.06
+
+
+def until_two_come_close(run: Run) -> float:
+    """The time up to which all that happens at different times lies at least GAP apart."""
+    times = np.unique(run.events["time"].round(9))
+    close = np.flatnonzero(np.diff(times) < GAP)
+    return float(times[close[0]] if len(close) else times[-1]) - 1e-6
+
+
+def order(run: Run, until: int | float) -> dict[str, list[tuple[int, int, int]]]:
+    """kind → (worker, m, k) in the order in which they happened."""
+    found: dict[str, list[tuple[int, int, int]]] = {}
+    for event in run.events[run.events["time"] <= until]:
+        row = (int(event["worker"]), int(event["m"]), int(event["k"]))
+        found.setdefault(KINDS[event["kind"]], []).append(row)
+    return found
+
+
+def simulated_and_real(case: str, crews: SimpleQueue[Crew]) -> tuple[Run, Run, float]:
+    name, parameters = CASES[case]
+    method, problem, workers = METHODS[name](**parameters), Noisy(), Workers(N, list(map(Constant, TIMES)))
+    simulated = simulate(method, problem, workers, stop=Stop(time=2.4), seed=3, record=ALL_EVENTS)
+    until = until_two_come_close(simulated)
+    crew = crews.get()
+    for _ in range(4):  # what a busy machine delays by more than the gaps has another order, and is played again
+        real = play(method, problem, workers, crew, Stop(time=until + GAP))
+        if lateness(simulated, real, until) < GAP / 2:
+            break
+    crews.put(crew)
+    return simulated, real, until
+
+
+def lateness(simulated: Run, real: Run, until: float) -> float:
+    """How much later than in the simulation the same gradients arrived, in seconds, at most."""
+    arrived = KINDS.index("arrived")
+    expected, got = (
+        {(int(e["worker"]), int(e["m"])): float(e["time"]) for e in run.events if e["kind"] == arrived}
+        for run in (simulated, real)
+    )
+    return max((got.get(key, np.inf) - at for key, at in expected.items() if at <= until), default=0.0)
+
+
+@pytest.fixture(scope="module")
+def slept():
+    # workers that sleep need no processor: some runs at a time
+    crews = SimpleQueue()
+    with ExitStack() as stack, ThreadPoolExecutor(4) as pool:
+        for _ in range(4):
+            crews.put(stack.enter_context(Crew(SLEEPING, N)))
+        runs = list(pool.map(simulated_and_real, CASES, itertools.repeat(crews)))
+    return dict(zip(CASES, runs, strict=True))
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_with_slept_times_simulation_and_ray_give_the_same_order_of_updates(case, slept):
+    simulated, real, until = slept[case]
+    expected, got = order(simulated, until), order(real, until + GAP)
+    assert expected
+    for kind, rows in expected.items():
+        assert got.get(kind, [])[: len(rows)] == rows, kind
+
+
+def test_every_gradient_is_counted_once(three):
+    run = play(
+        METHODS["ringmaster_asgd"](0.1, threshold=2, stops=True),
+        Noisy(),
+        Workers(N, list(map(Constant, TIMES))),
+        three,
+        Stop(time=1.5),
+    )
+    assert run.sent == run.used + run.discarded + run.stopped + run.timed_out + run.lost + run.in_flight
+    assert run.stopped > 0
+
+
+def test_computing_is_measured_by_the_worker_and_the_rest_is_communication(three):
+    run = play(METHODS["asynchronous_sgd"](0.1), Noisy(), Workers(N, list(map(Constant, TIMES))), three, Stop(time=1.5))
+    done = run.intervals[run.intervals["outcome"] == 0]
+    computing = done["computing_to"] - done["computing_from"]
+    for worker, seconds in enumerate(TIMES):
+        measured = computing[done["worker"] == worker]
+        assert len(measured) > 1
+        assert np.all(measured >= seconds)
+        assert np.all(done["sent"] <= done["computing_from"])
+        assert np.all(done["computing_to"] <= done["ended"])
+
+
+class KillsItself(Quadratic):
+    """A worker's process dies at its third gradient, once: a file remembers it."""
+
+    def __init__(self, folder: Path, workers: tuple[int, ...], always: bool = False) -> None:
+        super().__init__(dimension=5)
+        self._folder, self._workers, self._always = folder, workers, always
+        self._count = 0
+
+    def gradient(self, x, rng, worker):
+        self._count += 1
+        dead = self._folder / f"{worker}"
+        if worker in self._workers and self._count > 3 and (self._always or not dead.exists()):
+            dead.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().gradient(x, rng, worker)
+
+
+@pytest.mark.parametrize("name", ["asynchronous_sgd", "ringleader_asgd", "minibatch_sgd"])
+def test_a_run_goes_on_when_two_workers_are_killed(name, tmp_path):
+    with Crew(HERE, N) as crew:
+        problem, workers = KillsItself(tmp_path, (0, 2)), Workers(N, Constant(0.01))
+        run = play(METHODS[name](stepsize=0.1), problem, workers, crew, Stop(iterations=30))
+    assert (run.status, run.iterations) == ("finished", 30)
+    assert run.engine["replaced"] == {"0": 1, "2": 1}
+    assert run.sent == run.used + run.discarded + run.in_flight
+
+
+def test_a_worker_that_keeps_dying_is_given_up_and_the_others_go_on(tmp_path):
+    engine = dataclasses.replace(SLEEPING, replacements=1)
+    with Crew(engine, N) as crew:
+        problem, workers = KillsItself(tmp_path, (1,), always=True), Workers(N, Constant(0.02))
+        run = play(METHODS["asynchronous_sgd"](stepsize=0.1), problem, workers, crew, Stop(time=8))
+    assert run.status == "finished"
+    assert run.engine["gone"] == [1]
+    assert run.lost == 1
+
+
+class Hangs(KillsItself):
+    def gradient(self, x, rng, worker):
+        self._count += 1
+        asleep = self._folder / f"{worker}"
+        if worker in self._workers and self._count > 3 and not asleep.exists():
+            asleep.touch()
+            threading.Event().wait()
+        return Quadratic.gradient(self, x, rng, worker)
+
+
+def test_a_hung_worker_is_found_and_replaced(tmp_path):
+    engine = dataclasses.replace(HERE, hung_after=1.0)
+    with Crew(engine, 2) as crew:
+        run = play(
+            METHODS["minibatch_sgd"](0.1), Hangs(tmp_path, (1,)), Workers(2, Constant(0.01)), crew, Stop(iterations=20)
+        )
+    assert run.iterations == 20
+    assert run.engine["replaced"] == {"1": 1}
+
+
+class Raises(KillsItself):
+    def gradient(self, x, rng, worker):
+        self._count += 1
+        before = len(list(self._folder.iterdir()))
+        if worker in self._workers and self._count > 3 and (self._always or before < 2):
+            (self._folder / f"{before}").touch()
+            raise ArithmeticError("the data of this worker are bad")
+        return Quadratic.gradient(self, x, rng, worker)
+
+
+def test_a_job_that_raises_is_sent_again_and_counted(tmp_path):
+    with Crew(HERE, 2) as crew:
+        run = play(
+            METHODS["minibatch_sgd"](0.1), Raises(tmp_path, (1,)), Workers(2, Constant(0.01)), crew, Stop(iterations=20)
+        )
+    assert run.iterations == 20
+    assert run.engine["raised"] == {"1": 2}
+
+
+def test_a_worker_that_keeps_raising_fails_the_run_and_says_who_and_where(tmp_path):
+    with (
+        Crew(HERE, 2) as crew,
+        pytest.raises(
+            WorkerError, match=r"worker 1: ArithmeticError: the data of this worker are bad \(.*test_cluster.py:\d+\)"
+        ),
+    ):
+        play(
+            METHODS["minibatch_sgd"](0.1),
+            Raises(tmp_path, (1,), always=True),
+            Workers(2, Constant(0.01)),
+            crew,
+            Stop(iterations=20),
+        )
+
+
+def test_large_points_are_put_into_the_store_once(one, monkeypatch):
+    put = []
+    monkeypatch.setattr(one, "put", lambda x: put.append(x.size) or ray.put(x))
+    run = play(
+        METHODS["asynchronous_sgd"](0.1),
+        Quadratic(dimension=20_000),
+        Workers(1, Constant(0.001)),
+        one,
+        Stop(iterations=4),
+        Record(iterations=1),
+    )
+    assert run.iterations == 4
+    assert put == [20_000] * 4
+
+
+def test_timers_and_deadlines_are_of_the_real_clock(three):
+    seen = []
+
+    def run(server):
+        server.timer("tick", every=0.2)
+        server.send(2, Gradient(server.x), deadline=0.3)
+        while len(seen) < 5:
+            came = server.receive()
+            seen.append("tick" if not hasattr(came, "worker") else ("timed out" if came.timed_out else "arrived"))
+            if seen[-1] == "timed out":
+                server.send(0, Gradient(server.x))
+
+    play(Method(run), Noisy(), Workers(N, list(map(Constant, TIMES))), three, Stop(time=5))
+    assert seen == ["tick", "timed out", "tick", "arrived", "tick"]
