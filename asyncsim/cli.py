@@ -342,13 +342,50 @@ def report(
     folder: Folder,
     output: Annotated[
         Path | None,
-        typer.Option("-o", "--output", metavar="FILE", help="the file to write; DIR/report.html unless given"),
+        typer.Option("-o", "--output", metavar="PATH", help="DIR/report.html, or DIR/figures, unless given"),
+    ] = None,
+    figures: Annotated[
+        str | None,
+        typer.Option(
+            "--figures",
+            metavar="pdf|svg",
+            help="figures for a paper, one column wide, in place of the page",
+            show_default=False,
+        ),
     ] = None,
 ) -> None:
-    """Write the report of a run folder again, as one HTML file."""
+    """Write the report of a run folder again, as one HTML file; or figures for a paper."""
     from asyncsim.result import Result
 
-    typer.echo(Result.read(folder).report(output))
+    result = Result.read(folder, events=False)
+    if figures is None:
+        typer.echo(result.report(output))
+        return
+    for path in result.figures(output or folder / "figures", figures):
+        typer.echo(path)
+
+
+@app.command()
+def compare(
+    folders: Annotated[list[Path], typer.Argument(metavar="DIR DIR…", help="run folders", show_default=False)],
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", metavar="FILE", help="a report of all of them to write")
+    ] = None,
+    anyway: Annotated[bool, typer.Option("--anyway", help="compare runs on different problems too")] = False,
+) -> None:
+    """Show several run folders in one table, say what differs between them, write one report."""
+    from asyncsim import summary
+    from asyncsim.beside import beside
+    from asyncsim.result import Result
+
+    result = beside([Result.read(folder, events=False) for folder in folders], different_problems=anyway)
+    _table(*summary.table(result))
+    typer.echo()
+    typer.echo(result.sentence())
+    for words in result.manifest["differences"]:
+        typer.echo(f"- {words}")
+    if output is not None:
+        typer.echo(f"report: {result.report(output)}")
 
 
 @app.command()
@@ -412,7 +449,8 @@ def advise(
             "-w",
             metavar="COUNTxSECONDS …",
             show_default=False,
-            help="machines by kind, with the seconds each takes for a minibatch gradient: '8x0.12 4x0.35 1x2.0'",
+            help="machines by kind, with the seconds each takes for a minibatch gradient: '8x0.12 4x0.35 1x2.0'; "
+            "for heavy tails the median and ~lognormal(SIGMA), ~pareto(SHAPE) or ~hangs(PART): '8x0.12~hangs(0.02)'",
         ),
     ] = "",
     communication: Annotated[
@@ -454,6 +492,14 @@ def advise(
     target: Annotated[
         float, typer.Option("--target", help="to what part of its first value the squared gradient norm is to fall")
     ] = 1e-4,
+    data: Annotated[
+        str,
+        typer.Option(
+            "--data",
+            metavar="same|different",
+            help="whether all machines draw from the same data, or each has data of its own",
+        ),
+    ] = "same",
     trace: Annotated[
         Path | None,
         typer.Option("--trace", metavar="FILE", help="measured times in place of --workers", show_default=False),
@@ -468,8 +514,11 @@ def advise(
     from asyncsim import advise as asking
     from asyncsim.report import advice as words
 
+    kind: Any = data  # what it may be is told with the other mistakes
     if trace is not None:
-        question = asking.asked_of_trace(trace, workers, price=price, average=average, steps=steps, target=target)
+        question = asking.asked_of_trace(
+            trace, workers, price=price, average=average, steps=steps, target=target, data=kind
+        )
     else:
         question = asking.asked(
             workers,
@@ -479,6 +528,7 @@ def advise(
             average=average,
             steps=steps,
             target=target,
+            data=kind,
         )
     folder = _folder("advice", output)
     asking.check_free(folder, force)

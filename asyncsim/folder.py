@@ -552,6 +552,39 @@ def read_assignments(path: str | Path, label: str, seed: int) -> Iterator[tuple[
         )
 
 
+def read_intervals(path: str | Path, label: str, seed: int, workers: Sequence[int]) -> Array:
+    """What these workers did in the whole of one run, as `asyncsim.result.INTERVAL`; nothing unless all events were kept."""
+    with open_to_read(Path(path) / "record.sqlite") as connection:
+        run = connection.execute("SELECT run FROM runs WHERE label = ? AND seed = ?", (label, seed)).fetchone()
+        if run is None:
+            return no_intervals()
+        among = f"run = {int(run[0])} AND worker IN ({', '.join(str(int(worker)) for worker in workers)})"
+        columns = "worker, m, sent, computing_from, computing_to, time, kind, k, version"
+        ends = _numbers(connection, f"SELECT {columns} FROM assignments WHERE {among} ORDER BY row", 9)
+        marks = _numbers(connection, f"SELECT worker, m, kind FROM marks WHERE {among} ORDER BY row", 3)
+    rows = np.zeros(len(ends), INTERVAL)
+    names = ("worker", "m", "sent", "computing_from", "computing_to", "ended", "k", "version")
+    for name, column in zip(names, (0, 1, 2, 3, 4, 5, 7, 8), strict=True):
+        rows[name] = ends[:, column]
+    rows["ended"] = np.maximum(rows["ended"], rows["computing_to"])
+    keys = ends[:, 0].astype(np.int64) << 40 | ends[:, 1].astype(np.int64)
+    read = marks[:, 0].astype(np.int64) << 40 | marks[:, 1].astype(np.int64)
+    used, rejected = (read[marks[:, 2] == KINDS.index(kind)] for kind in ("used", "discarded"))
+    outcome = np.where(np.isin(keys, np.setdiff1d(used, rejected)), OUTCOMES.index("used"), OUTCOMES.index("discarded"))
+    for kind in ("stopped", "timed_out", "lost"):
+        outcome[ends[:, 6] == KINDS.index(kind)] = OUTCOMES.index(kind)
+    rows["outcome"] = outcome
+    return rows
+
+
+def _numbers(connection: sqlite3.Connection, sql: str, columns: int) -> Array:
+    """The rows of a query, all numbers, as an array (r, columns); read in pieces, so that no list of all is held."""
+    found, pieces = connection.execute(sql), []
+    while rows := found.fetchmany(50_000):
+        pieces.append(np.array(rows, dtype=float))
+    return np.concatenate(pieces) if pieces else np.empty((0, columns))
+
+
 def read_manifest(path: str | Path) -> dict[str, Any]:
     """manifest.json of a run folder. FolderError when it is no run folder, damaged, or from a newer version."""
     file = Path(path) / "manifest.json"

@@ -323,6 +323,30 @@ class Result:
             raise ValueError("this result has no run folder: say where the report goes, report('report.html')")
         return write_report(self, self.folder / "report.html")
 
+    def figures(self, folder: str | Path, to: str = "pdf") -> list[Path]:
+        """Write figures for a paper into `folder`, as pdf or svg; needs matplotlib. Returns where they are."""
+        from asyncsim.report.figures import write_figures
+
+        return write_figures(self, Path(folder), to)
+
+    def to_pandas(self, table: str = "curves") -> Any:
+        """A long table as a pandas frame: curves, runs, workers, delays, intervals or away (`asyncsim.frames`)."""
+        from asyncsim.frames import to_pandas
+
+        return to_pandas(self, table)
+
+    def to_polars(self, table: str = "curves") -> Any:
+        """The same as a polars frame."""
+        from asyncsim.frames import to_polars
+
+        return to_polars(self, table)
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the sentence, the table, the curve."""
+        from asyncsim.report.inline import inline
+
+        return inline(self)
+
     def export(self, path: str | Path, to: str = "csv") -> Path:
         """Write the arrays as a folder of csv files or as one npz file. Returns where they are."""
         from asyncsim.export import export

@@ -13,7 +13,6 @@ where no step comes); a second signal ends at once.
 from __future__ import annotations
 
 import hashlib
-import math
 import os
 import platform
 import signal
@@ -26,7 +25,7 @@ from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import FrameType, TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import asyncsim
 from asyncsim import running
@@ -40,9 +39,6 @@ from asyncsim.result import Result, Run
 from asyncsim.scenario import Scenario, from_data, load
 from asyncsim.stop import Stop
 from asyncsim.theory import Knowledge, asks_theory, resolved
-
-if TYPE_CHECKING:
-    from asyncsim.theory.predictions import Prediction
 
 RECORDED_VERSIONS = ("numpy", "simpy", "pydantic", "ruamel.yaml", "plotly", "scipy", "scikit-learn", "torch", "ray")
 
@@ -175,30 +171,14 @@ def _target(scenario: Scenario) -> dict[str, float] | None:
 
 
 def theory_of(scenario: Scenario, methods: Sequence[tuple[str, Any]], problem: Any) -> dict[str, Any]:
-    """label → what is proven of the method as it runs (asyncsim.theory.predictions), for the theorems' target only.
-
-    Where each seed has a problem of its own, the bound is the largest of all. Laws that would have to be called for
-    their means are left alone: of times that may change nothing is proven.
-    """
-    workers, target = scenario.build_workers(), _target(scenario)
-    by_call = any(times.by_call for times in (workers.compute_time, workers.uplink, workers.downlink))
-    if by_call or "squared_gradient_norm" not in (target or {}):
-        return {}
-    from asyncsim.theory.predictions import predict
-
+    """What is proven of the methods as they run (`running.proven`), of the problems of all seeds."""
     # a seed of its own draws the functions, or how the samples are split where they are
     held_out = isinstance(getattr(problem, "test", None), float) and problem.test > 0
     own = getattr(problem, "problem_seed", 0) is None and (getattr(problem, "split", "") != "none" or held_out)
     problems = [problem, *(scenario.build_problem(seed) for seed in scenario.seeds[1:] if own)]
-    known = [running.knowledge(each, workers, target) for each in problems]
-    rules = scenario.build_update_rules()
-    found = {label: [predict(method, knowledge, rules[label]) for knowledge in known] for label, method in methods}
-
-    return {label: max(each, key=_lateness).plain() for label, each in found.items()}
-
-
-def _lateness(prediction: Prediction) -> float:
-    return math.inf if prediction.seconds is None else prediction.seconds
+    return running.proven(
+        dict(methods), problems, scenario.build_workers(), _target(scenario), scenario.build_update_rules()
+    )
 
 
 def manifest_of(scenario: Scenario, problem: Any) -> dict[str, Any]:
@@ -261,6 +241,12 @@ def _same_data(manifest: Mapping[str, Any], now: Mapping[str, Any], folder: RunF
             f"{folder.path}: the data of the problem have changed since this was started; "
             "put the old file back, or run the scenario anew"
         )
+    kernel = manifest.get("problem", {}).get("kernel")
+    if kernel is not None and kernel != now.get("kernel"):
+        raise FolderError(
+            f"{folder.path}: this was started with the kernel {kernel}, and now it is {now.get('kernel')}, which gives "
+            "other numbers; install what was there, or run the scenario anew"
+        )
 
 
 # ---- the runs
@@ -311,7 +297,7 @@ def play_runs(
         return None if folder is None else _writer(folder, planned, setting.workers.n)
 
     engine = scenario.engine.build(setting.workers.n) if todo else None
-    with running.crew_of(engine, setting.workers.n) as crew:
+    with running.crew_of(engine, setting.workers.n, scenario.modules) as crew:
         played = play_all(
             todo, replace(setting, crew=crew), processes=1 if engine is not None else processes, interruption=signals,
             watcher=bar, open_writer=open_writer, modules=scenario.modules,
