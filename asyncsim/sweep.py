@@ -496,6 +496,7 @@ class Tuning:
         best = self.best(place)
         scores = {choice.at: self.score(choice)[0] for choice in choices}
         about = {"rule": self.rule, "seeds": self.seeds, "reached": self._reached(best), "choices": len(choices)}
+        about |= {"ended_early": sum(row["capped"] is not None for choice in choices for row in self._rows(choice))}
         if self._random:
             return about | {
                 "axes": {"sample": [choice.at[0] for choice in choices]},

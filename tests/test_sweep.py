@@ -316,7 +316,8 @@ def test_ended_early_or_not_the_same_choice_wins(stepsizes, thresholds, seeds, f
 
 def test_what_cannot_win_is_ended_early_or_left_out(tmp_path):
     parameters = {"hero": {"stepsize": [0.25, 0.015625, 0.0625]}}
-    tune(changed({"parameters": parameters, "stop_early": True}), output=tmp_path / "x", processes=1)
+    result = tune(changed({"parameters": parameters, "stop_early": True}), output=tmp_path / "x", processes=1)
+    assert result.manifest["tuning"]["hero"]["ended_early"] == 6
     rows = tuning_rows(tmp_path / "x")
     best = sorted(row["value"] for row in rows[:3])[1]
     assert [row["status"] for row in rows] == ["finished"] * 5 + ["skipped"] + ["finished"] * 2 + ["skipped"]
