@@ -27,6 +27,7 @@ import time
 import webbrowser
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from html import escape
 from http import HTTPStatus
 from http.cookies import CookieError, SimpleCookie
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -35,9 +36,9 @@ from string import Template
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from asyncsim.folder import FolderError, in_use, read_manifest
+from asyncsim.folder import FolderError, count_tuning, in_use, read_manifest
 from asyncsim.report import data
-from asyncsim.report.page import SCRIPTS, SECTIONS, asset, embedded, escape, plotly, policy
+from asyncsim.report.page import SCRIPTS, SECTIONS, asset, embedded, plotly, policy
 from asyncsim.result import Result, Run
 
 EVERY = 1.0  # seconds between two states at least
@@ -119,12 +120,13 @@ class Live:
             if signature == self._seen or (wait and time.monotonic() < self._next):
                 return
             begun = time.monotonic()
-            problem = ""
+            problem, tuned = "", 0
             try:
                 self._result = Result.read(self.folder, events=False, known=self._known)
+                tuned = count_tuning(self.folder)
             except (FolderError, OSError) as error:
                 problem = str(error)
-            self._take(_parts(self._result, problem, in_use(self.folder)))
+            self._take(_parts(self._result, problem, in_use(self.folder), tuned))
             self._seen = signature
             now = time.monotonic()
             self._next = now + max(EVERY, SHARE * (now - begun))
@@ -188,15 +190,15 @@ def _signature(folder: Path) -> tuple[Any, ...]:
     return tuple(found)
 
 
-def _parts(result: Result, problem: str, alive: bool) -> dict[str, str]:
-    parts = {"progress": json.dumps(_progress(result, problem, alive), ensure_ascii=False)}
+def _parts(result: Result, problem: str, alive: bool, tuned: int) -> dict[str, str]:
+    parts = {"progress": json.dumps(_progress(result, problem, alive, tuned), ensure_ascii=False)}
     if result.runs:
         parts |= {f"section {number}": json.dumps(section(result)) for number, section in enumerate(SECTIONS)}
         parts |= {f"data {key}": embedded(value) for key, value in data.blob(result).items()}
     return parts
 
 
-def _progress(result: Result, problem: str, alive: bool) -> str:
+def _progress(result: Result, problem: str, alive: bool, tuned: int) -> str:
     """The line at the head of the page, as HTML."""
     ended = sum(run.status not in ("running", "waiting", "interrupted") for run in result.runs)
     planned = max(len(result.runs), len(result.scenario.get("methods", ())) * len(result.manifest.get("seeds", ())))
@@ -204,6 +206,8 @@ def _progress(result: Result, problem: str, alive: bool) -> str:
     state = "interrupted" if state == "running" and not alive else state
     running = [run for run in result.runs if run.status == "running"]
     words = [f"<b>{escape(state)}</b>", f"{ended} of {planned} runs ended"]
+    if tuned:
+        words.insert(1, f"{tuned} tuning runs ended" + ("" if result.runs else ", the winners' curves come after them"))
     words += [f"{escape(run.label)}, seed {run.seed}: {run.time:.4g} s, k = {run.iterations}" for run in running[:4]]
     if len(running) > 4:
         words.append(f"and {len(running) - 4} more")
@@ -218,7 +222,7 @@ def _share(run: Run, stop: Mapping[str, Any]) -> float:
     curves = run.curves
     arrived = (curves["gradients_used"][-1] + curves["gradients_discarded"][-1]) if len(curves["time"]) else 0.0
     reached = {"time": run.time, "iterations": run.iterations, "gradients": arrived}
-    return max([0.0, *(min(1.0, at / stop[name]) for name, at in reached.items() if stop.get(name))])
+    return max([0.0, *(min(1.0, float(at / stop[name])) for name, at in reached.items() if stop.get(name))])
 
 
 # ---- the page

@@ -68,7 +68,7 @@ class Metrics:
         self._lock = threading.Lock()
         self.refused = 0
         self._registry = prometheus_client.CollectorRegistry()
-        self._registry.register(self)  # type: ignore[arg-type]
+        self._registry.register(self)
         try:
             self._http = _Http(("127.0.0.1", port), _Handler)
         except OSError as error:
