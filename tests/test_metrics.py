@@ -273,3 +273,19 @@ def test_every_panel_has_an_answer_from_a_prometheus_that_scrapes_a_real_run(tmp
 def numbers(rows: list[dict[str, Any]]) -> list[float]:
     """The values of an answer that are numbers."""
     return [value for row in rows if (value := float(row["value"][1])) == value]
+
+
+@pytest.mark.ray
+@pytest.mark.timeout(240)
+def test_a_run_on_ray_is_told_as_one_in_simulation_is() -> None:
+    pytest.importorskip("ray", reason="needs ray (extra ray)")
+    from asyncsim import study
+    from asyncsim.scenario import load
+
+    scenario = load(ROOT / "scenarios" / "cluster" / "rehearsal.yaml", ["stop.time=1"])
+    with Metrics(0) as metrics:
+        (run,) = study.run(scenario, metrics=metrics, progress=False).runs
+        values = told(metrics)
+    assert values["asyncsim_gradients_total", run.label, "used", "1"] == run.used > 0
+    assert values["asyncsim_delay_iterations_count", run.label, "1"] == run.used + run.discarded
+    assert values["asyncsim_simulated_seconds", run.label, "1"] == run.time

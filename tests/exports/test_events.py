@@ -1,12 +1,14 @@
 """Kept events come from the disk part by part, in the order in which they happened."""
 
 import csv
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from exports.reading import recorded
 
+from asyncsim.cli import main
 from asyncsim.export import PLACES, export, keeps_events, kept_events
 from asyncsim.exports import empty_folder
 from asyncsim.folder import count_events, read_events
@@ -74,3 +76,30 @@ def test_a_folder_that_holds_something_is_never_written_into(tmp_path: Path) -> 
         empty_folder(tmp_path / "new")
     with pytest.raises(ValueError, match="is a file"):
         empty_folder(tmp_path / "new" / "thesis.tex")
+
+
+@pytest.mark.parametrize(
+    ("to", "package", "extra"),
+    [
+        ("parquet", "pyarrow", "parquet"),
+        ("tensorboard", "tensorboardX", "tensorboard"),
+        ("mlflow", "mlflow", "mlflow"),
+        ("wandb", "wandb", "wandb"),
+    ],
+)
+def test_an_export_whose_package_is_missing_says_what_to_install(
+    to: str, package: str, extra: str, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(SystemExit) as ended:
+        main(["export", str(folder), "--to", to, "-o", str(tmp_path / "out")])
+    assert ended.value.code == 2
+    assert f"pip install 'asyncsim[{extra}]'" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_unknown_format_is_refused_with_a_guess(folder: Path, capsys) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["export", str(folder), "--to", "parquett"])
+    assert ended.value.code == 2
+    assert "did you mean parquet" in capsys.readouterr().err
