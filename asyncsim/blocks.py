@@ -25,6 +25,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from importlib.util import find_spec
 from typing import Any, Literal
 
 import numpy as np
@@ -58,13 +59,17 @@ from asyncsim.server import Server
 from asyncsim.simulation import Simulation
 from asyncsim.update_rules import UpdateRule
 
+LONG = 2 * 10**6  # gradients after which it pays to load numba
 CUTS = 8  # blocks cut short in a row, after which the plain core goes on
 SMALL, LARGE = 64, 4096  # arrivals in a block: after a deviation, and at most (with many workers n/8)
 PATIENCE = 64  # arrivals that keep to the pattern before the plain core gives way again; doubled at each relapse
 
 
 class BlockServer(Server):
-    """A server whose engine's workers are independent of each other. Parameters as of `Server`."""
+    """A server whose engine's workers are independent of each other. Parameters as of `Server`, and:
+
+    compiled : whether numba makes the blocks; None leaves it to the length of the run
+    """
 
     _engine: Simulation
 
@@ -76,8 +81,10 @@ class BlockServer(Server):
         rng: np.random.Generator,
         log: Log,
         update_rule: UpdateRule | None = None,
+        compiled: bool | None = None,
     ) -> None:
         super().__init__(engine, x0, n, rng, log, update_rule)
+        self._compile_at = {None: LONG if find_spec("numba") else math.inf, True: 0, False: math.inf}[compiled]
         self._clock = engine.clock
         self._evaluation = engine.evaluation
         self._forecast = Forecast(engine.timing, n)
@@ -263,6 +270,9 @@ class BlockServer(Server):
     def _next_block(self) -> TimerFired | None:
         """Have a block with something left in it, or a timer that fired; raises EndOfRun."""
         engine, forecast = self._engine, self._forecast
+        if engine.gradients >= self._compile_at:
+            self._compile_at = math.inf
+            forecast.compile()
         while engine.over is None:
             if self._block is not None:
                 if self._position < self._block.size:

@@ -12,7 +12,7 @@ their dispatch.
 - *Renewals* (numpy): all arrivals up to a horizon, generation by generation over all workers, the last few workers
   by running sums; then sorted. Where two come at one time it does not know their order, and leaves it to
 - *the heap*, the ordinary event loop in Python;
-- *the tree*, the same loop compiled (asyncsim/compiled.py), where numba is installed and the run is long.
+- *the loop*, the same compiled (asyncsim/compiled.py), where numba is installed and the run is long.
 
 Only for times that are constant or drawn in blocks and depend on nobody else: `Timing.independent` says so. A law that
 raises, or gives what is no time, is no error here: it may lie beyond the end of the run. `Unforeseeable` says that the
@@ -34,6 +34,7 @@ from asyncsim.timing import Timing
 Floats = np.ndarray
 Whole = np.ndarray
 
+LOOP_AT_MOST = 20_000  # workers; with more the processor waits for memory, and renewals wait for many at a time
 FEW = 12  # workers whose arrivals are found one worker after the other
 
 
@@ -111,7 +112,7 @@ class Forecast:
         self.begins = self.sent if self.silent else np.zeros(n)
         self.ends = self.arrives if self.silent else np.full(n, np.inf)
         self.at_work = np.zeros(n, bool)
-        self.tree: Callable[..., Block] | None = None
+        self.loop: Callable[..., Block] | None = None
         self._rate = 0.0  # arrivals a second, as last seen
         self._ties = False
 
@@ -129,6 +130,13 @@ class Forecast:
         """Their jobs are over, and the numbers of their gradients used up: `m` is that of the next one."""
         self.at_work[workers] = False
         self.arrives[workers] = np.inf
+
+    def compile(self) -> None:
+        """Let the loop in machine code make the blocks where it is faster; needs numba."""
+        if self.loop is None:
+            from asyncsim.compiled import Loop
+
+            self.loop = Loop(self).block
 
     def settle(self, block: Block, start: int, stop: int) -> None:
         """The arrivals start…stop of the block came, and their workers were sent out again."""
@@ -161,9 +169,10 @@ class Forecast:
         soonest = float(self.arrives.min())
         if soonest > until or soonest == math.inf:
             return None
-        if self.tree is not None:
-            return self.tree(self, size, until, first)
         horizon = min(until, max(soonest, self._horizon(size, now)))
+        if self.loop is not None and (self._ties or self.n <= LOOP_AT_MOST):
+            block = self.loop(self, size, horizon, first)
+            return self._learnt(block, now, horizon if block.size < 2 * size else block.times[-1], until)
         if not self._ties:
             found = self._by_renewals(horizon, size)
             if found is not None:

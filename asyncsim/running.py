@@ -13,11 +13,12 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext
 from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from asyncsim import counting
 from asyncsim import log as log_
 from asyncsim.allocation import ALLOCATIONS
 from asyncsim.allocation.regret import Regret
@@ -42,6 +43,9 @@ from asyncsim.verify import VerifyingServer, server_for
 
 if TYPE_CHECKING:
     from asyncsim.cluster import Cluster, Crew, RayEngine
+
+# whether blocks of arrivals are made by compiled code; None leaves it to the length of the run
+CORES: dict[str, bool | None] = {"auto": None, "plain": None, "block": False, "compiled": True}
 
 Target = Mapping[str, float]
 
@@ -84,7 +88,8 @@ def simulate(
     update_rule : what the server makes of a direction: Momentum(), Adam(), Muon(), or an object of your own as
         asyncsim/update_rules.py describes; plain steps unless given
     verify : whether to check at every event what the method's paper promises (asyncsim/verify.py)
-    core : "plain" for the reference event loop, one arrival at a time; "auto" for what is fastest and gives the same
+    core : how events are simulated: "auto", or for comparisons "plain" (the reference, one arrival at a time), "block"
+        (many at a time, asyncsim/blocks.py) or "compiled" (besides, by numba). The numbers are the same with all
     engine : RayEngine(…) (asyncsim/cluster.py) plays it on real workers instead; `stop` is then in real seconds
 
     Errors of the method's own code pass through, and so does the VerificationError of a check that fails; a run that
@@ -244,7 +249,7 @@ def execute(
             engine.resume(server, checkpoint, classes_of(method))
             if sink is not None:
                 sink.truncate({"curves": len(recorder.rows), **log.lengths()})
-        over = _played(method, server)
+        over = _played(method, server, _rule(core, method, problem, workers, stop, keeper, server, checkpoint))
         if isinstance(server, VerifyingServer):
             L, sigma2 = (getattr(problem, name, None) for name in ("L", "sigma2"))
             epsilon = (target or {}).get("squared_gradient_norm")
@@ -274,12 +279,22 @@ def _as_it_is(problem: Any) -> Any:
     return problem
 
 
-def _server(core: str, method: Any, verify: bool, engine: Simulation | Cluster, *made_of: Any) -> Server:
-    if core not in ("auto", "plain"):
-        raise ValueError(f"core = {core!r}, but 'auto' or 'plain' is needed")
-    if core == "auto" and not verify and isinstance(engine, Simulation) and engine.by_blocks:
-        return BlockServer(engine, *made_of)
-    return server_for(method, verify, engine, *made_of)
+def _server(
+    core: str,
+    method: Any,
+    verify: bool,
+    engine: Simulation | Cluster,
+    x0: np.ndarray,
+    n: int,
+    rng: np.random.Generator,
+    log: Log,
+    update_rule: UpdateRule | None,
+) -> Server:
+    if core not in CORES:
+        raise ValueError(f"core = {core!r}, but one of {', '.join(CORES)} is needed")
+    if core != "plain" and not verify and isinstance(engine, Simulation) and engine.by_blocks:
+        return BlockServer(engine, x0, n, rng, log, update_rule, CORES[core])
+    return server_for(method, verify, engine, x0, n, rng, log, update_rule)
 
 
 def _regret(method: Any, problem: Any, workers: Workers) -> Regret | None:
@@ -291,13 +306,36 @@ def _regret(method: Any, problem: Any, workers: Workers) -> Regret | None:
     return Regret(means, getattr(method, "gradients_of_a_task", 1)) if np.isfinite(means).any() else None
 
 
-def _played(method: Any, server: Server) -> EndOfRun:
+def _rule(
+    core: str,
+    method: Any,
+    problem: Any,
+    workers: Workers,
+    stop: Stop,
+    keeper: Keeper | None,
+    server: Server,
+    checkpoint: bytes | None,
+) -> tuple[int, int] | None:
+    """What is counted, where nothing but that is asked and machine code can do it; None = the method itself runs.
+
+    Where checkpoints are kept it does, as each step is asked whether to write one.
+    """
+    rule = counting.rule_of(method, problem)
+    plain = type(server) is not BlockServer or server._update_rule is not None or core == "block"
+    if rule is None or plain or keeper is not None or checkpoint is not None:
+        return None
+    return rule if core == "compiled" or counting.pays(stop, workers.mean_times()) else None
+
+
+def _played(method: Any, server: Server, rule: tuple[int, int] | None = None) -> EndOfRun:
     # One thread of BLAS: what a run multiplies is too small for more, more would make the sums depend on the number
     # of processors, and several processes would take them from each other.
     one_thread = threadpool_limits(limits=1, user_api="blas")
     # a diverging iterate overflows; the server notices and ends the run, numpy need not warn
     with one_thread, np.errstate(over="ignore", invalid="ignore"):
         try:
+            if rule is not None:
+                counting.play(cast(BlockServer, server), *rule)
             method.run(server)
         except EndOfRun as over:
             return over
