@@ -95,11 +95,14 @@ def play(server: BlockServer, rule: int, threshold: int) -> None:
         server._k = server._base_k = k
         forecast.settle(block, start, start + came)
         engine.counted(block.time[start : start + came])
-        server._clock.advance(block.times[start + came - 1])
+        server._clock.advance(block.time[start + came - 1].item())
         log.add(ends[:came], marks[:made])
         log.flush_if_many()
         if k > k_before and (k >= engine.next_look_at_iteration() or engine.over is not None):
+            # if the run ends now, the worker that came last was not sent out again
+            server._open = block.worker[start + came - 1].item()
             engine.stepped()
+            server._open = -1
         engine.look()
     _go_on_by_hand(server, rule, threshold, versions, batch[:collected].tolist())
 
