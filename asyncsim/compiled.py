@@ -194,6 +194,19 @@ def _renew(  # type: ignore[no-untyped-def]
     return count
 
 
+@njit(cache=True)
+def _settle(  # type: ignore[no-untyped-def]
+    start, stop, first, silent, worker, m, time, next_begins, next_ends, next_arrives, next_draw,
+    m0, rank0, sent0, begins0, ends0, arrives0, draw0,
+):  # fmt: skip
+    for p in range(start, stop):
+        i = worker[p]
+        m0[i], rank0[i], sent0[i], draw0[i] = m[p] + 1, first + p, time[p], next_draw[p]
+        arrives0[i] = next_arrives[p]
+        if not silent:
+            begins0[i], ends0[i] = next_begins[p], next_ends[p]
+
+
 class Loop:
     """What the compiled loops need besides the forecast, for one run; makes its blocks."""
 
@@ -208,6 +221,14 @@ class Loop:
             for durations in (forecast.uplink, forecast.downlink)
             for array in (_constants(durations), durations.drawn, durations.block_of)
         ]
+
+    def settle(self, forecast: Forecast, block: Block, start: int, stop: int) -> None:
+        """What `Forecast.settle` does."""
+        _settle(
+            start, stop, block.first, forecast.silent, block.worker, block.m, block.time,
+            block.next_begins, block.next_ends, block.next_arrives, block.next_draw,
+            forecast.m, forecast.rank, forecast.sent, forecast.begins, forecast.ends, forecast.arrives, forecast.draw,
+        )  # fmt: skip
 
     def renewals(self, forecast: Forecast, size: int, horizon: float, first: int) -> tuple[Block, float] | None:
         """The arrivals up to the horizon, or an earlier one that is returned; None where it can't tell their order."""

@@ -139,6 +139,9 @@ class Forecast:
 
     def settle(self, block: Block, start: int, stop: int) -> None:
         """The arrivals start…stop of the block came, and their workers were sent out again."""
+        if self.loop is not None:
+            self.loop.settle(self, block, start, stop)
+            return
         part = slice(start, stop)
         # a worker that stands there twice keeps what is assigned last
         workers = block.worker[part]
