@@ -18,7 +18,8 @@ when all workers have said that they are ready.
 - **Faults.** A worker whose process dies, or that is silent longer than `hung_after`, is replaced, up to `replacements`
   times; the new one is sent the same job with the same number of gradients, so that methods that wait for it go on. A
   job that raises is sent again within the same limit; after that the run fails with that error. A worker that can't be
-  replaced any more is away for good (server rule 10) and its job is lost.
+  replaced any more, or whose other is not ready within `start_timeout` (as no machine has a place for it), is away for
+  good (server rule 10) and its job is lost; `Run.engine` says why. The next run of a study tries again.
 - **Resuming.** Checkpoints are the simulation's; jobs in flight are sent again with their numbers.
 
 Records are evaluated in this process while the workers go on. The order of arrivals is what happened: a run can't be
@@ -33,7 +34,7 @@ import re
 import time
 import weakref
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from heapq import heappop, heappush
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -44,14 +45,15 @@ import numpy as np
 from asyncsim.cluster_worker import ClusterWorker, Slowdown
 from asyncsim.jobs import Assignment, ComponentGradient, Gradient, GradientDifference, Job, LocalSteps, TimerFired
 from asyncsim.log import ARRIVED, STOPPED, TIMED_OUT, Log
-from asyncsim.ray_session import Session
+from asyncsim.ray_session import EngineError, Session
 from asyncsim.record import Recorder
 from asyncsim.server import EndOfRun, Server, named
 from asyncsim.stop import LOOK_EVERY, Keeper, Playing, Stop
 
 BY_VALUE = 100_000  # bytes of a point up to which it travels with the call
 ROUND_TRIPS = 5  # to measure the offset of a worker's clock
-DEADLINE, TIMER, RECORD, STOP = range(4)  # order of events at one time
+DEADLINE, TIMER, RECORD, STOP, REPLACED = range(5)  # order of events at one time
+STOPS_KEPT = 10_000  # of so many stops it is kept how long they took
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,9 +106,10 @@ class WorkerError(RuntimeError):
 class Crew:
     """The actors of a study: started once, made ready anew for each run."""
 
-    def __init__(self, options: RayEngine, n: int) -> None:
+    def __init__(self, options: RayEngine, n: int, modules: Iterable[str] = ()) -> None:
         self.options = options
         self.n = n
+        self._modules = modules  # of the user's; their code travels with what is made of it
         self._session = Session(
             options.address, options.insecure, n * options.cpus_per_worker, n * options.gpus_per_worker
         )
@@ -116,6 +119,7 @@ class Crew:
     def __enter__(self) -> Crew:
         self._session.__enter__()
         try:
+            self._session.by_value(self._modules)
             self._actors = [self._new(worker) for worker in range(self.n)]
         except BaseException:
             self._session.__exit__()
@@ -136,13 +140,34 @@ class Crew:
     def begin(self, build: Callable[[], Any], seed: int, slowdown: Slowdown | None) -> list[float]:
         """Make all workers ready for a run; returns the offsets (n,) of their clocks to ours, in seconds."""
         self._build, self._seed, self._slowdown = self._session.put(build), seed, slowdown
-        calls = [self._begin(worker) for worker in range(self.n)]
-        self.facts = self._session.all(calls, self.options.start_timeout, self._not_ready)
-        return [self.offset(worker) for worker in range(self.n)]
+        everybody = list(range(self.n))
+        found = dict(zip(everybody, self._ready(everybody), strict=True))
+        # who has died since the last run, and was not needed, is replaced once
+        dead = [worker for worker in everybody if isinstance(found[worker], Exception) and self.died(found[worker])]
+        for worker in dead:
+            self._actors[worker] = self._new(worker)
+        found |= zip(dead, self._ready(dead), strict=True)
+        for worker, facts in found.items():
+            if isinstance(facts, Exception):
+                raise EngineError(f"engine ray: worker {worker} could not be made ready: {self._why(facts)}")
+        self.facts = [found[worker] for worker in everybody]
+        return [self.offset(worker) for worker in everybody]
+
+    def _ready(self, workers: Sequence[int]) -> list[Any]:
+        calls = [self._begin(worker) for worker in workers]
+        return self._session.all(
+            calls, self.options.start_timeout, lambda late: self._not_ready([workers[i] for i in late])
+        )
 
     def _begin(self, worker: int) -> Any:
-        device = "cuda" if self.options.gpus_per_worker else "cpu"
-        return self._actors[worker].begin.remote(self._build, self._seed, self._slowdown, device)
+        if self._actors[worker] is None:
+            self._actors[worker] = self._new(worker)
+        return self._actors[worker].begin.remote(self._build, self._seed, self._slowdown)
+
+    def _why(self, error: Exception) -> str:
+        reason = self._session.reason(error)
+        missing = "ModuleNotFoundError" in reason or "ImportError" in reason
+        return reason + ("; every machine of the cluster needs what is installed here" if missing else "")
 
     def _not_ready(self, late: Sequence[int]) -> str:
         return (
@@ -195,8 +220,9 @@ class Crew:
         self._begin(worker).future().add_done_callback(told)
 
     def give_up(self, worker: int) -> None:
-        """Let the worker's actor go; nobody takes its place."""
+        """Let the worker's actor go; nobody takes its place in this run."""
         self._session.kill(self._actors[worker])
+        self._actors[worker] = None
 
     def put(self, x: np.ndarray) -> Any:
         """A reference to a large point in Ray's store."""
@@ -250,9 +276,11 @@ class Cluster:
         self._failure: Exception | None = None
         self._replaced = [0] * crew.n
         self._raised = [0] * crew.n
-        self._gone: set[int] = set()  # workers that are not replaced any more
+        self._gone: dict[int, str] = {}  # workers that are not replaced any more, and why
+        self._starting: dict[int, int] = {}  # workers whose other one is not ready yet: which replacement it is
         self._points: dict[int, tuple[weakref.ref[np.ndarray], Any]] = {}
         self.stops: list[tuple[int, int, float, float]] = []  # (worker, number, told at, free again at)
+        self._stops = 0
         self._stopped_at: dict[int, tuple[int, float]] = {}
         self.dropped = 0  # answers that came late or twice
         self.gradients: int = 0
@@ -314,6 +342,9 @@ class Cluster:
         self._send(a)
 
     def _send(self, a: Assignment) -> None:
+        if a.worker in self._starting:
+            self._try[a.number] = -1  # it is sent when the worker is ready
+            return
         self._tries += 1
         sending = self._try[a.number] = self._tries
         if self._hung_after < math.inf:
@@ -425,7 +456,7 @@ class Cluster:
         self._forget(a)
         a.done = answer["done"]
         a.draws = answer["seconds"] + [math.nan] * (a.job.cost - len(answer["seconds"]))
-        self._place(a, answer["begun"], answer["ended"], at)
+        self._place(a, answer["begun"], answer["ended"] - answer["copied"], at)
         a.answer = answer["answer"]
         return a
 
@@ -442,7 +473,9 @@ class Cluster:
             self.dropped += 1
         elif answer is not None:
             free = min(answer["ended"] + self._offsets[a.worker] - self._zero, at)
-            self.stops.append((a.worker, stopped[0], stopped[1], max(free, stopped[1])))
+            self._stops += 1
+            if len(self.stops) < STOPS_KEPT:
+                self.stops.append((a.worker, stopped[0], stopped[1], max(free, stopped[1])))
 
     def _failed(self, a: Assignment, error: Exception) -> Assignment | None:
         if self._crew.died(error):
@@ -461,27 +494,41 @@ class Cluster:
             return
         self._replaced[worker] += 1
         if self._replaced[worker] > self._replacements:
-            self._gone.add(worker)
-            self._crew.give_up(worker)
-            self._lose(worker)
+            self._give_up(worker, f"died or hung {_times(self._replaced[worker])}")
             return
         for a in self._of(worker):
             self._try[a.number] = -1  # whatever comes of it now is late
-        try_ = self._replaced[worker]
+        try_ = self._starting[worker] = self._replaced[worker]
 
         def tell(facts: Any, error: Exception | None) -> None:
             self._came.put((time.monotonic(), lambda at: self._on_ready(worker, try_, facts, error)))
 
         self._crew.replace(worker, tell)
+        self._at(self.now() + self._crew.options.start_timeout, REPLACED, lambda: self._on_start_timeout(worker, try_))
+
+    def _on_start_timeout(self, worker: int, try_: int) -> None:
+        if self._starting.get(worker) == try_:
+            seconds = self._crew.options.start_timeout
+            self._give_up(worker, f"no other was ready within {seconds:g} s: no machine has a free place for it?")
+
+    def _give_up(self, worker: int, why: str) -> None:
+        self._gone[worker] = why
+        self._starting.pop(worker, None)
+        self._crew.give_up(worker)
+        self._lose(worker)
 
     def _on_ready(self, worker: int, try_: int, facts: Any, error: Exception | None) -> None:
-        if try_ != self._replaced[worker] or worker in self._gone:
+        if self._starting.get(worker) != try_:
             return
-        if error is not None:
+        del self._starting[worker]
+        try:
+            if error is not None:
+                raise error
+            self._offsets[worker] = self._crew.offset(worker)
+        except Exception:  # it has died, or the problem can't be built there
             self._replace(worker)
             return
         self._crew.facts[worker] = facts
-        self._offsets[worker] = self._crew.offset(worker)
         for a in self._of(worker):
             self._send(a)
             if a.outcome == STOPPED:
@@ -635,12 +682,21 @@ class Cluster:
             "replaced": replaced,
             "raised": raised,
             "gone": sorted(self._gone),
+            "why_gone": {str(worker): why for worker, why in sorted(self._gone.items())},
             "dropped": self.dropped,
-            "stops": len(self.stops),
+            "stops": self._stops,
             "mean_stop_seconds": float(np.mean([free - told for _, _, told, free in self.stops]))
             if self.stops
             else None,
+            # the first ones, each (worker, number of the assignment, told at, free again at)
+            "stops_measured": [
+                (worker, number, round(told, 6), round(free, 6)) for worker, number, told, free in self.stops
+            ],
         }
+
+
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count} times"
 
 
 def _parts(job: Job) -> tuple[tuple[np.ndarray, ...], tuple[Any, ...]]:

@@ -6,6 +6,8 @@ an answer is put together in the simulation's order of operations, so that with 
 Components of a finite sum whose mean the problem computes in one call are such a call, without a look in between.
 
 Every time is read from this process's monotonic clock. The driver knows the offset to its own from the ready calls.
+A problem whose `device` is cuda is timed between synchronisations of the device. What a problem says in `copy_seconds`
+that it has copied to its device and back is no computing: it counts as communication.
 
 On equal machines a *slowdown* makes workers unequal on purpose:
 
@@ -49,12 +51,12 @@ class ClusterWorker:
         self._number = -1
         self._lock = threading.Lock()
 
-    def begin(self, build: Callable[[], Any], seed: int, slowdown: Slowdown | None, device: str) -> dict[str, Any]:
+    def begin(self, build: Callable[[], Any], seed: int, slowdown: Slowdown | None) -> dict[str, Any]:
         """Make ready for a run: build the problem, compute one gradient outside the clock. Returns who and where it is."""
         self._problem = build()
         self._data = Stream(seed, "data")
         self._slow = None if slowdown is None else slowdown.start(seed, self._worker)
-        self._device = device
+        self._cuda = str(getattr(self._problem, "device", "")).startswith("cuda")
         self._threads = 1 if slowdown is None else slowdown.threads(self._worker)
         set_threads(self._threads)
         with self._lock:
@@ -64,7 +66,24 @@ class ClusterWorker:
         with np.errstate(over="ignore", invalid="ignore"):
             self._problem.gradient(x0, self._data.at(self._worker, 0), self._worker)
         self._synchronise()
-        return {"worker": self._worker, "pid": os.getpid(), "host": platform.node(), "dtype": str(x0.dtype)}
+        return {
+            "worker": self._worker,
+            "pid": os.getpid(),
+            "host": platform.node(),
+            "device": self._device_name(),
+            "threads": self._threads,
+            "dtype": str(x0.dtype),
+        }
+
+    def _device_name(self) -> str:
+        if not self._cuda:
+            return "cpu"
+        import torch
+
+        return str(torch.cuda.get_device_name())
+
+    def _copied(self) -> float:
+        return float(getattr(self._problem, "copy_seconds", 0.0))
 
     def clock(self) -> float:
         """Seconds of this process's clock, for the offset to the driver's."""
@@ -72,7 +91,8 @@ class ClusterWorker:
 
     def compute(self, number: int, kind: str, fields: Sequence[Any], m: int, *points: np.ndarray) -> dict[str, Any]:
         """The answer of assignment `number`: gradients finished, their seconds, when it began and ended."""
-        begun = time.monotonic()
+        self._synchronise()
+        begun, copied_before = time.monotonic(), self._copied()
         work = _Work(self._problem, self._data, _JOB_CLASSES[kind](*points, *fields), self._worker, m)
         with self._lock:
             self._work, self._number = work, number
@@ -80,13 +100,13 @@ class ClusterWorker:
             told = number in self._told
         seconds: list[float] = []
         with np.errstate(over="ignore", invalid="ignore"):
-            last = begun
+            last, copied = begun, copied_before
             for j in range(work.job.cost):
                 if told or not self._one(work, number, m + j):
                     break
-                now = time.monotonic()
-                seconds.append(now - last)
-                last = now
+                now, copied_now = time.monotonic(), self._copied()
+                seconds.append(max(0.0, now - last - (copied_now - copied)))
+                last, copied = now, copied_now
                 told = number in self._told
             keep = self._told.get(number)
             answer = work.answer() if keep is not False and work.done else None
@@ -97,7 +117,10 @@ class ClusterWorker:
         with self._lock:
             self._work = None
             self._told = {other: keep for other, keep in self._told.items() if other > number}
-        return {"done": work.done, "answer": answer, "seconds": seconds, "begun": begun, "ended": ended}
+        copied = self._copied() - copied_before
+        return {
+            "done": work.done, "answer": answer, "seconds": seconds, "begun": begun, "ended": ended, "copied": copied
+        }  # fmt: skip
 
     def _one(self, work: _Work, number: int, m: int) -> bool:
         """One gradient, as slowly as it is to be; False when it was stopped before its end."""
@@ -137,7 +160,7 @@ class ClusterWorker:
             return work.so_far()
 
     def _synchronise(self) -> None:
-        if self._device == "cuda":
+        if self._cuda:
             import torch
 
             torch.cuda.synchronize()

@@ -13,7 +13,8 @@ npz: keys ``<label>/<seed>/<array>`` (the curves, ``contributions``, ``shown``, 
 trace: a folder with a trace (asyncsim.measuring has the format) for each run, named after its label and seed, to be
 fitted or played back. It has all assignments where all events were kept, else those of the recorded windows of up to 40
 workers; the file says which. An arrival counts as complete whether it was used or not, and so does a gradient that was
-stopped where stops take effect after it. Of a lost one only the computing is told: what follows is silence.
+stopped where stops take effect after it. Of a lost one only the computing is told: what follows is silence. Traces of
+real workers have the device on which each computed.
 """
 
 import csv
@@ -102,7 +103,9 @@ def to_trace(result: Result, path: Path) -> Path:
         rows = _all_rows(result.folder, run, effect) if kept_all and result.folder else _window_rows(run, effect)
         shown = len(np.unique(run.intervals["worker"]))
         which = "all assignments" if kept_all else f"the recorded windows of {shown} workers"
-        about = f"simulated: {result.name}, {run.label}, seed {run.seed}; {which}"
+        about = (
+            f"{'measured on Ray' if run.engine else 'simulated'}: {result.name}, {run.label}, seed {run.seed}; {which}"
+        )
         write_trace(path / f"{name}.csv", rows, " ".join(about.split()))
     return path
 
@@ -112,11 +115,13 @@ FORMATS: dict[str, Callable[[Result, Path], Path]] = {"csv": to_csv, "npz": to_n
 
 def _all_rows(folder: Path, run: Run, effect: Any) -> Iterator[Row]:
     jobs: Counter[int] = Counter()
+    devices = {facts["worker"]: facts["device"] for facts in run.engine.get("workers", ())}
     for ended, worker, _, kind, _, _, _, computing_from, computing_to, done, cost in read_assignments(
         folder, run.label, run.seed
     ):
         outcome = "stopped" if KINDS[kind] == "arrived" and done < cost else KINDS[kind]
-        yield _row(worker, jobs[worker], computing_from, computing_to, ended, outcome, int(cost), effect)
+        row = _row(worker, jobs[worker], computing_from, computing_to, ended, outcome, int(cost), effect)
+        yield row._replace(device=devices.get(int(worker), ""))
         jobs[worker] += 1
 
 

@@ -9,6 +9,7 @@ and resuming are in asyncsim/study.py, which comes through `execute` here too.
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext
 from functools import partial
@@ -107,13 +108,13 @@ def simulate(
         )  # fmt: skip
 
 
-def crew_of(engine: RayEngine | None, n: int) -> AbstractContextManager[Crew | None]:
-    """n real workers where an engine is given; nothing for the simulation."""
+def crew_of(engine: RayEngine | None, n: int, modules: Iterable[str] = ()) -> AbstractContextManager[Crew | None]:
+    """n real workers where an engine is given; nothing for the simulation. The code of `modules` travels to them."""
     if engine is None:
         return nullcontext()
     from asyncsim.cluster import Crew
 
-    return Crew(engine, n)
+    return Crew(engine, n, modules)
 
 
 def compare(
@@ -158,6 +159,11 @@ def compare(
     seeds = list(seeds)
     check_problem(problem)
     evaluation = evaluation_of(problem, "auto", workers.n)
+    for method in named.values():
+        check(method, problem, workers, target, update_rule)
+    if any(asks_theory(method) for method in named.values()):
+        known = knowledge(problem, workers, target)
+        named = {label: resolved(method, known) for label, method in named.items()}
     pairs = [(label, method, seed) for label, method in named.items() for seed in seeds]
     plan = [
         playing.Planned(number, label, method, seed, update_rule) for number, (label, method, seed) in enumerate(pairs)
@@ -179,7 +185,10 @@ def compare(
         runs=runs,
         target=dict(target) if target else None,
         problem=facts(problem),
-        manifest=exceptions(workers),
+        manifest={
+            **exceptions(workers),
+            "theory": proven(named, [problem], workers, target, dict.fromkeys(named, update_rule)),
+        },
     )
 
 
@@ -452,7 +461,6 @@ def knowledge(problem: Any, workers: Workers, target: Target | None) -> Knowledg
     if not workers.mean_compute_times_exact:
         estimated.add("mean_compute_times")
     changing = any(part is not None for part in (workers.speed, workers.availability, workers.contention))
-    by_call = any(times.by_call for times in (workers.compute_time, workers.uplink, workers.downlink))
     known = {name: getattr(problem, name, None) for name in _OF_THE_PROBLEM}
     return Knowledge(
         n=workers.n,
@@ -464,11 +472,36 @@ def knowledge(problem: Any, workers: Workers, target: Target | None) -> Knowledg
         compute_laws=None if changing else workers.compute_time.law,
         communication_times=_communication_times(workers, message_size(problem)),
         mean_communication_times=_mean_communication_times(workers, message_size(problem)),
-        independent_times=not (changing or by_call or workers.shared_link is not None),
+        independent_times=workers.independent_times,
         heterogeneous=getattr(problem, "zeta2", 0.0) > 0,
         estimated=frozenset(estimated),
         **known,
     )
+
+
+def proven(
+    methods: Mapping[str, Any],
+    problems: Sequence[Any],
+    workers: Workers,
+    target: Target | None,
+    update_rules: Mapping[str, Any],
+) -> dict[str, Any]:
+    """label → what is proven of the method as it runs (asyncsim.theory.predictions), for the theorems' target only.
+
+    Where each seed has a problem of its own, the bound is the largest of all. Laws that would have to be called for
+    their means are left alone: of times that may change nothing is proven.
+    """
+    by_call = any(times.by_call for times in (workers.compute_time, workers.uplink, workers.downlink))
+    if by_call or "squared_gradient_norm" not in (target or {}):
+        return {}
+    from asyncsim.theory.predictions import predict  # it knows the methods, which not every run needs
+
+    known = [knowledge(problem, workers, target) for problem in problems]
+    found = {label: [predict(method, each, update_rules[label]) for each in known] for label, method in methods.items()}
+    return {
+        label: max(each, key=lambda one: math.inf if one.seconds is None else one.seconds).plain()
+        for label, each in found.items()
+    }
 
 
 _OF_THE_PROBLEM = ("L", "sigma2", "components", "L_minus", "L_plus", "L_plus_minus", "L_max")
@@ -520,7 +553,9 @@ def facts(problem: Any) -> dict[str, Any]:
         **known,
         "estimated": sorted(getattr(problem, "estimated", ())),
     }
-    found |= {"data_sha256": problem.data_sha256} if hasattr(problem, "data_sha256") else {}
+    # what `auto` is here, and how many samples the test accuracy is of
+    also = {"data_sha256": "data_sha256", "kernel": "kernel_name", "test_size": "test_size"}
+    found |= {key: getattr(problem, name) for key, name in also.items() if getattr(problem, name, 0)}
     return found | ({} if getattr(problem, "split_table", None) is None else {"split": _split(problem)})
 
 

@@ -107,6 +107,11 @@ class OnKernel(Minibatches):
         """The kernel that is used; `auto` is the first of `kernels`."""
         return str(self.kernels[0].name if self.kernel == "auto" else self.kernel)
 
+    @property
+    def copy_seconds(self) -> float:
+        """Seconds of all copies between the host and a cuda device so far; 0 on the processor."""
+        return float(getattr(self._kernel, "copy_seconds", 0.0))
+
     def with_kernel(self, name: str) -> Self:
         """The same problem, at the same x0 and on the same samples, whose gradients come from another kernel."""
         known = [info.name for info in self.kernels]

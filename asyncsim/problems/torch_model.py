@@ -1,7 +1,8 @@
 """Any torch module with a loss and data as a problem: its trainable parameters are the one flat vector x.
 
 The iterate is a numpy array on the host, float32 unless said otherwise, whatever `device` computes: methods, server and
-checkpoints are the same for all problems. Samples stay on the device; a gradient copies x there and itself back.
+checkpoints are the same for all problems. Samples stay on the device; a gradient copies x there and itself back (how
+long that took on cuda, in all, is in `copy_seconds`, so that a cluster's worker can tell it from computing).
 
 What a module may do:
 
@@ -23,6 +24,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from typing import Any, ClassVar, Literal
@@ -212,6 +214,7 @@ class TorchKernel:
             place += parameter.numel()
         self._modes = [(part, part.training) for part in self.module.modules()]
         self.random = False
+        self.copy_seconds = 0.0
         self._try_out()
 
     def one(self, x: Vector, indices: Indices, rng: np.random.Generator | None = None) -> Vector:
@@ -226,8 +229,22 @@ class TorchKernel:
         with _one_thread(torch), luck:
             loss = self.loss(self.module(self.X[chosen]), self.y[chosen])
             parts = torch.autograd.grad(loss, self._parameters, materialize_grads=True, allow_unused=True)
-            gradient: Vector = torch.cat([part.reshape(-1) for part in parts]).cpu().numpy()
+            flat = torch.cat([part.reshape(-1) for part in parts])
+            with self._copying():
+                gradient: Vector = flat.cpu().numpy()
         return gradient
+
+    @contextlib.contextmanager
+    def _copying(self) -> Iterator[None]:
+        """Count the seconds of a copy between host and device."""
+        if self._device.type == "cpu":
+            yield
+            return
+        self._torch.cuda.synchronize()
+        begun = time.perf_counter()
+        yield
+        self._torch.cuda.synchronize()
+        self.copy_seconds += time.perf_counter() - begun
 
     def loss_and_gradient(self, x: Vector, indices: Indices) -> tuple[float, Vector]:
         torch = self._torch
@@ -261,7 +278,8 @@ class TorchKernel:
         if self._device.type == "cpu":
             self._flat.numpy()[...] = x
         else:
-            self._flat.copy_(self._torch.from_numpy(np.array(x)))
+            with self._copying():
+                self._flat.copy_(self._torch.from_numpy(np.array(x)))
 
     @contextlib.contextmanager
     def _evaluated(self) -> Iterator[None]:
@@ -380,7 +398,8 @@ class Batched:
     def _filled_up(self, points: Sequence[Vector], indices: Indices) -> Array:
         torch, count = self._torch, len(points)
         more = TOGETHER - count
-        V = torch.from_numpy(np.stack([*points, *[points[0]] * more])).to(self._kernel._device)
+        with self._kernel._copying():
+            V = torch.from_numpy(np.stack([*points, *[points[0]] * more])).to(self._kernel._device)
         chosen = self._kernel.indexed(np.concatenate([indices, np.repeat(indices[:1], more, axis=0)]))
         parts = torch.split(V, self._sizes, dim=1)
         at = {
@@ -389,8 +408,14 @@ class Batched:
         }
         with _one_thread(torch):
             found = self._batched(at, self._kernel.X[chosen], self._kernel.y[chosen])
-            rows: Array = torch.cat([found[name].reshape(TOGETHER, -1) for name in self._names], dim=1).cpu().numpy()
+            flat = torch.cat([found[name].reshape(TOGETHER, -1) for name in self._names], dim=1)
+            with self._kernel._copying():
+                rows: Array = flat.cpu().numpy()
         return rows[:count]
+
+    @property
+    def copy_seconds(self) -> float:
+        return self._kernel.copy_seconds
 
     def loss_and_gradient(self, x: Vector, indices: Indices) -> tuple[float, Vector]:
         return self._kernel.loss_and_gradient(x, indices)

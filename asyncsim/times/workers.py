@@ -33,7 +33,7 @@ from asyncsim.times.by_worker import Kind, Source, by_worker, joined
 from asyncsim.times.communication import SharedLink, stop_delay
 from asyncsim.times.contention import Group, all_at_once, contention_of
 from asyncsim.times.expressions import evaluate
-from asyncsim.times.known import as_law
+from asyncsim.times.known import as_law, independent_draws
 from asyncsim.times.laws import (
     Constant,
     Exponential,
@@ -130,6 +130,18 @@ class Times:
         draws = int(np.clip(400_000 // self.n, 64, ESTIMATED_WITH))
         found = [_mean(self._source[worker], start + worker, draws) for worker in range(self.n)]
         return np.array([mean for mean, _ in found]), all(exact for _, exact in found)
+
+    @property
+    def independent(self) -> bool:
+        """Whether the times of each worker are independent draws of one law; of callables nobody knows, and it is False."""
+        if self.constant is not None or self.by_call:
+            return not self.by_call
+        if isinstance(self._source, _Joined):
+            return all(group.independent for group in self._source.groups)
+        return all(
+            independent_draws(self._source[worker])
+            for worker in range(1 if isinstance(self._source, _Same) else self.n)
+        )
 
     def __repr__(self) -> str:
         return f"Times(n={self.n}, worker 0: {self.law(0)!r})"
@@ -293,6 +305,11 @@ class Workers:
         """Whether every time is constant: the fixed computation model."""
         times = (self.compute_time, self.uplink, self.downlink)
         return self._changes_nothing and all(t.constant is not None for t in times)
+
+    @property
+    def independent_times(self) -> bool:
+        """Whether each worker's times are independent draws of one law: nothing changes, no trace is played in order."""
+        return self._changes_nothing and all(t.independent for t in (self.compute_time, self.uplink, self.downlink))
 
     @property
     def _changes_nothing(self) -> bool:
