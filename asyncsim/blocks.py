@@ -24,7 +24,7 @@ follows for all: it grows by one at each step.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from typing import Any, Literal, cast
 
@@ -117,6 +117,7 @@ class BlockServer(Server):
         self._expected = -1  # the worker that should be sent out again
         self._cut = 0  # how often blocks in a row were cut short
         self._for_good = False
+        self.before_leaving: Callable[[], None] | None = None  # who counts for the method tells jobs and points then
 
     # ---- the hot path
 
@@ -533,6 +534,9 @@ class BlockServer(Server):
         """Let the engine's own event loop go on."""
         if not self._blocked:
             return
+        if self.before_leaving is not None:
+            self.before_leaving()
+            self.before_leaving = None
         self._end_block()
         given = self.given().tolist()
         new, self._new = self._new, []

@@ -123,7 +123,9 @@ def rates(n: int, arrivals: int, rounds: int) -> dict[str, float]:
     for _ in range(rounds):
         for name, run in runs.items():
             # the fast ones run longer, so that what is paid once weighs alike
-            count = max(arrivals, 10 * n) * (10 if name.startswith("counted") else 3 if name in ("block", "compiled") else 1)
+            count = max(arrivals, 10 * n) * (
+                10 if name.startswith("counted") else 3 if name in ("block", "compiled") else 1
+            )
             begun = time.process_time()
             run(n, count)
             least[name] = min(least[name], (time.process_time() - begun) / count)

@@ -242,6 +242,8 @@ def test_a_run_ends_at_the_same_event(limit, n, what):
 class Ends:
     """A law that has so many draws and then gives what is none, or fails."""
 
+    mean = 0.02
+
     def __init__(self, draws: int, then: Any) -> None:
         self.draws, self.then = draws, then
 
