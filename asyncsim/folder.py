@@ -3,7 +3,7 @@
     DIR/manifest.json     what was run, where and with which versions; written whole (tmp, fsync, rename)
         scenario.yaml     the scenario's source text (empty when it was started from Python)
         record.sqlite     the tables below; one writer, any number of readers
-        checkpoints/      run-<run>.<generation>.ckpt, the last two of each unfinished run
+        checkpoints/      run-<run>.<generation>.ckpt, the last two of each unfinished run; tuning-<run>… of a sweep
         report.html       when one was written
         lock              held (flock) by the process that writes; freed by the system when that process dies
 
@@ -21,6 +21,9 @@ Tables of record.sqlite, for anybody's SQL (floats that are nan are NULL):
     assignments(run, row, time, worker, m, kind, k, version, sent, computing_from, computing_to, done, cost)
     marks(run, row, time, worker, m, kind, k, delay, gradients)                         these two: events: all only
     outcomes(outcome, name), kinds(kind, name)                                          names of the numbers above
+    tuning(run, label, parameters, seed, status, reason, value, capped, time, iterations, squared_gradient_norm,
+           wall_seconds, event_hash)       in the folder of a sweep: its tuning runs, of which nothing else is kept;
+                                           value is what the sweep's rule makes of it, capped where it was ended early
     views: totals (a run's gradients summed over workers), last_points (the last record point of each run)
 
 curves.contributions is a JSON list of whole numbers, the gradients that had arrived of each of s workers out of n; its
@@ -73,6 +76,7 @@ from asyncsim.result import (
     WORKERS,
     Array,
     Run,
+    events_in_order,
     no_away,
     no_contributions,
     no_delays,
@@ -89,6 +93,13 @@ ENDED = ("finished", "stalled", "diverged")  # these runs are over; the others c
 
 ASSIGNMENT = ("time", "worker", "m", "kind", "k", "version", "sent", "computing_from", "computing_to", "done", "cost")
 MARK = ("time", "worker", "m", "kind", "k", "delay", "gradients")
+
+TUNING = (
+    *("run", "label", "parameters", "seed", "status", "reason", "value", "capped"),
+    *("time", "iterations", "squared_gradient_norm", "wall_seconds", "event_hash"),
+)
+_TUNING_FLOATS = ("value", "time", "squared_gradient_norm", "wall_seconds")
+_TUNING_TABLE = f"CREATE TABLE IF NOT EXISTS tuning (run INTEGER PRIMARY KEY, {', '.join(TUNING[1:])})"
 
 _OWN_FILES = ("manifest.json", "scenario.yaml", "report.html", "record.sqlite")
 _ALONGSIDE = (
@@ -240,6 +251,23 @@ class RunFolder:
         self.flush()
         return RunWriter(self, run)
 
+    def tuning_writer(self, row: Mapping[str, Any], n: int) -> "TuningWriter":
+        """Begin the tuning run that `row` describes by its run, label, parameters and seed, or take it up again."""
+        return TuningWriter(self, row, n)
+
+    def tuning(self) -> list[dict[str, Any]]:
+        """The tuning runs that have ended: rows of `TUNING`, inf where a float is not known."""
+        self._write(_TUNING_TABLE, [()])
+        self.flush()
+        rows = self._select(f"SELECT {', '.join(TUNING)} FROM tuning ORDER BY run")
+        return [
+            {
+                name: math.inf if value is None and name in _TUNING_FLOATS else value
+                for name, value in zip(TUNING, row, strict=True)
+            }
+            for row in rows
+        ]
+
     def statuses(self) -> dict[int, str]:
         """How far each run begun so far has come: run → status."""
         return dict(self._select("SELECT run, status FROM runs ORDER BY run"))
@@ -302,7 +330,8 @@ class RunFolder:
         if self._pending >= most or time.monotonic() - self._committed_at >= self._patience:
             self.flush()
 
-    def _sync(self) -> None:
+    def sync(self) -> None:
+        """Commit all rows written so far, and see to it that they are on the disk."""
         # a commit to a WAL reaches the disk later; before a checkpoint that counts on the rows it must be there
         self.flush()
         journal = self.path / "record.sqlite-wal"
@@ -317,6 +346,7 @@ class RunWriter:
         self.run = run
         self.warnings: list[str] = []
         self._folder = folder
+        self._checkpoints = _Checkpoints(folder, "run", run)
         self._lengths = {
             table: folder._select(f"SELECT coalesce(max({column}) + 1, 0) FROM {table} WHERE run = ?", run)[0][0]
             for table, column in _GROWING
@@ -382,44 +412,17 @@ class RunWriter:
             self._replace(table, [[number, *row] for number, row in enumerate(kept.tolist())])
         update = f"UPDATE runs SET {', '.join(f'{name} = ?' for name in _SCALARS)}, digest = ? WHERE run = ?"
         folder._write(update, [(*_scalars(run), _digest(run), self.run)])
-        folder._sync()
+        folder.sync()
         if run.status in ENDED:
-            with _said(folder.path / "checkpoints"):
-                for path in (folder.path / "checkpoints").glob(f"run-{self.run}.*"):
-                    path.unlink()
+            self._checkpoints.remove()
 
     def save_checkpoint(self, data: bytes, k: int) -> None:
         """Keep `data`, the state at iteration k, as the newest checkpoint; the one before it stays, older ones go."""
-        self._folder._sync()
-        generations = self._checkpoints()
-        newest = generations[-1][0] if generations else 0
-        path = self._folder.path / "checkpoints" / f"run-{self.run}.{newest + 1}.ckpt"
-        with _said(path):
-            _write_whole(path, _sealed(data, self.run, k))
-            for _, old in generations[:-1]:
-                old.unlink()
+        self._checkpoints.save(data, k)
 
     def load_checkpoint(self) -> bytes | None:
         """The newest checkpoint that is whole, or None; what was refused and why is added to `warnings`."""
-        generations = self._checkpoints()
-        for _, path in reversed(generations):
-            with _said(path):
-                data, fault = _unsealed(path.read_bytes(), self.run)
-            if data is not None:
-                return data
-            self.warnings.append(f"checkpoint {path.name} is refused: {fault}; the one before it is used")
-        if generations:
-            self.warnings[-1] = self.warnings[-1].replace(
-                "the one before it is used", "no whole one is left, the run starts from its beginning"
-            )
-        return None
-
-    def _checkpoints(self) -> list[tuple[int, Path]]:
-        matches = (
-            (re.fullmatch(rf"run-{self.run}\.(\d+)\.ckpt", path.name), path)
-            for path in (self._folder.path / "checkpoints").iterdir()
-        )
-        return sorted((int(match[1]), path) for match, path in matches if match)
+        return self._checkpoints.load(self.warnings)
 
     def _append(self, table: str, rows: Sequence[Sequence[Any]], most: int) -> None:
         first = self._lengths[table]
@@ -431,6 +434,87 @@ class RunWriter:
     def _replace(self, table: str, rows: Sequence[Sequence[Any]]) -> None:
         self._folder._write(f"DELETE FROM {table} WHERE run = ?", [(self.run,)])
         self._folder._write(_INSERT[table], [(self.run, *row) for row in rows])
+
+
+class TuningWriter:
+    """What one tuning run of a sweep leaves: its checkpoints while it runs, one row at its end."""
+
+    def __init__(self, folder: RunFolder, row: Mapping[str, Any], n: int) -> None:
+        self.warnings: list[str] = []
+        self._folder, self._row, self._n = folder, dict(row), n
+        self._checkpoints = _Checkpoints(folder, "tuning", int(row["run"]))
+
+    def curve(self, point: Mapping[str, Any]) -> None: ...
+    def assignments(self, rows: Array) -> None: ...
+    def marks(self, rows: Array) -> None: ...
+    def truncate(self, lengths: Mapping[str, int]) -> None: ...
+
+    def so_far(self) -> Run:
+        """A run that could not say its end: nothing of it is known."""
+        row = self._row
+        return Run(row["label"], row["label"], dict(row["parameters"]), row["seed"], self._n)
+
+    def finish(self, row: Mapping[str, Any]) -> None:
+        """Keep what is known at its end; committed at once, so that it is never done again."""
+        row = self._row | dict(row)
+        values = [_json(row[name]) if name == "parameters" else plain(row[name]) for name in TUNING]
+        # infinities are not in SQL: not reached, as far as a rule's value is concerned
+        values = [None if value in ("inf", "-inf") else value for value in values]
+        self._folder._write(f"INSERT OR REPLACE INTO tuning VALUES ({', '.join('?' * len(TUNING))})", [values])
+        self._folder.flush()
+        if row["status"] in ENDED:
+            self._checkpoints.remove()
+
+    def save_checkpoint(self, data: bytes, k: int) -> None:
+        """As that of a `RunWriter`."""
+        self._checkpoints.save(data, k)
+
+    def load_checkpoint(self) -> bytes | None:
+        """As that of a `RunWriter`."""
+        return self._checkpoints.load(self.warnings)
+
+
+class _Checkpoints:
+    """The last two checkpoints of one run, `<kind>-<run>.<generation>.ckpt`."""
+
+    def __init__(self, folder: RunFolder, kind: str, run: int) -> None:
+        self._folder, self._name, self._run = folder, f"{kind}-{run}", run
+        self._path = folder.path / "checkpoints"
+
+    def save(self, data: bytes, k: int) -> None:
+        self._folder.sync()
+        generations = self._found()
+        newest = generations[-1][0] if generations else 0
+        path = self._path / f"{self._name}.{newest + 1}.ckpt"
+        with _said(path):
+            _write_whole(path, _sealed(data, self._run, k))
+            for _, old in generations[:-1]:
+                old.unlink()
+
+    def load(self, warnings: list[str]) -> bytes | None:
+        generations = self._found()
+        for _, path in reversed(generations):
+            with _said(path):
+                data, fault = _unsealed(path.read_bytes(), self._run)
+            if data is not None:
+                return data
+            warnings.append(f"checkpoint {path.name} is refused: {fault}; the one before it is used")
+        if generations:
+            warnings[-1] = warnings[-1].replace(
+                "the one before it is used", "no whole one is left, the run starts from its beginning"
+            )
+        return None
+
+    def remove(self) -> None:
+        with _said(self._path):
+            for path in self._path.glob(f"{self._name}.*"):
+                path.unlink()
+
+    def _found(self) -> list[tuple[int, Path]]:
+        matches = (
+            (re.fullmatch(rf"{re.escape(self._name)}\.(\d+)\.ckpt", path.name), path) for path in self._path.iterdir()
+        )
+        return sorted((int(match[1]), path) for match, path in matches if match)
 
 
 # ---------------------------------------------------------------------------------------------- reading
@@ -445,18 +529,25 @@ class Contents:
     runs: tuple[Run, ...]
 
 
-def read_folder(path: str | Path, events: bool = True) -> Contents:
+def read_folder(path: str | Path, events: bool = True, known: dict[str, Run] | None = None) -> Contents:
     """All that a run folder holds, also while it is being written and after its writer was killed.
 
     A run that nobody is writing any more and that has no end reads as interrupted, with its curves so far.
-    Without `events` the kept events stay on the disk. Raises FolderError.
+    Without `events` the kept events stay on the disk. `known` has runs that were read before without their events, by
+    their digest: they are not read again, and what has ended since is added. Raises FolderError.
     """
     path = Path(path)
     manifest = read_manifest(path)
     alive = in_use(path)
+    known = {} if known is None or events else known
+    runs = []
     with open_to_read(path / "record.sqlite") as connection:
-        numbers = [row[0] for row in connection.execute("SELECT run FROM runs ORDER BY run")]
-        return Contents(path, manifest, tuple(_read_run(connection, number, path, alive, events) for number in numbers))
+        for number, digest in connection.execute("SELECT run, digest FROM runs ORDER BY run").fetchall():
+            run = known.get(digest) or _read_run(connection, number, path, alive, events)
+            if digest is not None:
+                known[digest] = run
+            runs.append(run)
+    return Contents(path, manifest, tuple(runs))
 
 
 def read_assignments(path: str | Path, label: str, seed: int) -> Iterator[tuple[Any, ...]]:
@@ -475,6 +566,59 @@ def read_rows(path: str | Path, table: Literal["assignments", "marks"], run: int
     with open_to_read(Path(path) / "record.sqlite") as connection:
         sql = f"SELECT {', '.join(columns)} FROM {table} WHERE run = {int(run)} ORDER BY row"
         return _numbers(connection, sql, len(columns))
+
+
+def count_tuning(path: str | Path) -> int:
+    """How many tuning runs of a sweep have ended."""
+    with open_to_read(Path(path) / "record.sqlite") as connection:
+        if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'tuning'").fetchall():
+            return 0
+        return int(connection.execute("SELECT count(*) FROM tuning").fetchone()[0])
+
+
+def count_events(path: str | Path, label: str, seed: int) -> int:
+    """How many events of one run were kept."""
+    with open_to_read(Path(path) / "record.sqlite") as connection:
+        ours = "WHERE run = (SELECT run FROM runs WHERE label = ? AND seed = ?)"
+        counts = [
+            connection.execute(f"SELECT count(*) FROM {table} {ours}", (label, seed)).fetchone()[0]
+            for table in ("assignments", "marks")
+        ]
+    return sum(counts)
+
+
+def read_events(path: str | Path, label: str, seed: int, rows: int = 50_000) -> Iterator[Array]:
+    """The kept events of one run (`asyncsim.result.EVENT`) in the order in which they happened, some `rows` at a time.
+
+    However many there are, no more than a few parts are held at once: both tables are in order of time.
+    """
+    with open_to_read(Path(path) / "record.sqlite") as connection:
+        run = connection.execute("SELECT run FROM runs WHERE label = ? AND seed = ?", (label, seed)).fetchone()
+        tables = ("assignments", "marks") if run is not None else ()
+        streams = [_events_of(connection, table, int(run[0]), rows) for table in tables]
+        held = [_NO_EVENTS] * len(streams)
+        live = [True] * len(streams)
+        while any(live) or any(map(len, held)):
+            for place, stream in enumerate(streams):
+                # rows of one time only: there may be more of that time
+                if live[place] and (not len(held[place]) or held[place]["time"][0] == held[place]["time"][-1]):
+                    part = next(stream, None)
+                    live[place] = part is not None
+                    held[place] = held[place] if part is None else np.concatenate([held[place], part])
+            upto = min((part["time"][-1] for place, part in enumerate(held) if live[place]), default=math.inf)
+            ready = np.concatenate([_NO_EVENTS, *(part[part["time"] < upto] for part in held)])
+            held = [part[part["time"] >= upto] for part in held]
+            if len(ready):
+                yield events_in_order(ready)
+
+
+def _events_of(connection: sqlite3.Connection, table: str, run: int, rows: int) -> Iterator[Array]:
+    found = connection.execute(f"SELECT {', '.join(EVENT.names or ())} FROM {table} WHERE run = ? ORDER BY row", (run,))
+    while part := found.fetchmany(rows):
+        yield np.array(part, dtype=EVENT)
+
+
+_NO_EVENTS = np.empty(0, EVENT)
 
 
 def read_intervals(path: str | Path, label: str, seed: int, workers: Sequence[int]) -> Array:
@@ -670,16 +814,12 @@ def _fetch(connection: sqlite3.Connection, table: str, order: str, run: int, dty
     return np.fromiter(rows, dtype=dtype, count=count)
 
 
-# what happens first when time and iteration are the same: the step that made the iteration
-_ORDER = np.argsort(np.argsort([{"step": -1}.get(kind, place) for place, kind in enumerate(KINDS)]))
-
-
 def _read_events(connection: sqlite3.Connection, run: int) -> Array | None:
     parts = [_fetch(connection, table, "row", run, EVENT) for table in ("assignments", "marks")]
     events = np.concatenate(parts)
     if not len(events):
         return None
-    return events[np.lexsort((_ORDER[events["kind"]], events["k"], events["time"]))]
+    return events_in_order(events)
 
 
 def _digest(run: Run) -> str:

@@ -10,6 +10,7 @@ empty arrays for what is written at the end; its totals are then read off the cu
 """
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -256,15 +257,16 @@ class Result:
         return f"<Result {self.name}: {_number(len(self.labels), 'method')} × {_number(seeds, 'seed')}{where}>"
 
     @classmethod
-    def read(cls, folder: str | Path, events: bool = True) -> Self:
+    def read(cls, folder: str | Path, events: bool = True, known: dict[str, "Run"] | None = None) -> Self:
         """The result kept in a run folder, also while it is still being written or after its writer died.
 
-        Without `events` the kept events, which may be many, stay on the disk.
+        Without `events` the kept events, which may be many, stay on the disk. `known`, for who reads again and again,
+        is as in `asyncsim.folder.read_folder`.
         Raises `asyncsim.folder.FolderError` when it is no run folder, or damaged.
         """
         from asyncsim.folder import read_folder
 
-        contents = read_folder(Path(folder), events)
+        contents = read_folder(Path(folder), events, known)
         manifest = contents.manifest
         return cls(
             name=manifest.get("name", contents.path.name),
@@ -370,14 +372,14 @@ def unique_labels(wanted: Sequence[str]) -> list[str]:
     >>> unique_labels(["rennala_sgd", "hero_sgd", "rennala_sgd"])
     ['rennala_sgd', 'hero_sgd', 'rennala_sgd 2']
     """
-    given = set(wanted)
-    labels: list[str] = []
+    given, labels, numbers = set(wanted), dict[str, None](), Counter[str]()
     for label in wanted:
-        candidate, number = label, 2
+        candidate = label
         while candidate in labels or (candidate != label and candidate in given):
-            candidate, number = f"{label} {number}", number + 1
-        labels.append(candidate)
-    return labels
+            numbers[label] = max(2, numbers[label] + 1)
+            candidate = f"{label} {numbers[label]}"
+        labels[candidate] = None
+    return list(labels)
 
 
 def _number(count: int, noun: str) -> str:

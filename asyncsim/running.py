@@ -13,14 +13,16 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext
 from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from asyncsim import counting
 from asyncsim import log as log_
 from asyncsim.allocation import ALLOCATIONS
 from asyncsim.allocation.regret import Regret
+from asyncsim.blocks import BlockServer
 from asyncsim.checkpoint import classes_of
 from asyncsim.evaluation import How, choose, memory_of
 from asyncsim.log import Log, Rows
@@ -42,6 +44,9 @@ from asyncsim.verify import VerifyingServer, server_for
 if TYPE_CHECKING:
     from asyncsim.cluster import Crew, RayEngine
     from asyncsim.replay import Measured
+
+# whether blocks of arrivals are made by compiled code; None leaves it to the length of the run
+CORES: dict[str, bool | None] = {"auto": None, "plain": None, "block": False, "compiled": True}
 
 Target = Mapping[str, float]
 
@@ -67,6 +72,7 @@ def simulate(
     label: str | None = None,
     update_rule: UpdateRule | None = None,
     verify: bool = False,
+    core: str = "auto",
     engine: RayEngine | None = None,
 ) -> Run:
     """Run one method on simulated workers until `stop`.
@@ -83,6 +89,8 @@ def simulate(
     update_rule : what the server makes of a direction: Momentum(), Adam(), Muon(), or an object of your own as
         asyncsim/update_rules.py describes; plain steps unless given
     verify : whether to check at every event what the method's paper promises (asyncsim/verify.py)
+    core : how events are simulated: "auto", or for comparisons "plain" (the reference, one arrival at a time), "block"
+        (many at a time, asyncsim/blocks.py) or "compiled" (besides, by numba). The numbers are the same with all
     engine : RayEngine(…) (asyncsim/cluster.py) plays it on real workers instead; `stop` is then in real seconds
 
     Errors of the method's own code pass through, and so does the VerificationError of a check that fails; a run that
@@ -97,7 +105,7 @@ def simulate(
     with crew_of(engine, workers.n) as crew:
         return execute(
             method, problem, workers, stop, seed, target, record or Record(), label or name_of(method),
-            update_rule=update_rule, verify=verify, crew=crew,
+            update_rule=update_rule, verify=verify, crew=crew, core=core,
         )  # fmt: skip
 
 
@@ -202,6 +210,7 @@ def execute(
     update_rule: UpdateRule | None = None,
     verify: bool = False,
     evaluation: str = "auto",
+    core: str = "auto",
     sink: Sink | None = None,
     keeper: Keeper | None = None,
     look: Callable[[Playing], None] | None = None,
@@ -229,7 +238,7 @@ def execute(
     engine = _engine(crew, measured, problem, workers, evaluation, build, *kept)
     made_of = (workers.n, sequential(seed, "method"), log, update_rule)
     # x⁰ is in no variable here: points live as long as somebody needs them
-    server = server_for(method, verify, engine, np.array(problem.x0), *made_of)
+    server = _server(core, method, verify, engine, np.array(problem.x0), *made_of)
     verification: dict[str, Any] = {}
     try:
         if checkpoint is None:
@@ -238,7 +247,7 @@ def execute(
             engine.resume(server, checkpoint, classes_of(method))
             if sink is not None:
                 sink.truncate({"curves": len(recorder.rows), **log.lengths()})
-        over = _played(method, server)
+        over = _played(method, server, _rule(core, method, problem, workers, stop, server))
         if isinstance(server, VerifyingServer):
             L, sigma2 = (getattr(problem, name, None) for name in ("L", "sigma2"))
             epsilon = (target or {}).get("squared_gradient_norm")
@@ -296,6 +305,24 @@ def _as_it_is(problem: Any) -> Any:
     return problem
 
 
+def _server(
+    core: str,
+    method: Any,
+    verify: bool,
+    engine: Any,
+    x0: np.ndarray,
+    n: int,
+    rng: np.random.Generator,
+    log: Log,
+    update_rule: UpdateRule | None,
+) -> Server:
+    if core not in CORES:
+        raise ValueError(f"core = {core!r}, but one of {', '.join(CORES)} is needed")
+    if core != "plain" and not verify and isinstance(engine, Simulation) and engine.by_blocks:
+        return BlockServer(engine, x0, n, rng, log, update_rule, CORES[core])
+    return server_for(method, verify, engine, x0, n, rng, log, update_rule)
+
+
 def _regret(method: Any, problem: Any, workers: Workers) -> Regret | None:
     """The regret of the method's allocation, where it has one; laws without a mean are sampled for it."""
     if not hasattr(method, "allocation"):
@@ -305,13 +332,23 @@ def _regret(method: Any, problem: Any, workers: Workers) -> Regret | None:
     return Regret(means, getattr(method, "gradients_of_a_task", 1)) if np.isfinite(means).any() else None
 
 
-def _played(method: Any, server: Server) -> EndOfRun:
+def _rule(core: str, method: Any, problem: Any, workers: Workers, stop: Stop, server: Server) -> tuple[int, int] | None:
+    """What is counted, where nothing but that is asked and machine code can do it; None = the method itself runs."""
+    rule = counting.rule_of(method, problem)
+    if rule is None or not isinstance(server, BlockServer) or server._update_rule is not None or core == "block":
+        return None
+    return rule if core == "compiled" or counting.pays(stop, workers.mean_times) else None
+
+
+def _played(method: Any, server: Server, rule: tuple[int, int] | None = None) -> EndOfRun:
     # One thread of BLAS: what a run multiplies is too small for more, more would make the sums depend on the number
     # of processors, and several processes would take them from each other.
     one_thread = threadpool_limits(limits=1, user_api="blas")
     # a diverging iterate overflows; the server notices and ends the run, numpy need not warn
     with one_thread, np.errstate(over="ignore", invalid="ignore"):
         try:
+            if rule is not None:
+                counting.play(cast(BlockServer, server), *rule, counting.state_of(method, server.n))
             method.run(server)
         except EndOfRun as over:
             return over
@@ -614,13 +651,14 @@ def _worker_counts(
     in_flight = np.zeros(server.n, np.int64)
     # what was logged of a stopped gradient that goes on after the end of the run is not in it
     busy = log.busy_seconds - np.where(np.isfinite(held), held, 0.0) + corrections
-    for a in server.snapshot()["in_flight"]:
-        in_flight[a.worker] = a.job.cost
-        if a.outcome == log_.STOPPED:  # what it has finished is on its way; nothing of it was logged yet
-            busy[a.worker] += held[a.worker]
-        busy[a.worker] += max(0.0, min(now, a.computing_to) - a.computing_from)
+    flying = server.at_work()
+    workers = flying["worker"]  # each at most once
+    in_flight[workers] = flying["cost"]
+    # what a stopped one has finished is on its way; nothing of it was logged yet
+    busy[workers] += np.where(flying["stopped"], held[workers], 0.0)
+    busy[workers] += np.maximum(0.0, np.minimum(now, flying["computing_to"]) - flying["computing_from"])
     return {
-        "sent": server.snapshot()["given"],
+        "sent": server.given(),
         "used": log.used,
         "discarded": log.arrived - log.used,
         "stopped": log.stopped,

@@ -223,9 +223,8 @@ def test_another_kernel_than_at_the_start_is_refused(tmp_path):
 
 def test_the_manifest_tells_how_gradients_were_evaluated_with_what_memory_and_what_it_took(tmp_path):
     lines: list[str] = []
-    made = run(
-        {**FIVE, "evaluation": "prefetched", "stop": {"gradients": 400}}, output=tmp_path / "x", tell=lines.append
-    )
+    two = {**FIVE, "methods": FIVE["methods"][:2], "stop": {"gradients": 400}, "record": {}, "evaluation": "prefetched"}
+    made = run(two, output=tmp_path / "x", tell=lines.append, processes=1)
     manifest = Result.read(tmp_path / "x").manifest
     n, d = made.runs[0].n, made.problem["dimension"]
     assert manifest["evaluation"] == "prefetched"
@@ -286,9 +285,9 @@ def test_another_version_is_a_warning(tmp_path):
     path = tmp_path / "x" / "manifest.json"
     path.write_text(path.read_text().replace(versions()["simpy"], "0.0"))
     with RunFolder.open(tmp_path / "x") as folder:
-        from asyncsim.study import _other_versions
+        from asyncsim.study import other_versions
 
-        assert "simpy 0.0 then" in _other_versions(folder.manifest)[0]
+        assert "simpy 0.0 then" in other_versions(folder.manifest)[0]
 
 
 def test_a_scenario_whose_theory_lacks_something_is_an_error_with_its_line(tmp_path):
