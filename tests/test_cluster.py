@@ -94,22 +94,27 @@ def simulated_and_real(case: str, crews: SimpleQueue[Crew]) -> tuple[Run, Run, f
     simulated = simulate(method, problem, workers, stop=Stop(time=2.4), seed=3, record=ALL_EVENTS)
     until = until_two_come_close(simulated)
     crew = crews.get()
-    for _ in range(4):  # what a busy machine delays by more than the gaps has another order, and is played again
+    # what a busy machine delays by more than the gaps has another order: some tries, and of the best what kept up
+    best, kept = None, -1.0
+    for _ in range(4):
         real = play(method, problem, workers, crew, Stop(time=until + GAP))
-        if lateness(simulated, real, until) < GAP / 2:
+        if (up_to := kept_up(simulated, real, until)) > kept:
+            best, kept = real, up_to
+        if kept == until:
             break
     crews.put(crew)
-    return simulated, real, until
+    return simulated, best, kept
 
 
-def lateness(simulated: Run, real: Run, until: float) -> float:
-    """How much later than in the simulation the same gradients arrived, in seconds, at most."""
+def kept_up(simulated: Run, real: Run, until: float) -> float:
+    """The time up to which every gradient arrived less than half a gap later than in the simulation."""
     arrived = KINDS.index("arrived")
     expected, got = (
         {(int(e["worker"]), int(e["m"])): float(e["time"]) for e in run.events if e["kind"] == arrived}
         for run in (simulated, real)
     )
-    return max((got.get(key, np.inf) - at for key, at in expected.items() if at <= until), default=0.0)
+    late = [at for key, at in expected.items() if at <= until and got.get(key, np.inf) - at >= GAP / 2]
+    return min(late) - 1e-6 if late else until
 
 
 @pytest.fixture(scope="module")
@@ -127,7 +132,7 @@ def slept():
 def test_with_slept_times_simulation_and_ray_give_the_same_order_of_updates(case, slept):
     simulated, real, until = slept[case]
     expected, got = order(simulated, until), order(real, until + GAP)
-    assert expected
+    assert until > TIMES[-1] * 0.99
     for kind, rows in expected.items():
         assert got.get(kind, [])[: len(rows)] == rows, kind
 
