@@ -194,9 +194,9 @@ def cluster():
     process.communicate()
 
 
-def said(cluster, folder, *changes, **environment) -> tuple[int, str]:
+def said(cluster, folder, *changes, scenario=SCENARIO, **environment) -> tuple[int, str]:
     """The exit code and what is on stderr when the scenario is run on this cluster."""
-    (folder / "s.yaml").write_text(SCENARIO)
+    (folder / "s.yaml").write_text(scenario)
     begun = time.monotonic()
     ended = asyncsim(
         "run", folder / "s.yaml", f"engine.address={cluster.address}", "stop.time=0.5", *changes,
@@ -230,10 +230,12 @@ def test_too_few_processors_are_told_at_once(cluster, tmp_path):
     assert "\n" not in err
 
 
-def test_with_the_token_a_run_is_played_on_the_cluster(cluster, tmp_path):
-    code, err = said(cluster, tmp_path)
+@pytest.mark.parametrize("name", ["rehearsal", "digits-on-a-cluster"])
+def test_with_the_token_the_scenarios_for_clusters_run_on_one(cluster, tmp_path, name):
+    scenario = (HERE.parent / "scenarios" / "cluster" / f"{name}.yaml").read_text()
+    code, err = said(cluster, tmp_path, "engine.cpus_per_worker=0.1", scenario=scenario)
     assert code == 0, err
-    assert Result.read(tmp_path / "run").runs[0].iterations > 0
+    assert all(run.iterations > 0 for run in Result.read(tmp_path / "run").runs)
 
 
 def test_what_a_worker_cannot_build_is_told_in_one_line(cluster, tmp_path):
