@@ -2,14 +2,14 @@
 # make test                the tests that the light install can run
 # make test EXTRAS=all     all tests and static checks, with everything they need
 # make check               static checks: ruff, mypy
-# make picture             docs/quickstart.png, the head of the demo's report
+# make picture             the pictures of the README: the demo's player, still and moving, and its report
 # make clean               remove the environment and what was built
 #
 # Each makes its own environment in .venv when it has to (uv where it is, else venv and pip).
 
 EXTRAS ?=
 BIN := .venv/bin
-ALL := test,scipy,sklearn,torch,ray,browser,notebook,check
+ALL := test,scipy,sklearn,torch,ray,plot,frames,browser,notebook,check
 
 .PHONY: demo test check picture clean help
 
@@ -37,10 +37,10 @@ check:
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
 
 picture:
-	@.ci/environment && .ci/browser
+	@.ci/environment picture && .ci/browser
 	@test -f runs/quickstart/report.html || $(BIN)/asyncsim demo -o runs/quickstart
-	chromium --headless --no-sandbox --disable-gpu --hide-scrollbars --window-size=1200,1310 --virtual-time-budget=6000 \
-	  --user-data-dir="$$(mktemp -d)" --screenshot=docs/quickstart.png "file://$(CURDIR)/runs/quickstart/report.html" 2>/dev/null
+	@$(BIN)/asyncsim report runs/quickstart
+	@$(BIN)/python docs/picture.py runs/quickstart
 
 clean:
 	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -32,23 +32,24 @@ import time
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from heapq import heapify, heappop, heappush
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from asyncsim.jobs import ComponentGradient, Gradient, GradientDifference, LocalSteps
+from asyncsim.jobs import Asked, ComponentGradient, Gradient, GradientDifference, LocalSteps
 from asyncsim.problems import PROBLEMS, batch_matches_single
 from asyncsim.streams import Stream
 
 STACK = 64  # gradients in one call: more of them leave the cache
-GROUPS = (8, 32, 64)  # sizes of a group that are tried
+GROUPS = (32, 64, 8)  # sizes of a group that are tried, the first that is nearly the best is taken
 MEMORY = 256 * 2**20  # bytes that stacks and answers computed ahead may take
 LEAST_READ = 0.75  # of the answers of a kind that were chosen, this part is read, or it does not pay
 ENOUGH = 64  # fates by which that is judged
 OFTEN = 3  # times that it did not pay, after which it is over; four times that it did make up for one
 _GAIN = 0.8  # a group must take less than this part of the time of single gradients …
 _BOOKKEEPING = 5e-6  # … besides these seconds for choosing and keeping a gradient
+_NEARLY = 1.15
 _PATIENCE = 0.1  # seconds that the trials may take together, about
 
 NAMES = ("single", "batched", "prefetched")
@@ -80,19 +81,6 @@ class How:
         return cls(found[1], int(found[2] or STACK))
 
 
-class Asked(Protocol):
-    """A job whose answer is wanted: of this worker, m being the number of its first gradient, `done` how many it has."""
-
-    @property
-    def worker(self) -> int: ...
-    @property
-    def m(self) -> int: ...
-    @property
-    def job(self) -> Any: ...
-    @property
-    def done(self) -> int: ...
-
-
 Wanted = tuple[Any, int, int, int]  # the same as (job, worker, m, done)
 
 
@@ -120,6 +108,7 @@ class Evaluation:
         memory: int = MEMORY,
     ) -> None:
         self._problem = problem
+        self._random = getattr(problem, "random", True)
         self._data = Stream(seed, "data")
         self._single = how.name == "single"
         # several components in one job are one call already
@@ -173,7 +162,7 @@ class Evaluation:
     def _answer(self, job: Any, worker: int, m: int, done: int) -> Any:
         self._computed += done
         if type(job) is Gradient:
-            gradient = self._problem.gradient(job.x, self._data.at(worker, m), worker)
+            gradient = self._problem.gradient(job.x, self._data.at(worker, m) if self._random else None, worker)
             for number in range(m + 1, m + done):
                 gradient = gradient + self._problem.gradient(job.x, self._data.at(worker, number), worker)
             return gradient if done == 1 else gradient / done
@@ -450,12 +439,14 @@ class Ahead:
             # what nobody asked for must not end the run; if it was the other one it fails again, alone
             self._give_up()
             return self._compute(missing)
+        held, kind = self._held, self._unread
         for place, (arrives, worker, m, job) in enumerate(companions):
+            if place == first_flying:
+                kind = self._flying
             answer = _own(answers[len(missing) + place])
-            kind = self._unread if place < first_flying else self._flying
-            self._held[worker, m] = (answer, kind, arrives, job.cost)
-            self._kept += _arrays(answer)
-            self.computed += job.cost
+            held[worker, m] = (answer, kind, arrives, cost := job.cost)
+            self._kept += 2 if type(answer) is tuple else 1
+            self.computed += cost
         self._look_in -= len(companions)
         return [_own(answer) for answer in answers[: len(missing)]]
 
@@ -681,7 +672,8 @@ def _quickest(problem: Any, typical: int) -> How:
         return How("batched")
     seconds = {size: _seconds(problem, points[:size], together=True) for size in GROUPS if size <= most}
     if typical in seconds and seconds[typical] + _BOOKKEEPING < _GAIN * single:
-        return How("prefetched", min(seconds, key=lambda size: seconds[size]))
+        best = min(seconds.values())
+        return How("prefetched", next(size for size in GROUPS if seconds.get(size, math.inf) <= _NEARLY * best))
     at_one_point = _seconds(problem, [points[0]] * most, together=True)
     return How("batched") if at_one_point <= single / _GAIN else How("single")
 

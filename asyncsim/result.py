@@ -10,6 +10,7 @@ empty arrays for what is written at the end; its totals are then read off the cu
 """
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -322,6 +323,30 @@ class Result:
             raise ValueError("this result has no run folder: say where the report goes, report('report.html')")
         return write_report(self, self.folder / "report.html")
 
+    def figures(self, folder: str | Path, to: str = "pdf") -> list[Path]:
+        """Write figures for a paper into `folder`, as pdf or svg; needs matplotlib. Returns where they are."""
+        from asyncsim.report.figures import write_figures
+
+        return write_figures(self, Path(folder), to)
+
+    def to_pandas(self, table: str = "curves") -> Any:
+        """A long table as a pandas frame: curves, runs, workers, delays, intervals or away (`asyncsim.frames`)."""
+        from asyncsim.frames import to_pandas
+
+        return to_pandas(self, table)
+
+    def to_polars(self, table: str = "curves") -> Any:
+        """The same as a polars frame."""
+        from asyncsim.frames import to_polars
+
+        return to_polars(self, table)
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the sentence, the table, the curve."""
+        from asyncsim.report.inline import inline
+
+        return inline(self)
+
     def export(self, path: str | Path, to: str = "csv") -> Path:
         """Write the arrays as a folder of csv files or as one npz file. Returns where they are."""
         from asyncsim.export import export
@@ -346,14 +371,14 @@ def unique_labels(wanted: Sequence[str]) -> list[str]:
     >>> unique_labels(["rennala_sgd", "hero_sgd", "rennala_sgd"])
     ['rennala_sgd', 'hero_sgd', 'rennala_sgd 2']
     """
-    given = set(wanted)
-    labels: list[str] = []
+    given, labels, numbers = set(wanted), dict[str, None](), Counter[str]()
     for label in wanted:
-        candidate, number = label, 2
+        candidate = label
         while candidate in labels or (candidate != label and candidate in given):
-            candidate, number = f"{label} {number}", number + 1
-        labels.append(candidate)
-    return labels
+            numbers[label] = max(2, numbers[label] + 1)
+            candidate = f"{label} {numbers[label]}"
+        labels[candidate] = None
+    return list(labels)
 
 
 def _number(count: int, noun: str) -> str:

@@ -97,7 +97,7 @@ def test_run_prints_the_table_the_sentence_and_where_the_report_is(command):
     assert {line.split()[0] for line in lines[1:3]} == {"ringmaster_asgd", "hero_sgd"}
     assert lines[3] == ""
     assert lines[4] == Result.read("runs/small").sentence()
-    assert lines[5] == "report: runs/small/report.html"
+    assert lines[-1] == "report: runs/small/report.html"
     assert Path("runs/small/report.html").is_file()
 
 
@@ -291,6 +291,7 @@ def test_the_starter_explains_every_section():
         "record",
         "engine",
         "evaluation",
+        "sweep",
     ):
         assert re.search(rf"^{section}:[^\n]*(\n  [^\n]*)?#", text, re.MULTILINE), section
 
@@ -349,6 +350,51 @@ def test_the_report_can_be_written_again_and_elsewhere(command):
     assert command("report", "runs/small")[:2] == (0, "runs/small/report.html\n")
     assert command("report", "runs/small", "-o", "mine.html")[:2] == (0, "mine.html\n")
     assert Path("mine.html").read_text().lower().startswith("<!doctype html>")
+
+
+@pytest.mark.plot
+def test_figures_for_a_paper_go_beside_the_report(command):
+    pytest.importorskip("matplotlib", reason="needs the extra plot: pip install 'asyncsim[plot]'")
+    command("run", "small.yaml", "-q")
+    code, out, _ = command("report", "runs/small", "--figures", "svg")
+    assert code == 0
+    assert out.split() == [
+        f"runs/small/figures/curve-against-{axis}.svg" for axis in ("time", "iterations", "worker-time")
+    ]
+    assert all(Path(path).is_file() for path in out.split())
+    code, _, err = command("report", "runs/small", "--figures", "png")
+    assert (code, err) == (2, "figures can be pdf or svg, not 'png'\n")
+
+
+def test_without_matplotlib_it_is_said_what_to_install(command, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    command("run", "small.yaml", "-q")
+    assert command("report", "runs/small", "--figures", "pdf")[::2] == (
+        2,
+        "figures need matplotlib: pip install 'asyncsim[plot]'\n",
+    )
+
+
+def test_compare_shows_several_runs_in_one_table_and_says_what_differs(command):
+    command("run", "small.yaml", "-q")
+    command("run", "small.yaml", "-q", "workers.count=5", "-o", "runs/larger")
+    code, out, _ = command("compare", "runs/small", "runs/larger", "-o", "both.html")
+    assert code == 0
+    for label in ("hero_sgd (small)", "hero_sgd (larger)", "ringmaster_asgd (small)"):
+        assert label in out
+    assert "- workers.count: 3 in small, 5 in larger. The same seed need not be the same luck then" in out
+    assert Path("both.html").is_file()
+
+
+def test_compare_refuses_different_problems_unless_asked_for(command):
+    command("run", "small.yaml", "-q")
+    command("run", "small.yaml", "-q", "problem.dimension=7", "-o", "runs/other")
+    code, _, err = command("compare", "runs/small", "runs/other")
+    assert code == 2
+    assert "problem.dimension: 5 in small, 7 in other" in err
+    code, out, _ = command("compare", "runs/small", "runs/other", "--anyway")
+    assert code == 0
+    assert "Different problems, so who is first means little" in out
 
 
 def test_export_writes_files_for_other_programs(command):

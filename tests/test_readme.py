@@ -53,3 +53,9 @@ def test_files_and_pictures_that_the_readme_links_are_there():
     assert links
     for link in links:
         assert (README.parent / link).exists(), link
+
+
+def test_the_pictures_of_the_readme_open_at_once():
+    pictures = [README.parent / link for link in re.findall(r"\]\(([^)]+\.(?:png|webp|gif))\)", README.read_text())]
+    assert {picture.name for picture in pictures} >= {"player.webp", "player.png"}
+    assert all(picture.stat().st_size <= 2 * 2**20 for picture in pictures)

@@ -210,6 +210,48 @@ def test_data_that_have_changed_since_are_refused(tmp_path):
         resume(tmp_path / "x")
 
 
+def test_another_kernel_than_at_the_start_is_refused(tmp_path):
+    problem = {"name": "mlp", "data": "digits", "hidden": [3], "batch_size": 2}
+    one = {**FIVE, "methods": FIVE["methods"][:1], "problem": problem, "stop": {"iterations": 5}}
+    made = run(one, output=tmp_path / "x")
+    assert made.manifest["problem"]["kernel"] == "numpy"
+    with RunFolder.open(tmp_path / "x") as folder:
+        folder.update_manifest(problem={**made.manifest["problem"], "kernel": "abacus"})
+    with pytest.raises(FolderError, match="started with the kernel abacus, and now it is numpy"):
+        resume(tmp_path / "x")
+
+
+def test_the_manifest_tells_how_gradients_were_evaluated_with_what_memory_and_what_it_took(tmp_path):
+    lines: list[str] = []
+    two = {**FIVE, "methods": FIVE["methods"][:2], "stop": {"gradients": 400}, "record": {}, "evaluation": "prefetched"}
+    made = run(two, output=tmp_path / "x", tell=lines.append, processes=1)
+    manifest = Result.read(tmp_path / "x").manifest
+    n, d = made.runs[0].n, made.problem["dimension"]
+    assert manifest["evaluation"] == "prefetched"
+    assert manifest["memory"]["points_bytes"] == (n + 1) * d * 8
+    assert [line.startswith(f"memory: at most {n + 1:,} points × {d:,} numbers × 8 bytes = ") for line in lines] == [
+        True
+    ]
+    for made_again in Result.read(tmp_path / "x").runs:
+        of_label = manifest["effort"][made_again.label]
+        assert of_label["computed"] - of_label["unread"] == made_again.used
+        assert of_label["wall_seconds"] >= of_label["record_seconds"] > 0
+
+
+def test_a_way_of_evaluation_that_the_problem_does_not_offer_is_refused_at_its_place(tmp_path):
+    (tmp_path / "own_plain_problem.py").write_text(
+        "import numpy as np\nclass Plain:\n    dimension, x0 = 1, np.ones(1)\n"
+        "    def gradient(self, x, rng, worker): return x\n"
+    )
+    file = tmp_path / "s.yaml"
+    file.write_text(
+        "workers: {count: 2, compute_time: 1.0}\nproblem: 'own_plain_problem:Plain'\n"
+        "methods: [{name: hero_sgd, stepsize: 0.1}]\nstop: {time: 3}\nevaluation: batched\n"
+    )
+    with pytest.raises(ScenarioError, match=r"5:13: evaluation: batched needs a problem with gradients"):
+        run(file, allow_code=True)
+
+
 def test_two_processes_never_write_into_one_folder(alone, tmp_path):
     first = run({**FIVE, "stop": {"iterations": 2}}, output=tmp_path / "x")
     with RunFolder.open(tmp_path / "x"):

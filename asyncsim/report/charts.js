@@ -61,6 +61,7 @@
     const first = !place.classList.contains("js-plotly-plot");
     Plotly.react(place, traces, look, config);
     if (first) place.on("plotly_relayout", () => finer(place));
+    if (first && place.dataset.curves) place.on("plotly_afterplot", () => { if (moment !== null) asyncsim.moment(moment); });
   };
 
   // -- curves --
@@ -192,6 +193,26 @@
     draw(place, traces, layout(axis("mean compute time of a gradient (s)", true, all("x")), axis("", true, all("y"), { ticksuffix: " %", exponentformat: "none", nticks: 5 })),
       labels.length ? "no gradient was used" : "no method is chosen");
   });
+
+  // The player's moment as a line over the charts of time; moved without drawing anything anew.
+  let moment = null;
+  asyncsim.moment = (now) => {
+    moment = now;
+    document.querySelectorAll("[data-curves=time]").forEach((place) => {
+      const { xaxis, yaxis } = place._fullLayout || {};
+      let line = place.parentElement.querySelector(".moment");
+      if (!line) {
+        line = document.createElement("i");
+        line.className = "moment";
+        place.parentElement.append(line);
+      }
+      const at = xaxis && now > 0 ? xaxis.l2p(xaxis.type === "log" ? Math.log10(now) : now) : -1;
+      line.style.display = at >= 0 && at <= xaxis._length ? "block" : "none";
+      if (at < 0) return;
+      line.style.transform = `translate(${place.offsetLeft + xaxis._offset + at}px, ${place.offsetTop + yaxis._offset}px)`;
+      line.style.height = `${yaxis._length}px`;
+    });
+  };
 
   const everything = () => { curves(); regret(); delays(); shares(); };
   onChange(everything);

@@ -18,10 +18,12 @@ import math
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
 
+from asyncsim.report.whole import ROOM, whole
 from asyncsim.summary import ranked, summarise
 
 if TYPE_CHECKING:
@@ -59,6 +61,9 @@ Rows = NDArray[Any]
 
 def blob(result: "Result") -> dict[str, Any]:
     """Everything the scripts draw; each part stands alone, in the order of `result.labels`."""
+    from asyncsim.report.player import player_data
+
+    lanes = timeline(result)
     return {
         "methods": list(result.labels),
         "best": [method.label for method in ranked(result)],
@@ -70,7 +75,8 @@ def blob(result: "Result") -> dict[str, Any]:
         "curves": {label: curves(result, label) for label in result.labels},
         "delays": {label: delays(result.of(label)) for label in result.labels},
         "shares": {label: shares(result, label) for label in result.labels},
-        "timeline": timeline(result),
+        "timeline": lanes,
+        "player": player_data(result, lanes),
         "deliveries": deliveries(result),
         "regret": {label: regret(result, label) for label in allocating(result)},
     }
@@ -140,8 +146,8 @@ def merged(lines: Sequence[tuple[Floats, Floats]], points: int = POINTS) -> dict
         grid = grid[np.unique(np.linspace(0, len(grid) - 1, points).round().astype(int))]
     values = np.stack([_at(grid, x, y) for x, y in lines])
     lower, median, upper = (_quantile(np.sort(values, axis=0), share) for share in (0.25, 0.5, 0.75))
-    drawn = {"x": _short(grid), "median": _short(median)}
-    return drawn | {"lower": _short(lower), "upper": _short(upper)} if len(lines) > 1 else drawn
+    drawn = {"x": shortened(grid), "median": shortened(median)}
+    return drawn | {"lower": shortened(lower), "upper": shortened(upper)} if len(lines) > 1 else drawn
 
 
 def _quantile(ordered: Floats, share: float) -> Floats:
@@ -203,25 +209,37 @@ def shares(result: "Result", label: str) -> dict[str, Any]:
     total = _totals(result.of(label))
     if total is None:
         return {"worker": [], "time": [], "share": [], "silent": 0}
-    time = mean_times(result)[: len(total["used"])]
+    time = mean_times(result, of_the_same_workers(result, label))[: len(total["used"])]
     share = total["used"] / max(1, total["used"].sum())
     shown = np.flatnonzero((total["used"] > 0) & np.isfinite(time))
     silent = int((total["used"] == 0).sum())
     if len(shown) > DOTS:
         by_time = shown[np.argsort(time[shown], kind="stable")]
         shown = np.sort(by_time[np.linspace(0, len(by_time) - 1, DOTS).astype(int)])
-    return {"worker": shown.tolist(), "time": _short(time[shown]), "share": _short(share[shown]), "silent": silent}
+    return {
+        "worker": shown.tolist(),
+        "time": shortened(time[shown]),
+        "share": shortened(share[shown]),
+        "silent": silent,
+    }
 
 
-def mean_times(result: "Result") -> Floats:
+def of_the_same_workers(result: "Result", label: str) -> list["Run"]:
+    """The runs on the workers of this method: all, but where several results were put side by side (`asyncsim.beside`)."""
+    origins = result.manifest.get("origins") or {}
+    return [run for run in result.runs if origins.get(run.label) == origins.get(label)]
+
+
+def mean_times(result: "Result", among: Sequence["Run"] | None = None) -> Floats:
     """Mean compute time of each worker's gradients, one number a worker for all methods; nan where none arrived.
 
     Where a method stops work, the long ones are stopped and those that arrive are too short on average. So runs that
     stopped nothing are asked first, and the others only about workers of whom the first know nothing.
     """
+    everybody = result.runs if among is None else among
     times = np.full(max((run.n for run in result.runs), default=0), np.nan)
-    complete = [run for run in result.runs if not (run.stopped or run.timed_out or run.lost)]
-    for runs in (complete, result.runs):
+    complete = [run for run in everybody if not (run.stopped or run.timed_out or run.lost)]
+    for runs in (complete, everybody):
         total = _totals(runs)
         if total is None:
             continue
@@ -235,7 +253,14 @@ def mean_times(result: "Result") -> Floats:
 def _totals(runs: Sequence["Run"]) -> dict[str, Rows] | None:
     """Counts and seconds per worker over all runs; a run that was killed before its end has none to add."""
     whole = [run.workers for run in runs if len(run.workers["sent"]) == run.n]
-    return {key: np.sum([workers[key] for workers in whole], axis=0) for key in whole[0]} if whole else None
+    most = max((len(workers["sent"]) for workers in whole), default=0)
+    return (
+        {key: np.sum([_padded(workers[key], most) for workers in whole], axis=0) for key in whole[0]} if whole else None
+    )
+
+
+def _padded(counts: Rows, length: int) -> Rows:
+    return np.concatenate([counts, np.zeros(length - len(counts), dtype=counts.dtype)])
 
 
 # -- who delivered when -----------------------------------------------------------------------------
@@ -260,7 +285,7 @@ def _slices(run: "Run") -> dict[str, Any] | None:
     kept = np.unique(np.clip(np.searchsorted(time, wanted - 1e-9 * time[-1]), 0, len(time) - 1))
     arrived = _column(run, "gradients_used") + _column(run, "gradients_discarded")
     return {
-        "edges": _short(time[kept]),
+        "edges": shortened(time[kept]),
         "workers": run.shown.tolist(),
         "counts": np.diff(contributions[kept], axis=0).ravel().tolist(),
         "totals": np.rint(np.diff(np.nan_to_num(arrived[kept]))).astype(int).tolist(),
@@ -299,27 +324,48 @@ def after_rounds(result: "Result", label: str, rounds: float) -> dict[str, float
 # -- the timeline ---------------------------------------------------------------------------------
 
 
+_TIMELINES: WeakKeyDictionary["Result", dict[str, Any]] = WeakKeyDictionary()
+
+
 def timeline(result: "Result") -> dict[str, Any]:
+    """`_timeline`, made once a result: several sections look at it."""
+    if result not in _TIMELINES:
+        _TIMELINES[result] = _timeline(result)
+    return _TIMELINES[result]
+
+
+def _timeline(result: "Result") -> dict[str, Any]:
     """The intervals of the first seed of each method and of at most two more, as far as they fit.
 
-    `panels[label][seed]` is a list of the three windows (null where nothing was kept).
+    `panels[label][seed]` is a list of the three windows (null where nothing was kept), and of the first seed also the
+    whole run, where all events were kept (`asyncsim.report.whole`).
     """
     kept = timeline_seeds(result)
     panels: dict[str, dict[str, Any]] = {label: {} for label in result.labels}
     shown = [run for run in result.runs if run.seed in kept]
-    most, absences = (max(room // max(1, 3 * len(shown)), 1) for room in (INTERVALS, ABSENCES))
+    everything = whole(result, [run for run in shown if run.seed == kept[0]]) if kept else {}
+    room = INTERVALS - ROOM if everything else INTERVALS
+    most, absences = (max(room // max(1, 3 * len(shown)), 1) for room in (room, ABSENCES))
     for run in shown:
         rows = _intervals(run)
         panels[run.label][str(run.seed)] = [
             _with_away(_window(rows[rows["window"] == window], window, most), run.away, absences) for window in range(3)
         ]
+    for label, (rows, is_merged) in everything.items():
+        (run,) = [run for run in shown if run.label == label and run.seed == kept[0]]
+        packed = _with_away(_window(rows, 0, len(rows)), run.away, absences)
+        if packed is not None:
+            packed |= {"merged": is_merged, "lanes": np.unique(rows["worker"]).tolist()}
+        panels[label][str(kept[0])].append(packed)
     workers = {worker for run in shown for worker in _intervals(run)["worker"].tolist()}
+    # all panels show the same lanes, so that a worker a method never asks is seen to be idle; but those of several results
+    # are not the same workers
+    common = sorted(workers) if len(workers) <= LANES and not result.manifest.get("origins") else []
     return {
         "seeds": [str(seed) for seed in kept],
-        # all panels show the same lanes, so that a worker a method never asks is seen to be idle
-        "workers": sorted(workers) if len(workers) <= LANES else [],
+        "workers": common,
         "panels": panels,
-        "times": _short(mean_times(result)[sorted(workers)]) if len(workers) <= LANES else [],
+        "times": shortened(mean_times(result)[common]),
     }
 
 
@@ -430,7 +476,7 @@ def _number(value: float | None) -> float | None:
     return float(value) if value is not None and math.isfinite(value) else None
 
 
-def _short(values: Any) -> list[float | None]:
+def shortened(values: Any) -> list[float | None]:
     """Five significant digits, null for what JSON cannot say."""
     rounded = [float(f"{value:.5g}") for value in np.asarray(values, dtype=float).tolist()]
     return [value if math.isfinite(value) else None for value in rounded]

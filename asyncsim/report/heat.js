@@ -5,7 +5,7 @@
 // "nothing", "as much as anybody" and "everything" are three different colours whatever n is, the same ones for all methods.
 
 (() => {
-  const { page, shown, onChange, colour, number } = asyncsim;
+  const { page, shown, onChange, colour, number, step } = asyncsim;
   const root = document.querySelector(".heat");
   if (!root) return;
   const data = page.deliveries, tip = root.querySelector(".tip");
@@ -54,18 +54,13 @@
     if (workers.length > 1) pen.fillText(String(workers[workers.length - 1]), GUTTER - 6, tall - Math.max(5, panel.pitch / 2));
     pen.textBaseline = "top";
     pen.fillText("s", GUTTER - 6, tall + 6);
-    const every = step(last, panel.plot);
+    const every = step(last, panel.plot, 64);
     pen.textAlign = "center";
     for (let tick = 0; tick * every <= last * (1 + 1e-9); tick++) {
       const text = number(tick * every, 6), x = at(tick * every);
       if (x + pen.measureText(text).width / 2 <= width) pen.fillText(text, x, tall + 6);
     }
   };
-  const step = (span, room) => { // 1-2-5 steps with room for their labels
-    const least = span / Math.max(1, Math.floor(room / 64)), power = 10 ** Math.floor(Math.log10(least));
-    return [1, 2, 5, 10].map((factor) => factor * power).find((value) => value >= least) || 10 * power;
-  };
-
   let asked = false;
   const paint = () => {
     if (asked) return;

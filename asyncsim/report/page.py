@@ -21,12 +21,18 @@ from typing import TYPE_CHECKING, Any
 
 from asyncsim import summary
 from asyncsim.report import data
+from asyncsim.report.player import player
+from asyncsim.report.ratios import how_much_sooner
 from asyncsim.report.theory import theory
+from asyncsim.report.tuning import tuning
 
 if TYPE_CHECKING:
     from asyncsim.result import Result
 
-SCRIPTS = ("shared.js", "charts.js", "timeline.js", "heat.js")
+SCRIPTS = (
+    *("shared.js", "intervals.js", "charts.js", "timeline.js", "heat.js"),
+    *("film.js", "stage.js", "race.js", "player.js"),
+)
 
 MANY = data.COLOURS  # more methods than these are folded where each has a figure of its own
 UNFOLDED = 6
@@ -102,7 +108,18 @@ def opening(result: "Result") -> str:
 <h1>{escape(result.name)} <small>{escape(subtitle(result))}</small></h1>
 <p class="sentence">{escape(summary.sentence(result))}</p>
 {f'<p class="cause">{escape(cause)}</p>' if cause else ""}
-</header>"""
+{_differences(result)}</header>"""
+
+
+def _differences(result: "Result") -> str:
+    """What differs between results that were put side by side."""
+    found = result.manifest.get("differences")
+    if found is None:
+        return ""
+    lines = "".join(f"<li>{escape(str(words))}</li>" for words in found) or "<li>nothing but the methods</li>"
+    return (
+        f'<div class="differences"><p>These are several results. What differs between them:</p><ul>{lines}</ul></div>\n'
+    )
 
 
 def subtitle(result: "Result") -> str:
@@ -265,18 +282,26 @@ def _how_drawn(result: "Result") -> str:
     return words + (" A diamond marks when the target was reached." if result.target else "")
 
 
-WINDOWS = ("start of the run", "middle", "end")
+WINDOWS = ("start of the run", "middle", "end", "whole run")
 
 
 def lanes(result: "Result") -> str:
     """The timeline of the workers, a panel a method."""
     seeds = [str(seed) for seed in data.timeline_seeds(result)]
     figures = folded([_panel(label, _spent(result, label)) for label in best_first(result)], "lanes")
-    windows = {str(window): words for window, words in enumerate(WINDOWS) if window in data.windows(result)}
+    packed = [panel.get(seeds[0], []) if seeds else [] for panel in data.timeline(result)["panels"].values()]
+    kept = data.windows(result) | ({3} if any(len(each) > 3 for each in packed) else set())
+    windows = {str(window): words for window, words in enumerate(WINDOWS) if window in kept}
+    slices = any(each[3]["merged"] for each in packed if len(each) > 3)
     choices = (
         (choice("window", "Window", windows, next(iter(windows))) if len(windows) > 1 else "")
         + (choice("seed", "Seed", {seed: f"seed {seed}" for seed in seeds}, seeds[0]) if len(seeds) > 1 else "")
-        + choice("order", "Order of workers", {"worker": "by number", "speed": "fastest on top"}, "worker")
+        + (
+            # workers of several results have no common order of speed
+            ""
+            if result.manifest.get("origins")
+            else choice("order", "Order of workers", {"worker": "by number", "speed": "fastest on top"}, "worker")
+        )
     )
     keys = "".join(
         f'<button type="button" data-zoom="{what}" title="{words}">{sign}</button>'
@@ -289,12 +314,16 @@ def lanes(result: "Result") -> str:
     return f"""<section class="timeline"><h2>What the workers did</h2>
 <p class="note">One lane a worker (number on the left{_up_to_40(result)}), all methods on the same scale of seconds.
 Drag to move; click, then turn the wheel to zoom; on the keyboard <kbd>←</kbd> <kbd>→</kbd> <kbd>+</kbd> <kbd>−</kbd>,
-<kbd>0</kbd> for the whole window. Point at an interval to read it.</p>
+<kbd>0</kbd> for the whole window. Point at an interval to read it.{SLICES if slices else ""}</p>
 <div class="bar">{choices}<span class="keys">{keys}</span></div>
 {key(result)}
 <div class="lanes" tabindex="0" role="group"
 aria-label="Timelines; arrows move, plus and minus zoom, 0 shows the whole window">{figures}</div>
 <div class="tip" role="status"></div></section>"""
+
+
+SLICES = """ The whole run has more gradients than a page has room for: it is cut into slices, and in each a worker has one
+interval an outcome, as long as all its time with that outcome together."""
 
 
 def _panel(label: str, spent: str) -> str:
@@ -634,7 +663,8 @@ def _facts(result: "Result") -> str:
         {
             key: value
             for key, value in result.manifest.items()
-            if key not in ("scenario", "problem", "runs", "target", "theory", "exceptions")
+            if key
+            not in ("scenario", "problem", "runs", "target", "theory", "exceptions", "tuning", "differences", "origins")
         }
     )
     return (
@@ -650,7 +680,10 @@ SECTIONS = (
         numbers,
         outcomes,
         methods,
+        player,
         curves,
+        how_much_sooner,
+        tuning,
         lanes,
         delays,
         contributors,

@@ -10,8 +10,7 @@
   const { page, shown, onChange, colour, number, choice } = asyncsim;
   const root = document.querySelector(".timeline");
   if (!root) return;
-  const OUTCOMES = ["used", "discarded", "stopped", "timed-out", "lost", "in-flight"];
-  const WORDS = ["used", "discarded", "stopped", "timed out", "lost", "in flight"];
+  const { OUTCOMES, WORDS, step } = asyncsim;
   const GUTTER = 40, AXIS = 22, RIGHT = 10;
   const data = page.timeline;
   const tip = root.querySelector(".tip");
@@ -21,41 +20,11 @@
   state.window = Number(choice("window", (value) => { state.window = Number(value); whole(); }) || 0);
   state.order = choice("order", (value) => { state.order = value; paint(); }) || "worker";
 
-  // -- unpacking: differences of ticks become seconds from the window's start, one typed array a column --
   const unpacked = new Map();
   const unpack = (label) => {
     const key = JSON.stringify([label, state.seed, state.window]);
-    if (!unpacked.has(key)) unpacked.set(key, open((data.panels[label][state.seed] || [])[state.window]));
+    if (!unpacked.has(key)) unpacked.set(key, asyncsim.opened((data.panels[label][state.seed] || [])[state.window]));
     return unpacked.get(key);
-  };
-  const open = (packed) => {
-    if (!packed) return null;
-    const total = packed.outcome.length;
-    const at = (column, i) => (typeof column === "number" ? column : column[i]);
-    const columns = { sent: new Float64Array(total), from: new Float64Array(total), to: new Float64Array(total), ended: new Float64Array(total),
-      outcome: new Uint8Array(total), m: new Float64Array(total), k: new Float64Array(total), delay: new Float64Array(total) };
-    const lanes = [];
-    let row = 0;
-    packed.worker.forEach((worker, lane) => {
-      let clock = 0, m = 0, k = 0;
-      lanes.push({ worker, first: row, end: row + packed.count[lane] });
-      for (const end = row + packed.count[lane]; row < end; row++) {
-        clock += at(packed.gap, row); columns.sent[row] = clock * packed.tick;
-        clock += at(packed.down, row); columns.from[row] = clock * packed.tick;
-        clock += at(packed.compute, row); columns.to[row] = clock * packed.tick;
-        clock += at(packed.up, row); columns.ended[row] = clock * packed.tick;
-        columns.outcome[row] = packed.outcome.charCodeAt(row) - 48;
-        columns.m[row] = m += at(packed.m, row);
-        columns.k[row] = k += at(packed.k, row);
-        columns.delay[row] = at(packed.delay, row);
-      }
-    });
-    const asked = new Set(packed.worker);
-    data.workers.filter((worker) => !asked.has(worker)).forEach((worker) => lanes.push({ worker, first: 0, end: 0 }));
-    const away = new Map((packed.away || []).map(([worker, ...ticks]) => [worker, ticks.map((tick) => tick * packed.tick)]));
-    lanes.forEach((lane) => { lane.away = away.get(lane.worker) || []; });
-    lanes.sort((a, b) => a.worker - b.worker);
-    return { ...columns, lanes, start: packed.start, span: packed.end - packed.start };
   };
 
   // -- panels --
@@ -96,14 +65,24 @@
     (x, y) => (x - y + 8000) % 8 < 4,
   ];
 
+  // A row of pixels in an outcome's pattern, as wide as the picture: made once a frame, then copied wherever it is needed.
+  const PERIOD = 24; // of all patterns downwards
+  let strips = new Map();
+  const strip = (outcome, v, width, look, unit, shift) => {
+    const key = outcome * PERIOD + (v % PERIOD);
+    if (!strips.has(key)) {
+      const row = new Uint32Array(width), solid = look.solid[outcome], hatch = look.hatch[outcome], light = PATTERNS[outcome];
+      for (let x = 0; x < width; x++) row[x] = light(Math.floor((x + shift) / unit) % 120, v % PERIOD) ? hatch : solid;
+      strips.set(key, row);
+    }
+    return strips.get(key);
+  };
   const box = (buffer, width, x0, x1, y0, y1, outcome, look, unit, shift) => {
-    const solid = look.solid[outcome], hatch = look.hatch[outcome], light = PATTERNS[outcome];
     const plain = outcome === 0 || x1 - x0 < 4 * unit || y1 - y0 < 4 * unit;
     for (let y = y0; y < y1; y++) {
       const line = y * width;
-      if (plain) { buffer.fill(solid, line + x0, line + x1); continue; }
-      const v = Math.floor(y / unit);
-      for (let x = x0; x < x1; x++) buffer[line + x] = light(Math.floor((x + shift) / unit) % 120, v) ? hatch : solid;
+      if (plain) buffer.fill(look.solid[outcome], line + x0, line + x1);
+      else buffer.set(strip(outcome, Math.floor(y / unit), width, look, unit, shift).subarray(x0, x1), line + x0);
     }
   };
 
@@ -173,11 +152,6 @@
     paintAway(buffer, width, top, bottom, lane, look, unit);
   };
 
-  const step = (span, room) => { // 1-2-5 steps with room for their labels
-    const least = span / Math.max(1, Math.floor(room / 84)), power = 10 ** Math.floor(Math.log10(least));
-    return [1, 2, 5, 10].map((factor) => factor * power).find((value) => value >= least) || 10 * power;
-  };
-
   const paintPanel = (panel, look) => {
     const { canvas } = panel, unit = window.devicePixelRatio || 1;
     const view = unpack(panel.label), width = canvas.clientWidth;
@@ -206,6 +180,7 @@
     }
     const across = Math.round(panel.plot * unit), down = Math.round(tall * unit);
     const image = pen.createImageData(across, down), buffer = new Uint32Array(image.data.buffer);
+    strips = new Map();
     const seam = panel.pitch >= 5 ? Math.max(1, Math.round(unit * (panel.pitch >= 12 ? 2 : 1))) : 0;
     panel.lanes.forEach((lane, i) => {
       const top = Math.round(i * panel.pitch * unit), bottom = Math.round((i + 1) * panel.pitch * unit) - seam;
@@ -238,19 +213,21 @@
     pen.fillText("s", GUTTER - 7, tall + 7);
   };
 
-  let asked = false;
+  let asked = false, look = null;
   const paint = () => {
     if (asked) return;
     asked = true;
     requestAnimationFrame(() => { asked = false; paintNow(); });
   };
   const paintNow = () => {
-    const chosen = shown(), look = paints();
+    const begun = performance.now(), chosen = shown();
+    look = look || paints();
     panels.forEach((panel) => panel.figure.classList.toggle("hidden", !chosen.includes(panel.label)));
     root.querySelector(".lanes").classList.toggle("two", chosen.length > 3);
     visible().forEach((panel) => paintPanel(panel, look));
     root.dataset.span = state.span;
     root.dataset.start = state.start;
+    root.dataset.cost = String(performance.now() - begun); // milliseconds
   };
 
   // -- moving --
@@ -368,12 +345,22 @@
       const { row } = at, outcome = view.outcome[row], swatch = document.createElement("i");
       swatch.className = OUTCOMES[outcome];
       tip.append(swatch);
+      if (view.merged) {
+        line(`Worker ${at.lane.worker}: ${view.m[row]} gradients ${WORDS[outcome]}`, true);
+        line(`${seconds(view.ended[row] - view.sent[row])} together, near ${moment(view.sent[row])} s`);
+        line(`up to iteration ${view.k[row]}, mean delay ${view.delay[row]}`);
+        pointed(event, at);
+        return;
+      }
       line(`Worker ${at.lane.worker}, gradient ${view.m[row]}: ${WORDS[outcome]}`, true);
       line(`${moment(view.sent[row])} → ${moment(view.ended[row])} s, ${seconds(view.to[row] - view.from[row])} computing`);
       const down = view.from[row] - view.sent[row], up = view.ended[row] - view.to[row];
       if (down > 0 || up > 0) line(`downlink ${number(down, 3)} s, uplink ${number(up, 3)} s`);
       line(outcome === 5 ? `delay so far ${view.delay[row]}` : `at iteration ${view.k[row]}, delay ${view.delay[row]}`);
     }
+    pointed(event, at);
+  };
+  const pointed = (event, at) => {
     tip.style.display = "block";
     const { offsetWidth: w, offsetHeight: h } = tip;
     tip.style.left = `${Math.max(6, Math.min(event.clientX + 14, document.documentElement.clientWidth - w - 6))}px`;
@@ -386,7 +373,7 @@
     });
   };
 
-  onChange(paint);
+  onChange(() => { look = null; paint(); });
   new ResizeObserver(paint).observe(root);
   opening();
 })();

@@ -9,9 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import asyncsim
-from asyncsim import AsynchronousSGD, Constant, Exponential, RennalaSGD, Stop, Workers, simulate
+from asyncsim import AsynchronousSGD, Constant, Exponential, Record, RennalaSGD, Stop, Workers, simulate
 from asyncsim.problems import MLP, SoftmaxRegression, batch_matches_single, estimate_sigma2
 from asyncsim.problems.network import fastest_kernel
+from asyncsim.running import execute
 from asyncsim.streams import Stream
 
 LUCK = np.random.default_rng(26)
@@ -148,6 +149,20 @@ def test_two_runs_in_float32_have_the_same_bits_and_another_seed_has_others():
     assert one.event_hash == again.event_hash
 
 
+@pytest.mark.parametrize("replacement", [True, "epochs"])
+@pytest.mark.parametrize("method", [AsynchronousSGD(0.05), RennalaSGD(0.1, batch_size=5)])
+def test_gradients_of_a_run_have_the_same_bits_however_they_are_evaluated(method, replacement):
+    problem = MLP("digits", hidden=(16,), batch_size=4, replacement=replacement).build(seed=1)
+    workers, stop, record = Workers(9, lambda i: Exponential(1.0 + i)), Stop(iterations=300), Record(iterations=50)
+    runs = [
+        execute(method, problem, workers, stop, 3, None, record, "m", evaluation=evaluation)
+        for evaluation in ("single", "batched", "prefetched 8")
+    ]
+    for run in runs[1:]:
+        assert run.event_hash == runs[0].event_hash
+        assert run.curves["value"].tolist() == runs[0].curves["value"].tolist()
+
+
 # -- what it is made of
 
 
@@ -250,7 +265,7 @@ def test_a_scenario_names_it():
         }
     )
     assert result.runs[0].status == "finished"
-    assert result.problem["name"] == "mlp"
+    assert (result.problem["name"], result.problem["kernel"], result.problem["test_size"]) == ("mlp", "numpy", 359)
     assert "test accuracy ≥ 0.99" in result.sentence()
 
 

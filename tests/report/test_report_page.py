@@ -265,7 +265,7 @@ def test_absences_are_explained_where_there_are_any():
     assert "swatch away" not in page(result)
     away = np.array([(0, 1.0, 2.0)], AWAY)
     absent = dataclasses.replace(result, runs=tuple(dataclasses.replace(run, away=away) for run in result.runs))
-    assert page(absent).count("swatch away") == 2
+    assert page(absent).count("swatch away") == 3  # in words, and in the keys of the player and of the timeline
 
 
 def test_what_makes_workers_depend_on_each_other_is_said_behind_the_numbers():
