@@ -361,7 +361,13 @@ class Cluster:
         points, fields = _parts(a.job)
         # plain numbers and lists take Ray's short way; a tuple would be pickled
         self._crew.call(
-            a.worker, tell, a.number, type(a.job).__name__, list(fields), int(a.m), *(self._travelling(x) for x in points)
+            a.worker,
+            tell,
+            a.number,
+            type(a.job).__name__,
+            list(fields),
+            int(a.m),
+            *(self._travelling(x) for x in points),
         )
 
     def _travelling(self, x: np.ndarray) -> Any:
