@@ -237,7 +237,7 @@ def execute(
         how = choose(problem, evaluation, workers.n)
         engine = Simulation(problem, workers, seed, stop, log, recorder, how, keeper, look)
     else:
-        engine = _cluster(crew, problem, build, workers, seed, stop, log, recorder, keeper, look)
+        engine = _cluster(crew, problem, build, workers, seed, stop, log, recorder, keeper, look, label)
     made_of = (workers.n, sequential(seed, "method"), log, update_rule)
     # x⁰ is in no variable here: points live as long as somebody needs them
     server = _server(core, method, verify, engine, np.array(problem.x0), *made_of)
