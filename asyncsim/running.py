@@ -21,6 +21,7 @@ from threadpoolctl import threadpool_limits
 from asyncsim import log as log_
 from asyncsim.allocation import ALLOCATIONS
 from asyncsim.allocation.regret import Regret
+from asyncsim.blocks import BlockServer
 from asyncsim.checkpoint import classes_of
 from asyncsim.evaluation import How, choose, memory_of
 from asyncsim.log import Log, Rows
@@ -66,6 +67,7 @@ def simulate(
     label: str | None = None,
     update_rule: UpdateRule | None = None,
     verify: bool = False,
+    core: str = "auto",
     engine: RayEngine | None = None,
 ) -> Run:
     """Run one method on simulated workers until `stop`.
@@ -82,6 +84,7 @@ def simulate(
     update_rule : what the server makes of a direction: Momentum(), Adam(), Muon(), or an object of your own as
         asyncsim/update_rules.py describes; plain steps unless given
     verify : whether to check at every event what the method's paper promises (asyncsim/verify.py)
+    core : "plain" for the reference event loop, one arrival at a time; "auto" for what is fastest and gives the same
     engine : RayEngine(…) (asyncsim/cluster.py) plays it on real workers instead; `stop` is then in real seconds
 
     Errors of the method's own code pass through, and so does the VerificationError of a check that fails; a run that
@@ -96,7 +99,7 @@ def simulate(
     with crew_of(engine, workers.n) as crew:
         return execute(
             method, problem, workers, stop, seed, target, record or Record(), label or name_of(method),
-            update_rule=update_rule, verify=verify, crew=crew,
+            update_rule=update_rule, verify=verify, crew=crew, core=core,
         )  # fmt: skip
 
 
@@ -201,6 +204,7 @@ def execute(
     update_rule: UpdateRule | None = None,
     verify: bool = False,
     evaluation: str = "auto",
+    core: str = "auto",
     sink: Sink | None = None,
     keeper: Keeper | None = None,
     look: Callable[[Playing], None] | None = None,
@@ -231,7 +235,7 @@ def execute(
         engine = _cluster(crew, problem, build, workers, seed, stop, log, recorder, keeper, look)
     made_of = (workers.n, sequential(seed, "method"), log, update_rule)
     # x⁰ is in no variable here: points live as long as somebody needs them
-    server = server_for(method, verify, engine, np.array(problem.x0), *made_of)
+    server = _server(core, method, verify, engine, np.array(problem.x0), *made_of)
     verification: dict[str, Any] = {}
     try:
         if checkpoint is None:
@@ -268,6 +272,14 @@ def _cluster(crew: Crew, problem: Any, build: Callable[[], Any] | None, workers:
 
 def _as_it_is(problem: Any) -> Any:
     return problem
+
+
+def _server(core: str, method: Any, verify: bool, engine: Simulation | Cluster, *made_of: Any) -> Server:
+    if core not in ("auto", "plain"):
+        raise ValueError(f"core = {core!r}, but 'auto' or 'plain' is needed")
+    if core == "auto" and not verify and isinstance(engine, Simulation) and engine.by_blocks:
+        return BlockServer(engine, *made_of)
+    return server_for(method, verify, engine, *made_of)
 
 
 def _regret(method: Any, problem: Any, workers: Workers) -> Regret | None:
@@ -588,13 +600,14 @@ def _worker_counts(
     in_flight = np.zeros(server.n, np.int64)
     # what was logged of a stopped gradient that goes on after the end of the run is not in it
     busy = log.busy_seconds - np.where(np.isfinite(held), held, 0.0) + corrections
-    for a in server.snapshot()["in_flight"]:
-        in_flight[a.worker] = a.job.cost
-        if a.outcome == log_.STOPPED:  # what it has finished is on its way; nothing of it was logged yet
-            busy[a.worker] += held[a.worker]
-        busy[a.worker] += max(0.0, min(now, a.computing_to) - a.computing_from)
+    flying = server.at_work()
+    workers = flying["worker"]  # each at most once
+    in_flight[workers] = flying["cost"]
+    # what a stopped one has finished is on its way; nothing of it was logged yet
+    busy[workers] += np.where(flying["stopped"], held[workers], 0.0)
+    busy[workers] += np.maximum(0.0, np.minimum(now, flying["computing_to"]) - flying["computing_from"])
     return {
-        "sent": server.snapshot()["given"],
+        "sent": server.given(),
         "used": log.used,
         "discarded": log.arrived - log.used,
         "stopped": log.stopped,
