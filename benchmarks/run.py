@@ -75,7 +75,7 @@ def main() -> None:
         if chosen:
             print(f"{name} …", file=sys.stderr)
         sections.append(section(name, []) if chosen else kept(name))
-    begin = f"# Benchmarks\n\nWritten by `python benchmarks/run.py`; each table by the command above it.\n"
+    begin = "# Benchmarks\n\nWritten by `python benchmarks/run.py`; each table by the command above it.\n"
     PAGE.write_text("\n".join([begin, *filter(None, sections)]))
 
 
