@@ -9,7 +9,13 @@ run folder. The same processes do all of it, so the ratio of processor times say
 
 What came out (2 cores, both taken by others most of the time; a study of 66 tuning runs and 90 runs of 20,000 s):
 
-{FIGURES}
+    gradients used 11,748,768, computed 11,748,768; the best time of one is 13.0 µs
+    floor: 153 s of a processor; records of the 90 runs: 30 s
+    taken: 779 s of processors, 5.08 times the floor; 1,658 s by the clock
+
+779 s are 66 µs a gradient. Of these, by a profile of one run: the network forwards and backwards 26 (13 is the best time, in
+a warm cache with nothing else; here every gradient has a point of its own of 9,610 numbers), drawing 4 images without
+replacement 12, the methods' own arithmetic on tables of 100 gradients 15, events, log and rules 10.
 """
 
 from __future__ import annotations
