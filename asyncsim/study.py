@@ -65,7 +65,7 @@ def run(
     overrides : like on the command line, ("stop.time=100", …); for files only
     processes : how many runs are played side by side, each in a process of its own; 1: one after the other, here;
         None: here for the first second, then on all cores that this process may use. The result is the same.
-    tell : is called before the first run with a line on the memory that runs take
+    tell : is called before the first run with a line on the memory that runs take, where it is much
 
     Raises ScenarioError for a scenario that cannot be run, FolderError where the folder cannot be used.
     When a signal ends it, the result has manifest["status"] == "interrupted".
@@ -83,8 +83,8 @@ def run(
     problem = scenario.check_problem()
     methods = checked_methods(scenario, problem)
     manifest = manifest_of(scenario, problem) | {"theory": theory_of(scenario, methods, problem)}
-    if tell is not None and problem.dimension:
-        side_by_side = min(len(scenario.seeds) * len(methods), processes or cores())
+    side_by_side = min(len(scenario.seeds) * len(methods), processes or cores())
+    if tell is not None and running.is_much(manifest["memory"], side_by_side):
         tell(running.memory_words(manifest["memory"], side_by_side))
     if output is None:
         return _play(scenario, methods, manifest, None, progress, processes)

@@ -165,7 +165,7 @@ def cause(result: Result) -> str:
     best = summaries[judged.best]
     if judged.runner_up is None:
         facts = [words.format(show(best)) for words, value, show in _FACTS if not math.isnan(value(best))]
-        return f"{best.label} {_listed(facts)}." if facts else f"{best.label} left no counts."
+        return f"{best.label} {listed(facts)}." if facts else f"{best.label} left no counts."
     other = summaries[judged.runner_up]
     facts = []
     for words, value, show in _FACTS:
@@ -174,7 +174,7 @@ def cause(result: Result) -> str:
             facts.append(words.format(f"{show(best)} against {whose}{show(other)}"))
     if not facts:
         return f"{best.label} and {other.label} have about the same counts of work, delay and waiting."
-    return f"{best.label} {_listed(facts)}."
+    return f"{best.label} {listed(facts)}."
 
 
 def table(result: Result) -> tuple[list[str], list[list[str]]]:
@@ -286,7 +286,7 @@ def _timing_only(summaries: Sequence[MethodSummary]) -> str:
             f"This problem has no function, so there is no winner to name: {most[0]} made the most iterations a simulated "
             f"second, {most[1]}, {least[0]} the fewest, {least[1]} ({_seeds(summaries[0].seeds)})."
         )
-    made = _listed([f"{s.label} made {count(s.iterations)} iterations in {seconds(s.time)}" for s in summaries])
+    made = listed([f"{s.label} made {count(s.iterations)} iterations in {seconds(s.time)}" for s in summaries])
     return f"This problem has no function, so there is no winner to name: {made} ({_seeds(summaries[0].seeds)})."
 
 
@@ -484,10 +484,10 @@ def target_text(target: Mapping[str, float] | None) -> str:
 
 
 def number(value: float, digits: int = 3) -> str:
-    """A number in a few significant digits; whole parts are kept whole.
+    """A number in a few significant digits; whole parts are kept whole, in groups from five digits on.
 
     >>> [number(value) for value in (0.001, 0.0123456, 412.3, 123456.7, 2.5e-7, 4e12, 0.0, math.nan, math.inf)]
-    ['1e-3', '0.0123', '412', '123457', '2.5e-7', '4e12', '0', '—', '∞']
+    ['1e-3', '0.0123', '412', '123,457', '2.5e-7', '4e12', '0', '—', '∞']
     """
     if math.isnan(value):
         return "—"
@@ -496,7 +496,7 @@ def number(value: float, digits: int = 3) -> str:
     rounded = float(f"{value:.{digits - 1}e}")
     if value == 0 or 1e-2 <= abs(rounded) < 1e6:
         decimals = max(0, digits - 1 - math.floor(math.log10(abs(rounded)))) if value else 0
-        text = f"{value:.{decimals}f}"
+        text = f"{value:{',' if abs(value) >= 1e4 else ''}.{decimals}f}"
         return (text.rstrip("0").rstrip(".") if "." in text else text).replace("-", "−")
     mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
     return f"{mantissa.rstrip('0').rstrip('.').replace('-', '−')}e{int(exponent)}"
@@ -522,6 +522,15 @@ def count(value: float) -> str:
     if not math.isfinite(value):
         return number(value)
     return f"{int(value):,}" if float(value).is_integer() else f"{value:,.1f}"
+
+
+def counted(count: int, noun: str) -> str:
+    """How many of them.
+
+    >>> counted(1, "seed"), counted(1000, "worker")
+    ('1 seed', '1,000 workers')
+    """
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def percent(share: float) -> str:
@@ -562,7 +571,12 @@ def _of_seeds(some: int, seeds: int) -> str:
     return "1 seed" if seeds == some == 1 else f"{some} of {seeds} seeds" if seeds > 1 else "0 of 1 seed"
 
 
-def _listed(parts: Sequence[str]) -> str:
+def listed(parts: Sequence[str]) -> str:
+    """The parts in a sentence.
+
+    >>> listed(["a"]), listed(["a", "b", "c"])
+    ('a', 'a, b and c')
+    """
     return " and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)
 
 
