@@ -206,26 +206,33 @@ NOTABLE = 0.1  # of the wall time for records, of the gradients for those comput
 
 
 def effort(result: Result) -> list[str]:
-    """What took time beside the gradients that were used, a sentence a method; nothing where it was little.
+    """What took time beside the gradients that were used, in sentences; nothing where it was little.
 
     >>> from asyncsim.result import Run
     >>> run = Run("a", "a", {}, 0, 1, wall_seconds=10.0, effort={"computed": 50, "unread": 10, "record_seconds": 1.2})
     >>> effort(Result("study", (run,)))
-    ['a: records took 12 % of the wall time; 20 % of its gradients were computed ahead and never read.']
+    ['Records took 12 % of the wall time.', 'a: 20 % of its gradients were computed ahead and never read.']
     """
-    found = []
+    records, unread = {}, {}
     for label in result.labels:
         runs = result.of(label)
         taken = {
             name: sum(run.effort.get(name, 0) for run in runs) for name in ("computed", "unread", "record_seconds")
         }
-        records = taken["record_seconds"] / (sum(run.wall_seconds for run in runs) or math.inf)
-        unread = taken["unread"] / (taken["computed"] or math.inf)
-        said = [f"records took {percent(records)} of the wall time"] if records >= NOTABLE else []
-        if unread >= NOTABLE:
-            said.append(f"{percent(unread)} of its gradients were computed ahead and never read")
-        found += [f"{label}: {'; '.join(said)}."] if said else []
-    return found
+        records[label] = taken["record_seconds"] / (sum(run.wall_seconds for run in runs) or math.inf)
+        unread[label] = taken["unread"] / (taken["computed"] or math.inf)
+    much = sorted(share for share in records.values() if share >= NOTABLE)
+    said = []
+    if much:
+        least, most = percent(much[0]), percent(much[-1])
+        share = most if least == most else f"up to {most}"
+        of = f" of {len(much)} of {len(records)} methods" if len(much) < len(records) else ""
+        said.append(f"Records took {share} of the wall time{of}.")
+    return said + [
+        f"{label}: {percent(share)} of its gradients were computed ahead and never read."
+        for label, share in unread.items()
+        if share >= NOTABLE
+    ]
 
 
 # ---------------------------------------------------------------------------------------------- the sentence

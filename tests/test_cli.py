@@ -99,7 +99,7 @@ def test_run_prints_the_table_the_sentence_and_where_the_report_is(command):
 
 
 def test_a_run_says_beforehand_what_memory_it_takes_where_that_is_much(command):
-    code, _, err = command("run", "small.yaml", "problem.dimension=4_000_000", "stop.time=1", "-p", "1", "seeds=null")
+    code, _, err = command("run", "small.yaml", "problem.dimension=4000000", "stop.iterations=1", "-p", "1")
     assert code == 0
     assert re.fullmatch(
         r"memory: at most 4 points × 4,000,000 numbers × 8 bytes = 128 MB, and .* for groups of gradients.*\n", err
