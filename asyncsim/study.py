@@ -109,7 +109,14 @@ def resume(
     """Go on with the runs of a folder that are not finished, on as many processes as you like; others stay as they are.
 
     Each goes on from its last whole checkpoint, or from its beginning if it has none, and ends
-    bit-identical to one left alone.
+    bit-identical to one left alone. FolderError for what is no run folder, or one that another process uses.
+
+    >>> import tempfile
+    >>> folder = Path(tempfile.mkdtemp()) / "mine"
+    >>> small = {"workers": {"count": 3, "compute_time": 1.0}, "problem": "none",
+    ...          "methods": [{"name": "hero_sgd", "stepsize": 0.5}], "stop": {"time": 5}}
+    >>> run(small, output=folder).runs[0].event_hash == resume(folder).runs[0].event_hash  # nothing was left to do
+    True
     """
     checked(processes)
     with RunFolder.open(folder) as opened:
@@ -141,7 +148,10 @@ def demo(
     progress: bool | None = None,
     processes: int | None = None,
 ) -> Result:
-    """Run the quickstart scenario that travels with the package: five methods on the digits data."""
+    """Run the quickstart scenario that travels with the package: five methods on the digits data, for half a minute.
+
+    FolderError where the folder `output` holds a run, and `force` does not say to replace it. Else as `run`.
+    """
     return run(starters() / "quickstart.yaml", output=output, force=force, progress=progress, processes=processes)
 
 

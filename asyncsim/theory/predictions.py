@@ -72,6 +72,13 @@ class Prediction:
     expected : whether `seconds` bounds the expected time only, as times or the method's own choices are random;
     recorded : whether the theorem's mean is that of the server's x^k, which is recorded; else it is over more points;
     estimated : what of it is an estimate, so that nothing is proven.
+
+    Made by `predict`.
+
+    >>> from asyncsim import HeroSGD
+    >>> found = predict(HeroSGD(stepsize=0.5, worker=0), Knowledge(n=2, L=1.0))
+    >>> found.seconds is None, found.missing[0].partition(" (")[0]
+    (True, 'unknown: Delta')
     """
 
     iterations: int | None = None
