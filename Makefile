@@ -9,7 +9,7 @@
 
 EXTRAS ?=
 BIN := .venv/bin
-ALL := test,scipy,sklearn,torch,ray,plot,frames,parquet,tensorboard,mlflow,wandb,metrics,browser,notebook,check
+ALL := test,scipy,sklearn,torch,ray,numba,plot,frames,parquet,tensorboard,mlflow,wandb,metrics,browser,notebook,check
 
 .PHONY: demo test check picture clean help
 

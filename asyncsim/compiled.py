@@ -1,7 +1,7 @@
 """The event loop of a forecast in machine code, by numba (extra "numba"): the same numbers, several times as fast.
 
-Nothing here is another way to compute: it is `Forecast._by_heap` (asyncsim/forecast.py) in words that numba compiles,
-with draws that come from the very generators of asyncsim/streams.py, re-keyed as there. What it does not know (a law
+Nothing here is another way to compute: these are the renewals and the heap of asyncsim/forecast.py in words that numba
+compiles, with draws that come from the very generators of asyncsim/streams.py, re-keyed as there. What it does not know (a law
 that is not `Times.affine`) it asks for: the loop comes back, Python draws the block of 64, and the loop goes on.
 
 The first call on a machine compiles, which takes some seconds; numba keeps the result beside this file, or in the
@@ -23,6 +23,8 @@ from asyncsim.streams import BLOCK, Durations
 
 KINDS = {"exponential": 1, "uniform": 2, "half_normal": 3}
 CONSTANT, ASK = 0, 4
+ATTEMPTS = 40  # to find a horizon before which not too much happens
+OVERFULL = -3
 DONE, NO_TIME = -1, -2  # what the loop says when it comes back; else what it misses: 3 · worker + which
 
 
@@ -155,8 +157,58 @@ def _go_on(  # type: ignore[no-untyped-def]
     return size, count, DONE
 
 
+@njit(cache=True)
+def _renew(  # type: ignore[no-untyped-def]
+    arrives0, horizon, silent,
+    sent0, begins0, ends0, draw0, m0, floats, whole,
+    kind, constant, drawn, block_of, shift, scale, key, counter, state, rng, up, down,
+):  # fmt: skip
+    """All arrivals up to the horizon, worker after worker: how many, OVERFULL or NO_TIME."""
+    count, limit = 0, floats.shape[1]
+    for worker in range(len(arrives0)):
+        t = arrives0[worker]
+        if not t <= horizon:
+            continue
+        sent, m, draw, begins, ends = sent0[worker], m0[worker], draw0[worker], begins0[worker], ends0[worker]
+        while t <= horizon:
+            if count == limit:
+                return OVERFULL
+            begin = t if silent else t + down[worker]
+            if kind == 0:
+                seconds = constant[worker]
+            else:
+                if block_of[worker] != (m + 1) >> 6:
+                    _refill(worker, (m + 1) >> 6, kind, drawn, block_of, shift, scale, key, counter, state, rng)
+                seconds = drawn[worker, (m + 1) & 63]
+            if not seconds >= 0.0:
+                return NO_TIME
+            end = begin + seconds
+            arrives = end if silent else end + up[worker]
+            whole[0, count], whole[1, count] = worker, m
+            floats[0, count], floats[1, count], floats[2, count] = t, sent, draw
+            floats[3, count], floats[4, count] = arrives, seconds
+            if not silent:
+                floats[5, count], floats[6, count], floats[7, count], floats[8, count] = begins, ends, begin, end
+            count += 1
+            sent, m, draw, begins, ends, t = t, m + 1, seconds, begin, end, arrives
+    return count
+
+
+@njit(cache=True)
+def _settle(  # type: ignore[no-untyped-def]
+    start, stop, first, silent, worker, m, time, next_begins, next_ends, next_arrives, next_draw,
+    m0, rank0, sent0, begins0, ends0, arrives0, draw0,
+):  # fmt: skip
+    for p in range(start, stop):
+        i = worker[p]
+        m0[i], rank0[i], sent0[i], draw0[i] = m[p] + 1, first + p, time[p], next_draw[p]
+        arrives0[i] = next_arrives[p]
+        if not silent:
+            begins0[i], ends0[i] = next_begins[p], next_ends[p]
+
+
 class Loop:
-    """What the compiled loop needs besides the forecast, for one run; makes its blocks."""
+    """What the compiled loops need besides the forecast, for one run; makes its blocks."""
 
     def __init__(self, forecast: Forecast) -> None:
         n = forecast.n
@@ -169,6 +221,37 @@ class Loop:
             for durations in (forecast.uplink, forecast.downlink)
             for array in (_constants(durations), durations.drawn, durations.block_of)
         ]
+
+    def settle(self, forecast: Forecast, block: Block, start: int, stop: int) -> None:
+        """What `Forecast.settle` does."""
+        _settle(
+            start, stop, block.first, forecast.silent, block.worker, block.m, block.time,
+            block.next_begins, block.next_ends, block.next_arrives, block.next_draw,
+            forecast.m, forecast.rank, forecast.sent, forecast.begins, forecast.ends, forecast.arrives, forecast.draw,
+        )  # fmt: skip
+
+    def renewals(self, forecast: Forecast, size: int, horizon: float, first: int) -> tuple[Block, float] | None:
+        """The arrivals up to the horizon, or an earlier one that is returned; None where it can't tell their order."""
+        if self._compute[0] == ASK or any(durations.by_block for durations in self._durations[1:]):
+            return None
+        silent, soonest = forecast.silent, float(forecast.arrives.min())
+        floats, whole = np.empty((5 if silent else 9, 2 * size)), np.empty((2, 2 * size), np.int64)
+        for _ in range(ATTEMPTS):
+            count = _renew(  # type: ignore[call-arg]
+                forecast.arrives, horizon, silent,
+                forecast.sent, forecast.begins, forecast.ends, forecast.draw, forecast.m,
+                floats, whole, *self._compute, self._messages[0], self._messages[3],
+            )  # fmt: skip
+            if count != OVERFULL:
+                break
+            horizon = soonest + (horizon - soonest) / 4
+        if count == NO_TIME:
+            raise Unforeseeable
+        order = np.argsort(floats[0, : max(count, 0)])
+        floats, whole = floats[:, order], whole[:, order]
+        if count <= 0 or (floats[0, 1:] == floats[0, :-1]).any():
+            return None
+        return Block(_columns(floats, whole, silent), first), horizon
 
     def block(self, forecast: Forecast, size: int, horizon: float, first: int) -> Block:
         """The arrivals up to the horizon, 2 · size at most."""
@@ -187,14 +270,8 @@ class Loop:
             if missing == NO_TIME:
                 self._last[:] = -1
                 raise Unforeseeable
-        workers, m = whole[:, :count]
-        self._last[workers] = -1
-        time, sent, draw, arrives, next_draw = floats[:5, :count]
-        if silent:
-            return Block([time, workers, m, sent, sent, time, draw, time, arrives, arrives, next_draw], first)
-        begins, ends, next_begins, next_ends = floats[5:, :count]
-        columns = [time, workers, m, sent, begins, ends, draw, next_begins, next_ends, arrives, next_draw]
-        return Block(columns, first)
+        self._last[whole[0, :count]] = -1
+        return Block(_columns(floats[:, :count], whole[:, :count], silent), first)
 
     def _refill(self, missing: int, forecast: Forecast, whole: np.ndarray) -> int:
         """Draw what the loop asked for; NO_TIME where it holds what is none."""
@@ -208,6 +285,16 @@ class Loop:
         except Exception:
             return NO_TIME
         return missing
+
+
+def _columns(floats: np.ndarray, whole: np.ndarray, silent: bool) -> list[np.ndarray]:
+    """As a block has them."""
+    workers, m = whole
+    time, sent, draw, arrives, next_draw = floats[:5]
+    if silent:
+        return [time, workers, m, sent, sent, time, draw, time, arrives, arrives, next_draw]
+    begins, ends, next_begins, next_ends = floats[5:]
+    return [time, workers, m, sent, begins, ends, draw, next_begins, next_ends, arrives, next_draw]
 
 
 def _constants(durations: Durations) -> np.ndarray:

@@ -33,7 +33,7 @@ from typing import Any
 import numpy as np
 
 from asyncsim.folder import count_events, plain, read_assignments, read_events, slug
-from asyncsim.measuring import Row
+from asyncsim.measuring import COMPLETE, Row
 from asyncsim.result import AWAY, CURVES, EVENT, INTERVAL, KINDS, OUTCOMES, WORKERS, Array, Result, Run, unique_labels
 from asyncsim.times.traces import write_trace
 
@@ -192,6 +192,8 @@ def _all_rows(folder: Path, run: Run, effect: Any) -> Iterator[Row]:
     ):
         outcome = "stopped" if KINDS[kind] == "arrived" and done < cost else KINDS[kind]
         row = _row(worker, jobs[worker], computing_from, computing_to, ended, outcome, int(cost), effect)
+        if run.engine and outcome not in COMPLETE:
+            row = row._replace(send_seconds=0.0)  # told a moment later than it was stopped: nothing was sent
         yield row._replace(device=devices.get(int(worker), ""))
         jobs[worker] += 1
 

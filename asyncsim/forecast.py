@@ -22,19 +22,20 @@ event loop must find it.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from heapq import heapify, heappop, heapreplace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from asyncsim.streams import BLOCK
 from asyncsim.timing import Timing
 
+if TYPE_CHECKING:
+    from asyncsim.compiled import Loop
+
 Floats = np.ndarray
 Whole = np.ndarray
 
-LOOP_AT_MOST = 20_000  # workers; with more the processor waits for memory, and renewals wait for many at a time
 FEW = 12  # workers whose arrivals are found one worker after the other
 
 
@@ -52,7 +53,7 @@ class Block:
 
     __slots__ = (
         "_backs", "_draws", "_numbers", "begins", "draw", "ends", "first", "m", "next_arrives", "next_begins", "next_draw",
-        "next_ends", "sent", "size", "time", "times", "worker", "workers",
+        "next_ends", "sent", "size", "time", "worker",
     )  # fmt: skip
 
     def __init__(self, columns: list[np.ndarray], first: int) -> None:
@@ -62,8 +63,6 @@ class Block:
         ) = columns  # fmt: skip
         self.first = first
         self.size = len(self.time)
-        self.workers: list[int] = self.worker.tolist()
-        self.times: list[float] = self.time.tolist()
         self._draws: list[float] | None = None
         self._numbers: list[int] | None = None
         self._backs: list[float] | None = None
@@ -112,7 +111,7 @@ class Forecast:
         self.begins = self.sent if self.silent else np.zeros(n)
         self.ends = self.arrives if self.silent else np.full(n, np.inf)
         self.at_work = np.zeros(n, bool)
-        self.loop: Callable[..., Block] | None = None
+        self.loop: Loop | None = None
         self._rate = 0.0  # arrivals a second, as last seen
         self._ties = False
 
@@ -136,10 +135,13 @@ class Forecast:
         if self.loop is None:
             from asyncsim.compiled import Loop
 
-            self.loop = Loop(self).block
+            self.loop = Loop(self)
 
     def settle(self, block: Block, start: int, stop: int) -> None:
         """The arrivals start…stop of the block came, and their workers were sent out again."""
+        if self.loop is not None:
+            self.loop.settle(self, block, start, stop)
+            return
         part = slice(start, stop)
         # a worker that stands there twice keeps what is assigned last
         workers = block.worker[part]
@@ -170,9 +172,12 @@ class Forecast:
         if soonest > until or soonest == math.inf:
             return None
         horizon = min(until, max(soonest, self._horizon(size, now)))
-        if self.loop is not None and (self._ties or self.n <= LOOP_AT_MOST):
-            block = self.loop(self, size, horizon, first)
-            return self._learnt(block, now, horizon if block.size < 2 * size else block.times[-1], until)
+        if self.loop is not None:
+            if not self._ties and (renewed := self.loop.renewals(self, size, horizon, first)) is not None:
+                return self._learnt(renewed[0], now, renewed[1], until)
+            self._ties = True
+            block = self.loop.block(self, size, horizon, first)
+            return self._learnt(block, now, horizon if block.size < 2 * size else float(block.time[-1]), until)
         if not self._ties:
             found = self._by_renewals(horizon, size)
             if found is not None:
@@ -241,7 +246,7 @@ class Forecast:
         kept = columns[0] <= horizon
         if not kept.all():
             columns = [column[kept] for column in columns]
-        order = np.argsort(columns[0], kind="stable")
+        order = np.argsort(columns[0])  # where two are equal it is of no use; a stable sort takes five times as long
         columns = [column[order] for column in columns]
         return None if (columns[0][1:] == columns[0][:-1]).any() else (columns, horizon)
 

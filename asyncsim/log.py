@@ -237,8 +237,8 @@ class Log:
 
     def _show(self, ends: Rows, marks: Rows) -> None:
         shown_ends = self._is_shown[ends[:, WORKER].astype(np.int64)]
-        about_gradients = marks[marks[:, WORKER] >= 0]
-        shown_marks = about_gradients[self._is_shown[about_gradients[:, WORKER].astype(np.int64)]]
+        whose = marks[:, WORKER].astype(np.int64)
+        shown_marks = marks[(whose >= 0) & self._is_shown[whose]]
         while self._ended + len(ends) > self._next_middle:
             self._middles.append(Window(self._next_middle))
             self._next_middle += max(WINDOW, self._next_middle // 2)

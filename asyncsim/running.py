@@ -237,7 +237,7 @@ def execute(
         how = choose(problem, evaluation, workers.n)
         engine = Simulation(problem, workers, seed, stop, log, recorder, how, keeper, look)
     else:
-        engine = _cluster(crew, problem, build, workers, seed, stop, log, recorder, keeper, look)
+        engine = _cluster(crew, problem, build, workers, seed, stop, log, recorder, keeper, look, label)
     made_of = (workers.n, sequential(seed, "method"), log, update_rule)
     # x⁰ is in no variable here: points live as long as somebody needs them
     server = _server(core, method, verify, engine, np.array(problem.x0), *made_of)
@@ -249,7 +249,7 @@ def execute(
             engine.resume(server, checkpoint, classes_of(method))
             if sink is not None:
                 sink.truncate({"curves": len(recorder.rows), **log.lengths()})
-        over = _played(method, server, _rule(core, method, problem, workers, stop, keeper, server, checkpoint))
+        over = _played(method, server, _rule(core, method, problem, workers, stop, server))
         if isinstance(server, VerifyingServer):
             L, sigma2 = (getattr(problem, name, None) for name in ("L", "sigma2"))
             epsilon = (target or {}).get("squared_gradient_norm")
@@ -306,25 +306,12 @@ def _regret(method: Any, problem: Any, workers: Workers) -> Regret | None:
     return Regret(means, getattr(method, "gradients_of_a_task", 1)) if np.isfinite(means).any() else None
 
 
-def _rule(
-    core: str,
-    method: Any,
-    problem: Any,
-    workers: Workers,
-    stop: Stop,
-    keeper: Keeper | None,
-    server: Server,
-    checkpoint: bytes | None,
-) -> tuple[int, int] | None:
-    """What is counted, where nothing but that is asked and machine code can do it; None = the method itself runs.
-
-    Where checkpoints are kept it does, as each step is asked whether to write one.
-    """
+def _rule(core: str, method: Any, problem: Any, workers: Workers, stop: Stop, server: Server) -> tuple[int, int] | None:
+    """What is counted, where nothing but that is asked and machine code can do it; None = the method itself runs."""
     rule = counting.rule_of(method, problem)
-    plain = type(server) is not BlockServer or server._update_rule is not None or core == "block"
-    if rule is None or plain or keeper is not None or checkpoint is not None:
+    if rule is None or not isinstance(server, BlockServer) or server._update_rule is not None or core == "block":
         return None
-    return rule if core == "compiled" or counting.pays(stop, workers.mean_times()) else None
+    return rule if core == "compiled" or counting.pays(stop, workers.mean_times) else None
 
 
 def _played(method: Any, server: Server, rule: tuple[int, int] | None = None) -> EndOfRun:
@@ -335,7 +322,7 @@ def _played(method: Any, server: Server, rule: tuple[int, int] | None = None) ->
     with one_thread, np.errstate(over="ignore", invalid="ignore"):
         try:
             if rule is not None:
-                counting.play(cast(BlockServer, server), *rule)
+                counting.play(cast(BlockServer, server), *rule, counting.state_of(method, server.n))
             method.run(server)
         except EndOfRun as over:
             return over

@@ -352,6 +352,10 @@ class Simulation:
         """Whether somebody keeps checkpoints, and asks at each step."""
         return self._keeper is not None
 
+    def wants_to_save(self, k: int) -> bool:
+        """Whether the next step should be one at which `stepped` is called, as a checkpoint is due."""
+        return self._keeper is not None and self._keeper.due(k)
+
     def crowded(self, at: float, arrivals: int) -> bool:
         """Whether so many more arrivals at this time may be too many for one instant."""
         return at == self._instant and self._arrivals_at_instant + arrivals >= ARRIVALS_AT_ONE_INSTANT

@@ -21,6 +21,7 @@ from asyncsim import (
     Gamma,
     Gradient,
     NoProblem,
+    Quadratic,
     Record,
     RennalaSGD,
     RingmasterASGD,
@@ -216,6 +217,16 @@ def test_whatever_a_method_does_both_cores_give_the_same(seed, n, calm, times, l
     assert_same(Capricious(seed, calm), Noisy(), workers, stop=stop, seed=seed, record=record)
 
 
+@pytest.mark.parametrize("case", ["asynchronous_sgd", "rennala_sgd, stops", "ringleader_asgd", "minibatch_sgd"])
+def test_gradients_computed_ahead_are_the_same_under_both_cores(case):
+    workers, stop = Workers(12, lambda worker: Exponential(1.0 + worker)), Stop(gradients=1500)
+    given_ = (make(case), Quadratic(10, noise=0.1), workers, stop, 5, None, EVERYTHING, "run")
+    plain = execute(*given_, core="plain", evaluation="prefetched 8")
+    for core in FAST:
+        fast = execute(*given_, core=core, evaluation="prefetched 8")
+        assert differences(plain, fast) == []
+
+
 # ---- long calm runs: whole blocks, many of them
 
 
@@ -241,6 +252,8 @@ def test_a_run_ends_at_the_same_event(limit, n, what):
 
 class Ends:
     """A law that has so many draws and then gives what is none, or fails."""
+
+    mean = 0.02
 
     def __init__(self, draws: int, then: Any) -> None:
         self.draws, self.then = draws, then

@@ -102,4 +102,4 @@ def test_an_unknown_format_is_refused_with_a_guess(folder: Path, capsys) -> None
     with pytest.raises(SystemExit) as ended:
         main(["export", str(folder), "--to", "parquett"])
     assert ended.value.code == 2
-    assert "did you mean parquet" in capsys.readouterr().err
+    assert "did you mean 'parquet'" in capsys.readouterr().err
