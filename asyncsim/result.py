@@ -252,9 +252,11 @@ class Result:
     problem: dict[str, Any] = field(default_factory=dict)
 
     def __repr__(self) -> str:
+        from asyncsim.summary import counted
+
         seeds = len({run.seed for run in self.runs})
         where = f" in {self.folder}" if self.folder else ""
-        return f"<Result {self.name}: {_number(len(self.labels), 'method')} × {_number(seeds, 'seed')}{where}>"
+        return f"<Result {self.name}: {counted(len(self.labels), 'method')} × {counted(seeds, 'seed')}{where}>"
 
     @classmethod
     def read(cls, folder: str | Path, events: bool = True, known: dict[str, "Run"] | None = None) -> Self:
@@ -380,10 +382,6 @@ def unique_labels(wanted: Sequence[str]) -> list[str]:
             candidate = f"{label} {numbers[label]}"
         labels[candidate] = None
     return list(labels)
-
-
-def _number(count: int, noun: str) -> str:
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 # what happens first when time and iteration are the same: the step that made the iteration

@@ -339,6 +339,15 @@ def memory(problem: Any, evaluation: str, n: int) -> dict[str, int]:
     return memory_of(problem, How.of(evaluation), n)
 
 
+def is_much(memory: Mapping[str, int], processes: int = 1) -> bool:
+    """Whether the memory of runs side by side is worth a line before they start: 100 MB and more.
+
+    >>> is_much({"points_bytes": 80_000_000, "groups_bytes": 0}), is_much({"points_bytes": 80_000_000, "groups_bytes": 0}, 2)
+    (False, True)
+    """
+    return processes * (memory["points_bytes"] + memory["groups_bytes"]) >= 100_000_000
+
+
 def memory_words(memory: Mapping[str, int], processes: int = 1) -> str:
     """In a line what runs side by side take at most, from what `asyncsim.evaluation.memory_of` says of one.
 

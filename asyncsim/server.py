@@ -74,6 +74,11 @@ class EndOfRun(BaseException):
     """Raised inside receive, send or step when the run is over; a method lets it pass.
 
     `status` is one of Run's ("finished", "stalled", "diverged", "interrupted"), `reason` says it in words.
+
+    >>> from asyncsim import HeroSGD, NoProblem, Stop, Workers, simulate
+    >>> run = simulate(HeroSGD(stepsize=0.1), NoProblem(), Workers(1, 1.0), stop=Stop(iterations=3))
+    >>> run.status, run.reason
+    ('finished', '3 iterations made')
     """
 
     def __init__(self, status: str, reason: str) -> None:
@@ -83,7 +88,10 @@ class EndOfRun(BaseException):
 
 
 class NoProgressError(RuntimeError):
-    """The run goes on without getting anywhere: time or iterations stand still."""
+    """The run goes on without getting anywhere: a million arrivals at one instant, or as many steps without a receive.
+
+    In a run of several, that run ends with status "failed" and this as its reason; alone, it is raised by `simulate`.
+    """
 
 
 class Engine(Protocol):
@@ -116,6 +124,17 @@ class Engine(Protocol):
 
 class Server:
     """What a method sees. See the head of this file for the rules.
+
+    >>> from asyncsim.jobs import Gradient
+    >>> class Halving:
+    ...     def run(self, server):
+    ...         while True:
+    ...             server.broadcast(Gradient(server.x))  # to every idle worker
+    ...             arrival = server.receive()  # ProtocolError when nothing can come
+    ...             server.step(0.5, arrival.gradient)
+    >>> from asyncsim.testing import scripted
+    >>> [x.item() for x in scripted(Halving(), arrivals=[1, 0], n=2, x0=[8.0], gradient=lambda x: x).iterates]
+    [8.0, 4.0, 0.0]
 
     Parameters
     ----------

@@ -125,7 +125,11 @@ def _differences(result: "Result") -> str:
 def subtitle(result: "Result") -> str:
     """What was run, in a few words."""
     problem, n = result.problem, max((run.n for run in result.runs), default=0)
-    parts = [counted(n, "worker"), counted(len(result.labels), "method"), counted(len(result.seeds), "seed")]
+    parts = [
+        summary.counted(n, "worker"),
+        summary.counted(len(result.labels), "method"),
+        summary.counted(len(result.seeds), "seed"),
+    ]
     if problem.get("name") and data.has_objective(result):
         parts.append(f"{problem['name']} in dimension {problem.get('dimension', '?')}")
     elif not data.has_objective(result):
@@ -374,7 +378,7 @@ def folded(figures: Sequence[str], grid: str) -> str:
     if len(figures) <= MANY:
         return "".join(figures)
     rest = "".join(figures[UNFOLDED:])
-    more = counted(len(figures) - UNFOLDED, "more method")
+    more = summary.counted(len(figures) - UNFOLDED, "more method")
     return "".join(figures[:UNFOLDED]) + (
         f'<details class="more"><summary>{more}</summary><div class="{grid}">{rest}</div></details>'
     )
@@ -476,7 +480,7 @@ def _allocation_table(result: "Result", group: list[str]) -> str:
     name = escape(result.of(group[0])[0].method)
     return f"""<div class="scroll" tabindex="0" role="region" aria-label="Cost of the allocations under {name}">
 <table><thead><tr>{head}</tr></thead><tbody>{cells}</tbody></table></div>
-<p class="note" style="margin-top:8px">{name} when {counted(rounds, "round")} were over{_median_words(result)}. Worker time is the
+<p class="note" style="margin-top:8px">{name} when {summary.counted(rounds, "round")} were over{_median_words(result)}. Worker time is the
 computing of all assignments that had ended, stopped ones too.</p>"""
 
 
@@ -530,11 +534,11 @@ def _split_words(result: "Result", found: Mapping[str, Any]) -> str:
     }
     workers, labels = int(found.get("workers") or 0), int(found.get("labels") or 0)
     words = (
-        f"{found.get('samples', 0):,} samples of {counted(labels, 'label')} are shared out among {counted(workers, 'worker')}, "
+        f"{found.get('samples', 0):,} samples of {summary.counted(labels, 'label')} are shared out among {summary.counted(workers, 'worker')}, "
         f"{kinds.get(str(found.get('split')), str(found.get('split')))}; all have equally many. "
     )
     if found.get("left_out"):
-        words += f"{counted(found['left_out'], 'sample')} left over. "
+        words += f"{summary.counted(found['left_out'], 'sample')} left over. "
     words += "A column is a worker, a row a label; the stronger the colour, the more of the worker's samples have that label."
     if found.get("problem_seed") is not None:
         words += f" Drawn from the problem's own seed {found['problem_seed']}, the same for all runs."
@@ -721,15 +725,6 @@ def flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
         name = f"{prefix}{str(key).replace('_', ' ')}"
         leaves |= flat(value, f"{name} ") if isinstance(value, Mapping) else {name: value}
     return leaves
-
-
-def counted(count: int, noun: str) -> str:
-    """
-
-    >>> counted(1, "seed"), counted(1000, "worker")
-    ('1 seed', '1,000 workers')
-    """
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def percent(count: float, total: float) -> str:
