@@ -29,6 +29,14 @@ class ProtocolError(ValueError):
     """A method asked for what the rules of the server forbid; nothing has changed."""
 
 
+class WorkerAwayError(ProtocolError):
+    """A job for a worker that is away. A method that does not catch it cannot go on, and its run ends as stalled."""
+
+    def __init__(self, message: str, worker: int) -> None:
+        super().__init__(message)
+        self.worker = worker
+
+
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
 class Gradient:
     """`count` stochastic gradients at x, shape (d,); the answer's `gradient` is their mean.

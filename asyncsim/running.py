@@ -22,6 +22,7 @@ from asyncsim.allocation import ALLOCATIONS
 from asyncsim.allocation.regret import Regret
 from asyncsim.checkpoint import classes_of
 from asyncsim.evaluation import How, choose, memory_of
+from asyncsim.jobs import WorkerAwayError
 from asyncsim.log import Log, Rows
 from asyncsim.methods import METHODS
 from asyncsim.problems import PROBLEMS, check_problem
@@ -280,6 +281,12 @@ def _played(method: Any, server: Server) -> EndOfRun:
             method.run(server)
         except EndOfRun as over:
             return over
+        except WorkerAwayError as away:
+            return EndOfRun(
+                "stalled",
+                f"stalled: worker {away.worker} is away at iteration {server.k}, and the method has work for that very "
+                "worker; one that gives work to whoever is idle goes on",
+            )
     return EndOfRun("finished", "the method returned")
 
 

@@ -26,7 +26,8 @@ who computes what, and what came of every gradient; the engine behind it knows t
     rejected is discarded by `Arrival.discard`. Counted in gradients,
     sent = used + discarded + stopped + timed out + lost + in flight, in timing-only runs too.
 10. Workers are 0…n−1. One that is away (it has not joined yet, or it left and its job was given up) is
-    neither idle nor at work until it joins; broadcast does not reach it, and a job for it is a ProtocolError.
+    neither idle nor at work until it joins; broadcast does not reach it, and a job for it is a ProtocolError
+    (`WorkerAwayError`). A method that needs that very worker and does not catch this has stalled, and its run ends so.
 
 Resuming. A run is taken up again by entering `run` once more with `x`, `k` and `state` as a step left
 them. Therefore `step` or `update` is the last statement of a method's outermost loop, what follows
@@ -58,6 +59,7 @@ from asyncsim.jobs import (
     LocalSteps,
     ProtocolError,
     TimerFired,
+    WorkerAwayError,
 )
 from asyncsim.log import DISCARDED, LOST, STEP, STOPPED, TIMER, USED, Log
 from asyncsim.update_rules import Plain, UpdateRule, UpdateRuleRun
@@ -496,8 +498,9 @@ class Server:
         if worker not in range(self._n):
             return ProtocolError(f"send({worker!r}, …): workers are 0…{self._n - 1}")
         if worker in self._away:
-            return ProtocolError(
-                f"send({worker}, …) at iteration {self._k}: worker {worker} is away; only idle workers can be sent a job"
+            return WorkerAwayError(
+                f"send({worker}, …) at iteration {self._k}: worker {worker} is away; only idle workers can be sent a job",
+                worker,
             )
         assignment = self._in_flight[worker]
         number = assignment.number if assignment else 0

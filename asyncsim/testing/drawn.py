@@ -135,7 +135,7 @@ METHODS: dict[str, Callable[[Chance, int], Entry]] = {
     "mindflayer_sgd": lambda chance, n: {
         "allotted_times": chance.choice([0.5, 2.0, 5.0]),
         "trials": chance.randint(1, 2),
-        "success_probabilities": chance.choice([0.5, 1.0]),
+        "success_probabilities": 1.0 if n == 1 else chance.choice([0.5, 1.0]),
     },
 }
 OF_FINITE_SUMS: dict[str, Callable[[Chance, int], Entry]] = {

@@ -14,8 +14,10 @@ from asyncsim import (
     Dropout,
     Exponential,
     Gradient,
+    HeroSGD,
     LateJoin,
     MinibatchSGD,
+    NaiveOptimalASGD,
     NoProblem,
     Outages,
     PluggedIn,
@@ -133,6 +135,16 @@ def test_a_worker_that_is_known_to_be_away_is_not_idle_and_cannot_be_sent_a_job(
 
     play(looks, Workers(2, [3.0, 90.0], availability=[Away("lost", notice=1.0), None]))
     assert seen == [([], 1), ([0], 1)]
+
+
+@pytest.mark.parametrize("method", [HeroSGD(0.1, worker=1), NaiveOptimalASGD(0.1, workers=(1,))], ids=repr)
+def test_a_method_that_needs_a_worker_that_is_away_is_stalled(method):
+    workers = Workers(2, 1.0, availability=[None, LateJoin(at=5.0, policy="lost")])
+    run = simulate(method, Quadratic(4), workers, stop=Stop(time=30.0), record=ALL)
+    assert run.status == "stalled"
+    assert run.reason.startswith(
+        "stalled: worker 1 is away at iteration 0, and the method has work for that very worker"
+    )
 
 
 def test_a_job_sent_to_a_worker_that_left_unnoticed_is_lost():
