@@ -22,6 +22,7 @@ from asyncsim.allocation import ALLOCATIONS
 from asyncsim.allocation.regret import Regret
 from asyncsim.checkpoint import classes_of
 from asyncsim.evaluation import How, choose, memory_of
+from asyncsim.folder import FolderError
 from asyncsim.jobs import WorkerAwayError
 from asyncsim.log import Log, Rows
 from asyncsim.methods import METHODS
@@ -238,7 +239,8 @@ def execute(
             epsilon = (target or {}).get("squared_gradient_norm")
             verification = server.verification(Knowledge(n=workers.n, L=L, sigma2=sigma2, epsilon=epsilon))
     except Exception as error:
-        if on_error is None:
+        # what cannot be written down or is damaged is no fault of the method's
+        if on_error is None or isinstance(error, FolderError):
             raise
         over = EndOfRun("failed", on_error(error))
     now = engine.now()

@@ -57,7 +57,7 @@ def broken(run: Run) -> list[str]:
 
 def _counts(run: Run) -> Iterator[str]:
     counts = run.workers
-    ways = sum(counts[name] for name in OUTCOMES)
+    ways = np.sum([counts[name] for name in OUTCOMES], axis=0)
     if run.status not in STATUSES or run.status in ("running", "waiting"):
         yield f"ended as {run.status!r}"
     if (counts["sent"] != ways).any():
