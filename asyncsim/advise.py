@@ -21,9 +21,20 @@ How the answer is found, and what it is worth:
    that, so there it makes many local steps between two messages.
 
 On a quadratic the drift of local steps does no harm, which flatters methods that make them; they are tried only where
-messages cost something, and the advice says so where one wins. Running gradients are never stopped (not every program can).
-All machines draw from the same data; where each has data of its own, leaving one out changes what is learned, and the
-methods are others (Ringleader ASGD, Malenia SGD): that question is not answered here.
+messages cost something, and the advice says so where one wins. Running gradients are never stopped (not every program can),
+but where times have heavy tails.
+
+Each machine with data of its own (`data` = "different", f = (1/n)Σf_i): other methods are right then, those that weigh all
+machines alike, and the model is the quadratic with a spread: machine i's gradients are off by a vector of its own, the same
+everywhere, fast machines on one side and slow ones on the other. How unlike the data are is assumed: ζ² = ‖∇f(x0)‖², at the
+start the gradients of the machines differ from their mean by as much as the mean is long. Methods that keep the machines'
+gradients apart (Ringleader, Malenia, IA², Minibatch) do not care how much it is; the others do. All f_i have the same
+curvature, which is kind to those that use old gradients. A machine left out is data left out, so nobody is told to; and no
+single machine can do the work: ratios are to one that had the data of all.
+
+Heavy tails (`Group.law`): a gradient may take a hundred times the usual, or never come. Then a method that can give up a
+gradient (MindFlayer SGD), and the forms of Ringmaster and Rennala that stop workers, are tried as well; `seconds` is the
+median, and ratios are to a fastest machine of which no gradient is ever late.
 """
 
 from __future__ import annotations
@@ -34,22 +45,29 @@ import math
 import re
 import statistics
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
 from asyncsim import running, study, summary
 from asyncsim.methods import METHODS
 from asyncsim.problems import PROBLEMS
+from asyncsim.problems.quadratic import places
 from asyncsim.record import Record
 from asyncsim.result import Result
 from asyncsim.stop import Stop
-from asyncsim.theory import equilibrium_time, fastest_workers
+from asyncsim.theory import equilibrium_time, fastest_workers, mindflayer_trials
 from asyncsim.times import Workers
 from asyncsim.times.traces import read_trace
+
+Data: TypeAlias = Literal["same", "different"]
+DATA = ("same", "different")
+HEAVY = 1.0  # measured times have a heavy tail if their deviation is more than so many times their mean
+LIGHT = 0.1  # the deviation of machines without one, where nobody said it
+MOST_VALUES = 400  # of measured times that are drawn again
 
 MOST_MACHINES = 1000
 MOST_KINDS = 10
@@ -67,18 +85,26 @@ FINER = (2**0.5, 2**0.25)  # the last factors by which stepsizes are tried
 # simplest first: among methods that are as good, the first of these is advised
 SIMPLEST = (
     *("hero_sgd", "minibatch_sgd", "ringmaster_asgd", "rennala_sgd", "naive_optimal_asgd", "asynchronous_sgd"),
-    *("async_batch_sgd", "async_local_sgd", "dual_local_sgd", "local_sgd"),
+    *("async_batch_sgd", "async_local_sgd", "dual_local_sgd", "local_sgd", "mindflayer_sgd"),
+    *("malenia_sgd", "ringleader_asgd", "ia2_sgd", "rescaled_asgd", "random_assignment_asgd"),
 )
+STOPS = {"stops": True}
 
 
 @dataclass(frozen=True)
 class Group:
-    """Machines of one kind: how many, mean seconds of a minibatch gradient, of a message there and back, price an hour."""
+    """Machines of one kind: how many, mean seconds of a minibatch gradient, of a message there and back, price an hour.
+
+    law : the law of a gradient's seconds as a scenario has it, where it has a heavy tail; `seconds` is then the median,
+    and `tail` says in words what it is.
+    """
 
     count: int
     seconds: float
     communication: float = 0.0
     price: float | None = None
+    tail: str = field(default="", repr=False)
+    law: dict[str, Any] | None = field(default=None, repr=False)
 
     @property
     def trip(self) -> float:
@@ -86,7 +112,7 @@ class Group:
         return self.seconds + self.communication
 
     def __str__(self) -> str:
-        return f"{self.count} × {summary.number(self.seconds)} s"
+        return f"{self.count} × {summary.number(self.seconds)} s{f' ({self.tail})' if self.tail else ''}"
 
 
 @dataclass(frozen=True)
@@ -96,7 +122,8 @@ class Question:
     groups : the machines; jitter : standard deviation of a gradient's time over its mean;
     average : B*, None where it is not known (16 is assumed, and others are tried);
     steps : that a single machine needs with a good stepsize, None where not known;
-    target : what ‖∇f‖² is to become, as a part of what it is at the start.
+    target : what ‖∇f‖² is to become, as a part of what it is at the start;
+    data : whether all machines draw from the same data, or each has data of its own.
 
     >>> Question((Group(8, 0.12), Group(1, 2.0))).n
     9
@@ -107,8 +134,13 @@ class Question:
     average: int | None = None
     steps: int | None = None
     target: float = 1e-4
+    data: Data = "same"
 
     def __post_init__(self) -> None:
+        if self.data not in DATA:
+            raise ValueError(
+                f"data = {self.data!r}, but {' or '.join(DATA)} is needed: whether all machines draw from the same data"
+            )
         if not 1 <= len(self.groups) <= MOST_KINDS:
             raise ValueError(f"workers: 1 to {MOST_KINDS} kinds of machines are possible, not {len(self.groups)}")
         if self.n > MOST_MACHINES:
@@ -142,6 +174,16 @@ class Question:
         return all(group.price is not None for group in self.groups)
 
     @property
+    def heavy(self) -> bool:
+        """Whether times have heavy tails."""
+        return any(group.law is not None for group in self.groups)
+
+    @property
+    def yardstick(self) -> bool:
+        """Whether no machine can do the work alone, or not in time, so that ratios are to one that could."""
+        return self.data == "different" or self.heavy
+
+    @property
     def communicates(self) -> bool:
         """Whether a message takes time."""
         return any(group.communication > 0 for group in self.groups)
@@ -164,15 +206,19 @@ def asked(
     average: int | None = None,
     steps: int | None = None,
     target: float = 1e-4,
+    data: Data = "same",
 ) -> Question:
     """A question from texts: '8x0.12 4x0.35 1x2.0' is 8 machines of 0.12 s a gradient, 4 of 0.35 s and 1 of 2 s.
 
     Seconds may have a unit (ms, s, min). `communication` and `price` (an hour) are one number for all machines, or the
-    same list with other numbers: '8x2.5 4x0.9 1x0.2'. Raises ValueError that says what cannot be read.
+    same list with other numbers: '8x2.5 4x0.9 1x0.2'. A heavy tail stands behind the seconds, which are then the median:
+    '4x0.5~lognormal(2)', '4x0.5~pareto(1.2)', or '4x0.5~hangs(0.02)' where one gradient in 50 never comes back. Raises
+    ValueError that says what cannot be read.
 
     >>> asked("2x120ms 1x2", price="2x2.5 1x0.2").groups
     (Group(count=2, seconds=0.12, communication=0.0, price=2.5), Group(count=1, seconds=2.0, communication=0.0, price=0.2))
     """
+    workers, tails = _tails(workers)
     kinds = _listed("workers", workers, seconds=True)
     for count, seconds in kinds:
         if count < 1 or not seconds > 0:
@@ -182,11 +228,12 @@ def asked(
     counts = [count for count, _ in kinds]
     messages = _one_each("communication", communication, counts, seconds=True)
     prices = [None] * len(kinds) if price is None else _one_each("price", price, counts)
+    _within("jitter", jitter, 0, 2, "the standard deviation of a gradient's time over its mean")
     groups = tuple(
-        Group(count, seconds, message, cost)
-        for (count, seconds), message, cost in zip(kinds, messages, prices, strict=True)
+        Group(count, seconds, message, cost, tail, _tailed(tail, seconds, jitter))
+        for (count, seconds), message, cost, tail in zip(kinds, messages, prices, tails, strict=True)
     )
-    return Question(groups, jitter, average, steps, target)
+    return Question(groups, jitter, average, steps, target, data)
 
 
 def asked_of_trace(
@@ -197,8 +244,11 @@ def asked_of_trace(
     average: int | None = None,
     steps: int | None = None,
     target: float = 1e-4,
+    data: Data = "same",
 ) -> Question:
     """A question from measured times: machines of one device are one kind, its mean times those of the trace.
+
+    Times whose standard deviation is above their mean have a heavy tail: they are drawn again as they were measured.
 
     Raises ValueError where the file is no trace, or where `workers` is given too.
     """
@@ -213,19 +263,84 @@ def asked_of_trace(
         rows = trace.worker == trace.workers.index(worker)
         kinds.setdefault(trace.devices[int(trace.device[rows][0])] or worker, []).append(worker)
     times = {kind: np.concatenate([computing[worker] for worker in those]) for kind, those in kinds.items()}
-    spread = [float(series.std() / series.mean()) for series in times.values() for _ in range(len(series))]
+    heavy = {kind for kind, series in times.items() if series.std() > HEAVY * series.mean()}
+    light = [series.std() / series.mean() for kind, series in times.items() if kind not in heavy for _ in series]
+    jitter = round(float(np.mean(light)), 3) if light else 0.1
     prices = (
         [None] * len(kinds) if price is None else _one_each("price", price, [len(those) for those in kinds.values()])
     )
-    groups = tuple(
-        Group(len(those), float(times[kind].mean()), float(np.concatenate([sending[w] for w in those]).mean()), cost)
-        for (kind, those), cost in zip(kinds.items(), prices, strict=True)
-    )
-    return Question(groups, round(statistics.fmean(spread), 3), average, steps, target)
+    groups = []
+    for (kind, those), cost in zip(kinds.items(), prices, strict=True):
+        message = float(np.concatenate([sending[worker] for worker in those]).mean())
+        if kind in heavy:
+            law = {"distribution": "empirical", "values": _thinned(times[kind])}
+            groups.append(
+                Group(len(those), float(np.median(times[kind])), message, cost, "a heavy tail, as measured", law)
+            )
+        else:
+            groups.append(Group(len(those), float(times[kind].mean()), message, cost))
+    return Question(tuple(groups), jitter, average, steps, target, data)
+
+
+def _thinned(times: np.ndarray) -> list[float]:
+    """At most `MOST_VALUES` times with the same mean and nearly the same spread: means of neighbours."""
+    parts = np.array_split(np.sort(times), min(len(times), MOST_VALUES))
+    return [_plain(float(part.mean())) for part in parts]
 
 
 _UNITS = {"ms": 1e-3, "s": 1.0, "min": 60.0, "": 1.0}
 _ENTRY = re.compile(r"(?:(\d{1,9})x)?(\d+\.?\d*(?:e[-+]?\d{1,3})?|\.\d+)([a-z]*)", re.ASCII)
+
+
+_TAIL = re.compile(r"~([a-z]+)\(([^()\s]*)\)")
+_TAILS = {
+    "lognormal": (0.5, 100.0, "standard deviation of the logarithm"),
+    "pareto": (0.1, 20.0, "exponent of the tail: the mean is infinite up to 1"),
+    "hangs": (1e-4, 0.9, "part of the gradients that never come back"),
+}
+
+
+def _tails(workers: str) -> tuple[str, list[str]]:
+    """The text without what stands behind a ~, and that for each kind of machine, "" for none."""
+    entries = re.sub(r"\s*([x×*~])\s*", r"\1", workers.strip().lower()).replace(",", " ").split()
+    tails = []
+    for entry in entries:
+        tail = entry[entry.find("~") :] if "~" in entry else ""
+        match = _TAIL.fullmatch(tail)
+        if tail and (match is None or match[1] not in _TAILS or not _number(match[2])):
+            forms = ", ".join(f"~{name}(NUMBER)" for name in _TAILS)
+            raise ValueError(f"workers: {entry[:40]!r} can't be read; behind the seconds may stand {forms}")
+        if match is not None:
+            low, high, what = _TAILS[match[1]]
+            _within(f"workers: {match[1]}", float(match[2]), low, high, what)
+        tails.append(tail[1:])
+    return " ".join(entry.partition("~")[0] for entry in entries), tails
+
+
+def _number(text: str) -> bool:
+    return re.fullmatch(r"\d{1,9}\.?\d*|\.\d+", text, re.ASCII) is not None
+
+
+def _tailed(tail: str, seconds: float, jitter: float) -> dict[str, Any] | None:
+    """The law with this median and tail as a scenario has it; None without a tail."""
+    if not tail:
+        return None
+    name, given = tail[:-1].split("(")
+    shape = float(given)
+    if name == "lognormal":
+        return {"distribution": "lognormal", "mu": _plain(math.log(seconds)), "sigma": shape}
+    if name == "pareto":
+        return {"distribution": "pareto", "minimum": _plain(seconds * 2 ** (-1 / shape)), "shape": shape}
+    parts = [{"weight": 1 - shape, "law": _gamma(seconds, jitter)}, {"weight": shape, "law": math.inf}]
+    return {"distribution": "mixture", "parts": parts}
+
+
+def _gamma(seconds: float, jitter: float) -> Any:
+    """A law with this mean, whose deviation is `jitter` times it, as a scenario has it."""
+    if jitter == 0:
+        return seconds
+    shape = _plain(1 / jitter**2)
+    return {"distribution": "gamma", "shape": shape, "scale": _plain(seconds / shape)}
 
 
 def _listed(what: str, text: str, seconds: bool = False) -> list[tuple[int, float]]:
@@ -266,43 +381,53 @@ def _one_each(what: str, text: str, counts: Sequence[int], seconds: bool = False
 
 @dataclass(frozen=True)
 class Model:
-    """The problem on which methods are tried (see the head of this file), for one B* and machines with this jitter.
+    """The problem on which methods are tried (see the head of this file), for one B*, jitter and kind of data.
 
     >>> model = Model(B=16, jitter=0.1, target=1e-4)
-    >>> round(model.problem.sigma2 / model.epsilon, 3)
+    >>> round(model.problem().sigma2 / model.epsilon, 3)
     16.0
     """
 
     B: int
     jitter: float
     target: float
+    data: Data = "same"
+
+    @cached_property
+    def _start(self) -> float:
+        """‖∇f(x0)‖²."""
+        exact = PROBLEMS["quadratic"](dimension=DIMENSION)
+        start = exact.full_gradient(exact.x0)
+        return float(start @ start)
 
     @cached_property
     def epsilon(self) -> float:
         """ε for ‖∇f‖²."""
-        exact = PROBLEMS["quadratic"](dimension=DIMENSION)
-        start = exact.full_gradient(exact.x0)
-        return _plain(self.target * float(start @ start))
+        return _plain(self.target * self._start)
 
-    @property
-    def problem_section(self) -> dict[str, Any]:
-        """The problem as a scenario has it."""
-        return {
+    def section(self, n: int) -> dict[str, Any]:
+        """The problem for n machines as a scenario has it."""
+        found = {
             "name": "quadratic",
             "dimension": DIMENSION,
             "noise": _plain(math.sqrt(self.B * self.epsilon / DIMENSION)),
         }
+        if self.data == "different" and n > 1:
+            found["spread"] = _plain(math.sqrt(self._start / float(np.mean(places(n) ** 2))))
+        return found
 
-    @cached_property
-    def problem(self) -> Any:
-        """The problem."""
-        section = self.problem_section
-        return PROBLEMS[section.pop("name")](**section)
+    def problem(self, n: int = 1) -> Any:
+        """The problem for n machines."""
+        return self._made(n)[0]
 
-    @cached_property
-    def evaluation(self) -> str:
-        """How gradients are evaluated, found out once."""
-        return running.evaluation_of(self.problem, "auto")
+    def _made(self, n: int) -> tuple[Any, str]:
+        """The problem for n machines, and how its gradients are evaluated, which is found out once."""
+        known: dict[int, tuple[Any, str]] = vars(self).setdefault("_problems", {})
+        if n not in known:
+            section = self.section(n)
+            problem = PROBLEMS[section.pop("name")](**section).build(n=n)
+            known[n] = problem, running.evaluation_of(problem, "auto", n)
+        return known[n]
 
     def most_gradients(self, n: int) -> int:
         """After so many a run on n machines ends; several times what any good plan needs, so that what diverges slowly ends."""
@@ -310,10 +435,7 @@ class Model:
 
     def law(self, group: Group) -> Any:
         """The law of a gradient's time, as a scenario has it."""
-        if self.jitter == 0:
-            return group.seconds
-        shape = _plain(1 / self.jitter**2)
-        return {"distribution": "gamma", "shape": shape, "scale": _plain(group.seconds / shape)}
+        return _gamma(group.seconds, self.jitter) if group.law is None else group.law
 
     def workers(self, groups: Sequence[Group]) -> Workers:
         """The machines as simulated workers; half of the communication is the uplink, half the downlink."""
@@ -329,10 +451,9 @@ class Model:
         stop = Stop(target=True, gradients=self.most_gradients(n), time=cap if math.isfinite(cap) else None)
         target = {"squared_gradient_norm": self.epsilon}
         workers, record = self.workers(groups), Record(points=points)
+        problem, evaluation = self._made(n)
         for seed in seeds:
-            run = running.execute(
-                method, self.problem, workers, stop, seed, target, record, "", evaluation=self.evaluation
-            )
+            run = running.execute(method, problem, workers, stop, seed, target, record, "", evaluation=evaluation)
             found.append(summary.time_to_target(run, target)[0])
             if not math.isfinite(found[-1]):
                 break
@@ -371,11 +492,39 @@ class Plan:
         return {"name": self.method, "stepsize": self.stepsize, **self.parameters}
 
 
-def candidates(groups: Sequence[Group], B: int) -> dict[str, list[Plan]]:
+def candidates(groups: Sequence[Group], B: int, data: Data = "same") -> dict[str, list[Plan]]:
     """Every method worth trying on these machines, with the variants of its parameters and stepsizes to begin at.
 
     Where theory knows the parameter (R = S = B*) it stands first.
     """
+    return _for_different_data(groups, B) if data == "different" else _for_the_same_data(groups, B)
+
+
+def _for_different_data(groups: Sequence[Group], B: int) -> dict[str, list[Plan]]:
+    n = sum(group.count for group in groups)
+    γ = min(0.5, 2 / B)
+    unequal = max(group.trip for group in groups) / min(group.trip for group in groups)
+    return {
+        "minibatch_sgd": [
+            Plan("minibatch_sgd", {"batch_size": b}, min(0.5, n * b * γ))
+            for b in dict.fromkeys([max(1, math.ceil(B / n)), max(1, math.ceil(4 * B / n)), 1])
+        ],
+        "malenia_sgd": [
+            Plan("malenia_sgd", {"batch_size": S}, min(0.5, S * γ))
+            for S in dict.fromkeys([max(B, n), n, max(4 * B, n)])
+        ],
+        "ringleader_asgd": [
+            Plan("ringleader_asgd", {"harmonic_mean": float(b)}, min(0.5, n * b * γ) / n)
+            for b in dict.fromkeys([1, max(1, math.ceil(B / n)), max(1, math.ceil(4 * B / n))])
+        ],
+        # its oldest row is about as many updates old as arrive while the slowest machine computes
+        "ia2_sgd": [Plan("ia2_sgd", {}, min(0.5, n * γ) / max(1.0, n * unequal) ** 0.5)],
+        "rescaled_asgd": [Plan("rescaled_asgd", {}, min(γ, 0.5 / n))],
+        "random_assignment_asgd": [Plan("random_assignment_asgd", {}, min(γ, 0.5 / n))],
+    }
+
+
+def _for_the_same_data(groups: Sequence[Group], B: int) -> dict[str, list[Plan]]:
     n = sum(group.count for group in groups)
     trips = np.repeat([g.trip for g in groups], [g.count for g in groups])
     hero = min(groups, key=lambda group: group.seconds)
@@ -401,6 +550,14 @@ def candidates(groups: Sequence[Group], B: int) -> dict[str, list[Plan]]:
     chosen = fastest_workers(trips, float(B), 1.0)
     if len(chosen) < n:
         found["naive_optimal_asgd"] = [Plan("naive_optimal_asgd", {"workers": list(chosen)}, delayed(len(chosen)))]
+    if any(group.law is not None for group in groups):
+        # to stop everybody at each gradient can pay: of many a first one comes soon
+        stopping = list(dict.fromkeys([*around, 1]))
+        found["ringmaster_asgd"] += [Plan("ringmaster_asgd", {"threshold": R} | STOPS, delayed(R)) for R in stopping]
+        found["rennala_sgd"] += [Plan("rennala_sgd", {"batch_size": S} | STOPS, min(0.5, S * γ)) for S in stopping]
+        found["mindflayer_sgd"] = [
+            mindflayer(groups, S, q, min(0.5, S * γ)) for q in (0.5, 0.25, 0.8) for S in stopping
+        ]
     messages = max(g.communication / g.seconds for g in groups)
     if messages > 0 and n > 1:
         M = sorted({max(1, min(B, math.ceil(messages))), max(1, math.ceil(B / n))})
@@ -414,11 +571,28 @@ def candidates(groups: Sequence[Group], B: int) -> dict[str, list[Plan]]:
     return found
 
 
+def mindflayer(groups: Sequence[Group], S: int, q: float, stepsize: float) -> Plan:
+    """MindFlayer SGD that gives a gradient up after the time that a part q of those that ever come takes, S expected in a step."""
+    times, chances = [], []
+    for group in groups:
+        law = Workers(1, Model(S, LIGHT, 1e-4).law(group)).compute_time.law(0)
+        ever = float(law.cdf(1e300))
+        allotted = float(law.quantile(q * ever)) * (
+            1 + 1e-6
+        )  # a constant time that equals it must not miss it by rounding
+        times += [_plain(allotted + group.communication)] * group.count
+        chances += [_plain(float(law.cdf(allotted)))] * group.count
+    trials = mindflayer_trials(np.array(times), np.array(chances), float(S))
+    given = {"allotted_times": times, "success_probabilities": chances, "trials": trials.tolist()}
+    return Plan("mindflayer_sgd", given, stepsize)
+
+
 def played(model: Model, groups: Sequence[Group], plan: Plan, seeds: Iterable[int], **how: Any) -> list[float]:
     """Simulated seconds of a plan, as `Model.times`; the hero without messages."""
     if plan.method == "hero_sgd":
         alone = min(groups, key=lambda group: group.seconds)
-        plan, groups = Plan("hero_sgd", {"worker": 0}, plan.stepsize), [Group(1, alone.seconds)]
+        plan = Plan("hero_sgd", {"worker": 0}, plan.stepsize)
+        groups = [dataclasses.replace(alone, count=1, communication=0.0)]
     return model.times(plan.built(), groups, seeds, **how)
 
 
@@ -504,7 +678,11 @@ class Option:
 
 @dataclass(frozen=True, eq=False)
 class Advice:
-    """The answer. `options` are the methods on all machines, best first; `chosen` is one of them."""
+    """The answer. `options` are the methods on all machines, best first; `chosen` is one of them.
+
+    `hero` is the fastest machine alone, one of the options but where no machine can do the work alone
+    (`Question.yardstick`).
+    """
 
     question: Question
     options: tuple[Option, ...]
@@ -520,6 +698,11 @@ class Advice:
     more: tuple[tuple[float, int], ...]  # of each kind: what twice as many would save, and how many are enough
     result: Result
     scenario: dict[str, Any]
+
+    @property
+    def too_slow(self) -> float:
+        """From how many times the time of the best on a method was given up."""
+        return TOO_SLOW
 
     @property
     def hours(self) -> float:
@@ -547,13 +730,22 @@ def advise(question: Question, told: Callable[[str], None] = lambda words: None)
     >>> advice.chosen.plan.method
     'hero_sgd'
     """
-    model = Model(question.B, question.jitter, question.target)
+    model = Model(question.B, question.jitter, question.target, question.data)
     plans, slow = _best_plans(model, question.groups, told)
+    if all(math.isinf(time) for _, time in plans):
+        raise ValueError(
+            "no method reached the target on any of the seeds: gradients take too long or never come back; "
+            "look at the times of these machines, or ask for a larger --target"
+        )
     told("measuring the best of each method")
     scenario = scenario_of(question, model, [plan for plan, _ in plans])
     result = study.run(scenario, progress=False)
     options = _options(question, model, [plan for plan, _ in plans], result)
-    hero = next(option for option in options if option.plan.method == "hero_sgd")
+    if question.yardstick:
+        told("measuring one machine without delays that has all the data")
+        hero = _alone(question)
+    else:
+        hero = next(option for option in options if option.plan.method == "hero_sgd")
     tied = _tied(result, options, question.communicates)
     chosen = min((o for o in options if o.plan.method in tied), key=lambda o: SIMPLEST.index(o.plan.method))
     without = []
@@ -566,11 +758,22 @@ def advise(question: Question, told: Callable[[str], None] = lambda words: None)
             told(f"if {B} gradients were to be averaged")
             others[B] = _elsewhere(question, B)
     ordered = tuple(sorted(options, key=lambda option: option.median))
-    kinds = range(len(question.groups))
+    kinds = range(len(question.groups)) if question.data == "same" else ()
     more = tuple((gain(question, kind, 2), enough(question, kind)) for kind in kinds)
     return Advice(
         question, ordered, chosen, hero, tied, slow, tuple(without), others, cutoff(question), more, result, scenario
     )
+
+
+def _alone(question: Question) -> Option:
+    """The fastest machine with the data of all and none of its gradients late: what others are measured against."""
+    kind = min(range(len(question.groups)), key=lambda kind: question.groups[kind].seconds)
+    group = question.groups[kind]
+    groups = (Group(1, group.seconds),)
+    model = Model(question.B, min(question.jitter, LIGHT), question.target)
+    plan, _ = tuned(model, groups, candidates(groups, question.B)["hero_sgd"])
+    rate = math.nan if group.price is None else group.price
+    return Option(plan, _full(played(model, groups, plan, SEEDS)), (kind,), rate)
 
 
 def _best_plans(
@@ -580,20 +783,21 @@ def _best_plans(
     found: list[tuple[Plan, float]] = []
     slow = {}
     least = math.inf
-    for name, plans in candidates(groups, model.B).items():
+    always = "" if any(group.law is not None for group in groups) else "hero_sgd"
+    for name, plans in candidates(groups, model.B, model.data).items():
         if only is not None and name not in only:
             continue
         told(f"tuning {name}")
         plan, time = tuned(model, groups, plans, TOO_SLOW * least)
-        if time <= TOO_SLOW * least < math.inf or name == "hero_sgd":
+        if (time <= TOO_SLOW * least and math.isfinite(time)) or name == always:
             found.append((plan, time))
             least = min(least, time)
         else:
             slow[name] = f"needed more than {TOO_SLOW:g} times the time of the best"
-    return [(p, t) for p, t in found if t <= TOO_SLOW * least or p.method == "hero_sgd"], slow | {
+    return [(p, t) for p, t in found if t <= TOO_SLOW * least or p.method == always], slow | {
         p.method: f"needed {summary.number(t / least, 2)} times the time of the best"
         for p, t in found
-        if t > TOO_SLOW * least and p.method != "hero_sgd"
+        if t > TOO_SLOW * least and p.method != always
     }
 
 
@@ -664,7 +868,8 @@ def _without(question: Question, model: Model, chosen: Option, kind: int) -> Opt
     rest = tuple(group for number, group in enumerate(question.groups) if number != kind)
     if not rest:
         return None
-    plans = candidates(rest, model.B).get(chosen.plan.method) or candidates(rest, model.B)["ringmaster_asgd"]
+    offered = candidates(rest, model.B, model.data)
+    plans = offered.get(chosen.plan.method) or offered["ringmaster_asgd"]
     own = [p for p in plans if p.parameters == chosen.plan.parameters]
     plan, _ = tuned(model, rest, own or plans)
     times = _full(played(model, rest, plan, SEEDS))
@@ -674,13 +879,25 @@ def _without(question: Question, model: Model, chosen: Option, kind: int) -> Opt
 
 def _elsewhere(question: Question, B: int) -> tuple[str, float]:
     """What would be best for another B*: the method, and how many times sooner than a single machine (tuning seeds)."""
-    model = Model(B, question.jitter, question.target)
-    few = ("hero_sgd", "ringmaster_asgd", "rennala_sgd", "minibatch_sgd")
+    model = Model(B, question.jitter, question.target, question.data)
+    few = (
+        "hero_sgd",
+        "ringmaster_asgd",
+        "rennala_sgd",
+        "minibatch_sgd",
+        "mindflayer_sgd",
+        "malenia_sgd",
+        "ringleader_asgd",
+    )
     plans, _ = _best_plans(model, question.groups, lambda words: None, few)
     times = {plan.method: time for plan, time in plans}
     best = min(times, key=lambda name: times[name])
     simplest = min((name for name in times if times[name] <= TIED * times[best]), key=SIMPLEST.index)
-    return simplest, times["hero_sgd"] / times[simplest]
+    if question.yardstick:
+        alone = statistics.fmean(_alone(dataclasses.replace(question, average=B)).times)
+    else:
+        alone = times["hero_sgd"]
+    return simplest, alone / times[simplest]
 
 
 # ---- what more machines would bring
@@ -749,7 +966,7 @@ def scenario_of(question: Question, model: Model, plans: Sequence[Plan]) -> dict
         "name": "advice",
         "seeds": list(SEEDS),
         "workers": {"groups": groups},
-        "problem": model.problem_section,
+        "problem": model.section(question.n),
         "target": {"squared_gradient_norm": model.epsilon},
         "methods": [plan.section() for plan in plans],
         "stop": {"target": True, "gradients": model.most_gradients(question.n)},
@@ -783,6 +1000,10 @@ def _flow(value: Any) -> str:
         return "{" + ", ".join(f"{key}: {_flow(item)}" for key, item in value.items()) + "}"
     if isinstance(value, str):
         return value if value.isidentifier() else json.dumps(value)
+    if isinstance(value, list):
+        return f"[{', '.join(map(_flow, value))}]"
+    if value == math.inf:
+        return ".inf"  # JSON has no word for it
     return json.dumps(value)
 
 

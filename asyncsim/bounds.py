@@ -18,6 +18,15 @@ import numpy as np
 
 from asyncsim.result import Result, Run
 
+SYMBOLS = {
+    "sigma2": "σ²",
+    "mean_times": "the mean times",
+    "mean_compute_times": "the mean compute times",
+    "L_minus": "L₋",
+    "L_plus": "L₊",
+    "L_plus_minus": "L±",
+}
+
 
 @dataclass(frozen=True)
 class Compared:
@@ -64,7 +73,10 @@ def _verdict(runs: list[Run], said: Mapping[str, Any], epsilon: float, measured:
     if not said.get("recorded", True):
         return "unknown", "the theorem's mean is over more points than the records have"
     if said.get("estimated"):
-        return "estimate", f"it rests on estimates: {', '.join(said['estimated'])}"
+        return (
+            "estimate",
+            f"it rests on estimates of {', '.join(SYMBOLS.get(name, name) for name in said['estimated'])}",
+        )
     past = [_means_from(run, seconds) for run in runs]
     known = [each for each in past if each is not None]
     if len(known) < len(runs):

@@ -9,7 +9,6 @@ come back through its ``from_state``; the class is looked up among those the cal
 
 from __future__ import annotations
 
-import dataclasses
 import io
 import json
 import math
@@ -176,7 +175,7 @@ class _Writer:
         return [self.write(getattr(value, slot, None), f"{key}.{slot}") for slot in Assignment.__slots__]
 
     def _fields(self, job: Any, key: str) -> Any:
-        return [self.write(getattr(job, field.name), f"{key}.{field.name}") for field in dataclasses.fields(job)]
+        return [self.write(getattr(job, field), f"{key}.{field}") for field in type(job).__match_args__]
 
     def _arrival(self, a: Arrival, key: str) -> Any:
         return [self._slots_of(a._assignment, key), a.delay, a._used_at, a._discarded]

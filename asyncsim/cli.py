@@ -104,6 +104,26 @@ def run(
 
 
 @app.command()
+def sweep(
+    file: File,
+    changes: Changes = None,
+    *,
+    output: Output = None,
+    force: Force = False,
+    allow_code: AllowCode = False,
+    quiet: Quiet = False,
+    processes: Processes = None,
+) -> None:
+    """Choose each method's parameters as `sweep:` says, then compare the winners on fresh seeds."""
+    from asyncsim import sweep
+    from asyncsim.scenario import load
+
+    scenario = load(file, changes or (), allow_code=allow_code)
+    folder = _folder(scenario.name, output)
+    _end(sweep.tune(scenario, output=folder, force=force, progress=_progress(quiet), processes=processes))
+
+
+@app.command()
 def resume(folder: Folder, *, allow_code: AllowCode = False, quiet: Quiet = False, processes: Processes = None) -> None:
     """Go on with a run that was interrupted or killed."""
     from asyncsim import study
@@ -133,11 +153,13 @@ def _end(result: "Result") -> None:
     """Show what came out, write the report, and end with the right code."""
     from asyncsim import summary
 
-    _table(*summary.table(result))
-    typer.echo()
-    typer.echo(result.sentence())
-    for words in summary.effort(result):
-        typer.echo(words)
+    _tuned(result)
+    if result.runs:
+        _table(*summary.table(result))
+        typer.echo()
+        typer.echo(result.sentence())
+        for words in summary.effort(result):
+            typer.echo(words)
     for problem in result.manifest.get("warnings", []):
         _say(f"note: {problem}")
     if result.runs:
@@ -155,6 +177,18 @@ def _end(result: "Result") -> None:
         raise typer.Exit(1)
 
 
+def _tuned(result: "Result") -> None:
+    """What a sweep has chosen."""
+    if not result.manifest.get("tuning"):
+        return
+    from asyncsim import sweep
+
+    _table(*sweep.table(result))
+    typer.echo()
+    for problem in result.manifest.get("tuning_warnings", []):
+        _say(f"note: {problem}")
+
+
 # ---- before and after running
 
 
@@ -165,12 +199,19 @@ def check(file: File, changes: Changes = None, allow_code: AllowCode = False) ->
     from asyncsim.scenario import load
 
     scenario = load(file, changes or (), allow_code=allow_code)
-    methods = study.checked_methods(scenario, scenario.check_problem())
+    problem = scenario.check_problem()
+    methods = study.checked_methods(scenario, problem)
     typer.echo(
         f"{file}: good. {scenario.name}: {scenario.build_workers().n} workers, {_counted(scenario.seeds, 'seed')}"
     )
     for label, method in methods:
         typer.echo(f"  {label}: {method!r}")
+    if scenario.sweep is not None:
+        from asyncsim import sweep
+
+        choices, seeds = sweep.choices_of(scenario, problem), sweep.tuning_seeds(scenario)
+        runs = len(choices) * len(seeds)
+        typer.echo(f"  sweep: {len(choices)} choices × {_counted(seeds, 'tuning seed')} = {runs} tuning runs")
 
 
 @app.command()
@@ -408,7 +449,8 @@ def advise(
             "-w",
             metavar="COUNTxSECONDS …",
             show_default=False,
-            help="machines by kind, with the seconds each takes for a minibatch gradient: '8x0.12 4x0.35 1x2.0'",
+            help="machines by kind, with the seconds each takes for a minibatch gradient: '8x0.12 4x0.35 1x2.0'; "
+            "for heavy tails the median and ~lognormal(SIGMA), ~pareto(SHAPE) or ~hangs(PART): '8x0.12~hangs(0.02)'",
         ),
     ] = "",
     communication: Annotated[
@@ -450,6 +492,14 @@ def advise(
     target: Annotated[
         float, typer.Option("--target", help="to what part of its first value the squared gradient norm is to fall")
     ] = 1e-4,
+    data: Annotated[
+        str,
+        typer.Option(
+            "--data",
+            metavar="same|different",
+            help="whether all machines draw from the same data, or each has data of its own",
+        ),
+    ] = "same",
     trace: Annotated[
         Path | None,
         typer.Option("--trace", metavar="FILE", help="measured times in place of --workers", show_default=False),
@@ -464,8 +514,11 @@ def advise(
     from asyncsim import advise as asking
     from asyncsim.report import advice as words
 
+    kind: Any = data  # what it may be is told with the other mistakes
     if trace is not None:
-        question = asking.asked_of_trace(trace, workers, price=price, average=average, steps=steps, target=target)
+        question = asking.asked_of_trace(
+            trace, workers, price=price, average=average, steps=steps, target=target, data=kind
+        )
     else:
         question = asking.asked(
             workers,
@@ -475,6 +528,7 @@ def advise(
             average=average,
             steps=steps,
             target=target,
+            data=kind,
         )
     folder = _folder("advice", output)
     asking.check_free(folder, force)

@@ -32,12 +32,12 @@ import time
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from heapq import heapify, heappop, heappush
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from asyncsim.jobs import ComponentGradient, Gradient, GradientDifference, LocalSteps
+from asyncsim.jobs import Asked, ComponentGradient, Gradient, GradientDifference, LocalSteps
 from asyncsim.problems import PROBLEMS, batch_matches_single
 from asyncsim.streams import Stream
 
@@ -81,19 +81,6 @@ class How:
         return cls(found[1], int(found[2] or STACK))
 
 
-class Asked(Protocol):
-    """A job whose answer is wanted: of this worker, m being the number of its first gradient, `done` how many it has."""
-
-    @property
-    def worker(self) -> int: ...
-    @property
-    def m(self) -> int: ...
-    @property
-    def job(self) -> Any: ...
-    @property
-    def done(self) -> int: ...
-
-
 Wanted = tuple[Any, int, int, int]  # the same as (job, worker, m, done)
 
 
@@ -121,6 +108,7 @@ class Evaluation:
         memory: int = MEMORY,
     ) -> None:
         self._problem = problem
+        self._random = getattr(problem, "random", True)
         self._data = Stream(seed, "data")
         self._single = how.name == "single"
         # several components in one job are one call already
@@ -174,7 +162,7 @@ class Evaluation:
     def _answer(self, job: Any, worker: int, m: int, done: int) -> Any:
         self._computed += done
         if type(job) is Gradient:
-            gradient = self._problem.gradient(job.x, self._data.at(worker, m), worker)
+            gradient = self._problem.gradient(job.x, self._data.at(worker, m) if self._random else None, worker)
             for number in range(m + 1, m + done):
                 gradient = gradient + self._problem.gradient(job.x, self._data.at(worker, number), worker)
             return gradient if done == 1 else gradient / done

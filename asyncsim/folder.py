@@ -3,7 +3,7 @@
     DIR/manifest.json     what was run, where and with which versions; written whole (tmp, fsync, rename)
         scenario.yaml     the scenario's source text (empty when it was started from Python)
         record.sqlite     the tables below; one writer, any number of readers
-        checkpoints/      run-<run>.<generation>.ckpt, the last two of each unfinished run
+        checkpoints/      run-<run>.<generation>.ckpt, the last two of each unfinished run; tuning-<run>… of a sweep
         report.html       when one was written
         lock              held (flock) by the process that writes; freed by the system when that process dies
 
@@ -21,6 +21,9 @@ Tables of record.sqlite, for anybody's SQL (floats that are nan are NULL):
     assignments(run, row, time, worker, m, kind, k, version, sent, computing_from, computing_to, done, cost)
     marks(run, row, time, worker, m, kind, k, delay, gradients)                         these two: events: all only
     outcomes(outcome, name), kinds(kind, name)                                          names of the numbers above
+    tuning(run, label, parameters, seed, status, reason, value, capped, time, iterations, squared_gradient_norm,
+           wall_seconds, event_hash)       in the folder of a sweep: its tuning runs, of which nothing else is kept;
+                                           value is what the sweep's rule makes of it, capped where it was ended early
     views: totals (a run's gradients summed over workers), last_points (the last record point of each run)
 
 curves.contributions is a JSON list of whole numbers, the gradients that had arrived of each of s workers out of n; its
@@ -92,6 +95,13 @@ ENDED = ("finished", "stalled", "diverged")  # these runs are over; the others c
 
 ASSIGNMENT = ("time", "worker", "m", "kind", "k", "version", "sent", "computing_from", "computing_to", "done", "cost")
 MARK = ("time", "worker", "m", "kind", "k", "delay", "gradients")
+
+TUNING = (
+    *("run", "label", "parameters", "seed", "status", "reason", "value", "capped"),
+    *("time", "iterations", "squared_gradient_norm", "wall_seconds", "event_hash"),
+)
+_TUNING_FLOATS = ("value", "time", "squared_gradient_norm", "wall_seconds")
+_TUNING_TABLE = f"CREATE TABLE IF NOT EXISTS tuning (run INTEGER PRIMARY KEY, {', '.join(TUNING[1:])})"
 
 _OWN_FILES = ("manifest.json", "scenario.yaml", "report.html", "record.sqlite")
 _ALONGSIDE = (
@@ -244,6 +254,23 @@ class RunFolder:
         self.flush()
         return RunWriter(self, run)
 
+    def tuning_writer(self, row: Mapping[str, Any], n: int) -> "TuningWriter":
+        """Begin the tuning run that `row` describes by its run, label, parameters and seed, or take it up again."""
+        return TuningWriter(self, row, n)
+
+    def tuning(self) -> list[dict[str, Any]]:
+        """The tuning runs that have ended: rows of `TUNING`, inf where a float is not known."""
+        self._write(_TUNING_TABLE, [()])
+        self.flush()
+        rows = self._select(f"SELECT {', '.join(TUNING)} FROM tuning ORDER BY run")
+        return [
+            {
+                name: math.inf if value is None and name in _TUNING_FLOATS else value
+                for name, value in zip(TUNING, row, strict=True)
+            }
+            for row in rows
+        ]
+
     def statuses(self) -> dict[int, str]:
         """How far each run begun so far has come: run → status."""
         return dict(self._select("SELECT run, status FROM runs ORDER BY run"))
@@ -306,7 +333,8 @@ class RunFolder:
         if self._pending >= most or time.monotonic() - self._committed_at >= self._patience:
             self.flush()
 
-    def _sync(self) -> None:
+    def sync(self) -> None:
+        """Commit all rows written so far, and see to it that they are on the disk."""
         # a commit to a WAL reaches the disk later; before a checkpoint that counts on the rows it must be there
         self.flush()
         journal = self.path / "record.sqlite-wal"
@@ -321,6 +349,7 @@ class RunWriter:
         self.run = run
         self.warnings: list[str] = []
         self._folder = folder
+        self._checkpoints = _Checkpoints(folder, "run", run)
         self._lengths = {
             table: folder._select(f"SELECT coalesce(max({column}) + 1, 0) FROM {table} WHERE run = ?", run)[0][0]
             for table, column in _GROWING
@@ -395,44 +424,17 @@ class RunWriter:
             self._replace(table, [[number, *row] for number, row in enumerate(kept.tolist())])
         update = f"UPDATE runs SET {', '.join(f'{name} = ?' for name in _SCALARS)}, digest = ? WHERE run = ?"
         folder._write(update, [(*_scalars(run), _digest(run), self.run)])
-        folder._sync()
+        folder.sync()
         if run.status in ENDED:
-            with _said(folder.path / "checkpoints"):
-                for path in (folder.path / "checkpoints").glob(f"run-{self.run}.*"):
-                    path.unlink()
+            self._checkpoints.remove()
 
     def save_checkpoint(self, data: bytes, k: int) -> None:
         """Keep `data`, the state at iteration k, as the newest checkpoint; the one before it stays, older ones go."""
-        self._folder._sync()
-        generations = self._checkpoints()
-        newest = generations[-1][0] if generations else 0
-        path = self._folder.path / "checkpoints" / f"run-{self.run}.{newest + 1}.ckpt"
-        with _said(path):
-            _write_whole(path, _sealed(data, self.run, k))
-            for _, old in generations[:-1]:
-                old.unlink()
+        self._checkpoints.save(data, k)
 
     def load_checkpoint(self) -> bytes | None:
         """The newest checkpoint that is whole, or None; what was refused and why is added to `warnings`."""
-        generations = self._checkpoints()
-        for _, path in reversed(generations):
-            with _said(path):
-                data, fault = _unsealed(path.read_bytes(), self.run)
-            if data is not None:
-                return data
-            self.warnings.append(f"checkpoint {path.name} is refused: {fault}; the one before it is used")
-        if generations:
-            self.warnings[-1] = self.warnings[-1].replace(
-                "the one before it is used", "no whole one is left, the run starts from its beginning"
-            )
-        return None
-
-    def _checkpoints(self) -> list[tuple[int, Path]]:
-        matches = (
-            (re.fullmatch(rf"run-{self.run}\.(\d+)\.ckpt", path.name), path)
-            for path in (self._folder.path / "checkpoints").iterdir()
-        )
-        return sorted((int(match[1]), path) for match, path in matches if match)
+        return self._checkpoints.load(self.warnings)
 
     def _append(self, table: str, rows: Sequence[Sequence[Any]], most: int) -> None:
         first = self._lengths[table]
@@ -444,6 +446,87 @@ class RunWriter:
     def _replace(self, table: str, rows: Sequence[Sequence[Any]]) -> None:
         self._folder._write(f"DELETE FROM {table} WHERE run = ?", [(self.run,)])
         self._folder._write(_INSERT[table], [(self.run, *row) for row in rows])
+
+
+class TuningWriter:
+    """What one tuning run of a sweep leaves: its checkpoints while it runs, one row at its end."""
+
+    def __init__(self, folder: RunFolder, row: Mapping[str, Any], n: int) -> None:
+        self.warnings: list[str] = []
+        self._folder, self._row, self._n = folder, dict(row), n
+        self._checkpoints = _Checkpoints(folder, "tuning", int(row["run"]))
+
+    def curve(self, point: Mapping[str, Any]) -> None: ...
+    def assignments(self, rows: Array) -> None: ...
+    def marks(self, rows: Array) -> None: ...
+    def truncate(self, lengths: Mapping[str, int]) -> None: ...
+
+    def so_far(self) -> Run:
+        """A run that could not say its end: nothing of it is known."""
+        row = self._row
+        return Run(row["label"], row["label"], dict(row["parameters"]), row["seed"], self._n)
+
+    def finish(self, row: Mapping[str, Any]) -> None:
+        """Keep what is known at its end; committed at once, so that it is never done again."""
+        row = self._row | dict(row)
+        values = [_json(row[name]) if name == "parameters" else plain(row[name]) for name in TUNING]
+        # infinities are not in SQL: not reached, as far as a rule's value is concerned
+        values = [None if value in ("inf", "-inf") else value for value in values]
+        self._folder._write(f"INSERT OR REPLACE INTO tuning VALUES ({', '.join('?' * len(TUNING))})", [values])
+        self._folder.flush()
+        if row["status"] in ENDED:
+            self._checkpoints.remove()
+
+    def save_checkpoint(self, data: bytes, k: int) -> None:
+        """As that of a `RunWriter`."""
+        self._checkpoints.save(data, k)
+
+    def load_checkpoint(self) -> bytes | None:
+        """As that of a `RunWriter`."""
+        return self._checkpoints.load(self.warnings)
+
+
+class _Checkpoints:
+    """The last two checkpoints of one run, `<kind>-<run>.<generation>.ckpt`."""
+
+    def __init__(self, folder: RunFolder, kind: str, run: int) -> None:
+        self._folder, self._name, self._run = folder, f"{kind}-{run}", run
+        self._path = folder.path / "checkpoints"
+
+    def save(self, data: bytes, k: int) -> None:
+        self._folder.sync()
+        generations = self._found()
+        newest = generations[-1][0] if generations else 0
+        path = self._path / f"{self._name}.{newest + 1}.ckpt"
+        with _said(path):
+            _write_whole(path, _sealed(data, self._run, k))
+            for _, old in generations[:-1]:
+                old.unlink()
+
+    def load(self, warnings: list[str]) -> bytes | None:
+        generations = self._found()
+        for _, path in reversed(generations):
+            with _said(path):
+                data, fault = _unsealed(path.read_bytes(), self._run)
+            if data is not None:
+                return data
+            warnings.append(f"checkpoint {path.name} is refused: {fault}; the one before it is used")
+        if generations:
+            warnings[-1] = warnings[-1].replace(
+                "the one before it is used", "no whole one is left, the run starts from its beginning"
+            )
+        return None
+
+    def remove(self) -> None:
+        with _said(self._path):
+            for path in self._path.glob(f"{self._name}.*"):
+                path.unlink()
+
+    def _found(self) -> list[tuple[int, Path]]:
+        matches = (
+            (re.fullmatch(rf"{re.escape(self._name)}\.(\d+)\.ckpt", path.name), path) for path in self._path.iterdir()
+        )
+        return sorted((int(match[1]), path) for match, path in matches if match)
 
 
 # ---------------------------------------------------------------------------------------------- reading

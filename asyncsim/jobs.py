@@ -15,7 +15,8 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -37,7 +38,6 @@ class WorkerAwayError(ProtocolError):
         self.worker = worker
 
 
-@dataclasses.dataclass(frozen=True, slots=True, eq=False)
 class Gradient:
     """`count` stochastic gradients at x, shape (d,); the answer's `gradient` is their mean.
 
@@ -47,16 +47,24 @@ class Gradient:
     2
     """
 
-    x: Point
-    count: int = 1
+    # no dataclass: one is made at every sending, and a frozen dataclass takes three times as long to make
+    __slots__ = ("_count", "_x")
+    __match_args__ = ("x", "count")
 
-    @property
-    def cost(self) -> int:
-        return self.count
+    def __init__(self, x: Point, count: int = 1) -> None:
+        self._x = x
+        self._count = count
+
+    x: Point = property(attrgetter("_x"))  # type: ignore[assignment]
+    count: int = property(attrgetter("_count"))  # type: ignore[assignment]
+    cost: int = property(attrgetter("_count"))  # type: ignore[assignment]
 
     @property
     def size(self) -> int:
-        return int(self.x.size)
+        return int(self._x.size)
+
+    def __repr__(self) -> str:
+        return f"Gradient(x={self._x!r}, count={self._count!r})"
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
@@ -137,6 +145,11 @@ def _listed(j: int | Sequence[int]) -> Sequence[int]:
     return [j] if isinstance(j, int | np.integer) else j
 
 
+def at_point(job: Job, field: str, x: Point) -> None:
+    """Let the job's `field`, "x" or "y", be this array: the one and only change that a job sees, when it is sent."""
+    object.__setattr__(job, "_x" if type(job) is Gradient else field, x)
+
+
 Job = Gradient | ComponentGradient | GradientDifference | LocalSteps
 JOBS = (Gradient, ComponentGradient, GradientDifference, LocalSteps)
 
@@ -178,6 +191,19 @@ class Assignment:
         )
 
 
+class Asked(Protocol):
+    """What an engine must know to give an answer: an assignment, or what stands for one."""
+
+    @property
+    def worker(self) -> int: ...
+    @property
+    def job(self) -> Job: ...
+    @property
+    def m(self) -> int: ...
+    @property
+    def done(self) -> int: ...
+
+
 class InFlight:
     """An assignment as a method sees it: who computes what, and how old its point is by now."""
 
@@ -211,11 +237,12 @@ class Arrival:
     end_point, gradient_sum, steps : for `LocalSteps`
     """
 
-    __slots__ = ("_answer", "_assignment", "_discarded", "_server", "_used_at", "delay", "worker")
+    __slots__ = ("_answer", "_came", "_discarded", "_server", "_used_at", "delay", "job", "worker")
 
     def __init__(self, server: Server, assignment: Assignment, delay: int) -> None:
         self._server = server
-        self._assignment = assignment
+        self._came = assignment
+        self.job: Job = assignment.job
         self._answer: Any = None
         self._used_at: int | None = None  # the iteration of its first reading
         self._discarded = False
@@ -223,27 +250,31 @@ class Arrival:
         self.delay = delay
 
     @property
-    def job(self) -> Job:
-        return self._assignment.job
+    def _asked(self) -> Asked:
+        return self._came
+
+    @property
+    def _assignment(self) -> Assignment:
+        return self._came
 
     @property
     def compute_times(self) -> tuple[float, ...]:
-        return tuple(self._assignment.draws[: self._assignment.done])
+        return tuple(self._came.draws[: self._came.done])
 
     @property
     def count(self) -> int:
-        done = self._assignment.done
-        return done // 2 if isinstance(self._assignment.job, GradientDifference) else done
+        done = self._came.done
+        return done // 2 if isinstance(self.job, GradientDifference) else done
 
     steps = count
 
     @property
     def timed_out(self) -> bool:
-        return self._assignment.outcome == _TIMED_OUT
+        return self._came.outcome == _TIMED_OUT
 
     @property
     def gradient(self) -> np.ndarray:
-        if isinstance(self._assignment.job, LocalSteps):
+        if isinstance(self.job, LocalSteps):
             raise ProtocolError(
                 f"the answer of worker {self.worker} is of LocalSteps: read end_point, gradient_sum or steps, not gradient"
             )
@@ -272,7 +303,7 @@ class Arrival:
         return self._answer
 
     def _local(self) -> tuple[np.ndarray, np.ndarray]:
-        if not isinstance(self._assignment.job, LocalSteps):
+        if not isinstance(self.job, LocalSteps):
             raise ProtocolError(f"the answer of worker {self.worker} is of {type(self.job).__name__}: read gradient")
         answer: tuple[np.ndarray, np.ndarray] = self._read()
         return answer

@@ -2,7 +2,9 @@
 
 Two streams of rows, each in order of time. *Ends*: one row for each assignment that ended, with the
 times of its way. *Marks*: what the server did (a gradient used or discarded, a step, a timer). The
-hot path appends numbers to a list; all counting is done on arrays, a few thousand rows at once.
+hot path appends numbers to lists, times and whole numbers apart (a list of both takes four times as long
+to become an array); all counting is done on arrays, a few thousand rows at once. Who has whole arrays of
+rows hands them over by `add`, and who holds some back does so when `before_flush` is called.
 
 The event hash chains blake2b over the first five columns (time, worker, m, kind, k) of each stream,
 in blocks of 4096 rows, and joins the two chains at the end. Blocks of a fixed size make the hash
@@ -35,6 +37,8 @@ ENDS = ("time", "worker", "m", "kind", "k", "version", "sent", "computing_from",
 MARKS = ("time", "worker", "m", "kind", "k", "delay", "gradients")
 TIME, WORKER, M, KIND, K, VERSION, SENT, COMPUTING_FROM, COMPUTING_TO, DONE, COST = range(len(ENDS))
 DELAY, GRADIENTS = range(5, len(MARKS))
+_END_TIMES = [TIME, SENT, COMPUTING_FROM, COMPUTING_TO]
+_END_NUMBERS = [WORKER, M, KIND, K, VERSION, DONE, COST]
 IN_FLIGHT = -1  # no kind of an end: still going on when a window was full
 
 BLOCK = 4096
@@ -79,19 +83,19 @@ class Window:
     def __init__(self, opened_at: int) -> None:
         self.opened_at = opened_at  # how many assignments had ended
         self.ends = _NO_ENDS
-        self.marks = np.empty((0, len(MARKS)))
+        self.marks = NO_MARKS
         self.flying = _NO_ENDS  # what was going on when it was full
 
     @property
     def full(self) -> bool:
         return len(self.ends) == WINDOW
 
-    def add(self, ends: Rows, marks: Rows, flying: Rows) -> None:
+    def add(self, ends: Rows, marks: Rows, flying: Callable[[], Rows]) -> None:
         if not self.full and len(ends):
             taken = WINDOW - len(self.ends)
             self.ends = np.concatenate([self.ends, ends[:taken]])
             if self.full:
-                self.cut(np.concatenate([ends[taken:], flying]), at=self.ends[-1, TIME])
+                self.cut(np.concatenate([ends[taken:], flying()]), at=self.ends[-1, TIME])
         # gradients are read after they arrive, perhaps much later: more room for marks
         if len(self.ends):
             since = marks[marks[:, TIME] >= self.ends[0, TIME]]
@@ -109,6 +113,7 @@ class Window:
 
 
 _NO_ENDS = np.empty((0, len(ENDS)))
+NO_MARKS = np.empty((0, len(MARKS)))
 
 
 class Log:
@@ -123,8 +128,13 @@ class Log:
         self.n = n
         self.in_flight: Callable[[int], Assignment | None] = lambda worker: None  # set by the server
         self._keep = keep
-        self._ends: list[float] = []
-        self._marks: list[float] = []
+        self.before_flush: Callable[[], None] = lambda: None  # set by a server that holds rows back
+        self._end_times: list[float] = []
+        self._end_numbers: list[int] = []
+        self._mark_times: list[float] = []
+        self._mark_numbers: list[int] = []
+        self._parts: list[tuple[Rows, Rows]] = []
+        self._waiting = 0  # rows in the parts
         self._chains = {"ends": Chain(), "marks": Chain()}
         self._ended = 0
         self._marked = 0
@@ -149,24 +159,52 @@ class Log:
 
     def ended(self, a: Assignment, time: float, k: int) -> None:
         """An assignment ended: arrived, stopped, timed out or lost."""
-        self._ends.extend(_row(a, time, k))
-        if len(self._ends) >= BLOCK * 11:
+        self._end_times.extend((time, a.sent, a.computing_from, a.computing_to))
+        self._end_numbers.extend((a.worker, a.m, a.outcome, k, a.version, a.done, a.job.cost))
+        if len(self._end_times) >= BLOCK * 4:
             self.flush()
 
     def mark(self, time: float, worker: int, m: int, kind: int, k: int, delay: int, gradients: int) -> None:
         """The server did something with a gradient, or made a step, or a timer fired."""
-        self._marks.extend((time, worker, m, kind, k, delay, gradients))
-        if len(self._marks) >= 4 * BLOCK * 7:
+        self._mark_times.append(time)
+        self._mark_numbers.extend((worker, m, kind, k, delay, gradients))
+        if len(self._mark_times) >= 4 * BLOCK:
             self.flush()
 
     # ---- by blocks
 
+    def add(self, ends: Rows, marks: Rows) -> None:
+        """Rows that come after all that were given so far."""
+        self._pack()
+        self._parts.append((ends, marks))
+        self._waiting += len(ends) + len(marks)
+
+    def flush_if_many(self) -> None:
+        """Flush where enough rows wait to make it worth while."""
+        if self._waiting >= 2 * BLOCK:
+            self.flush()
+
+    def _pack(self) -> None:
+        """What was appended one by one becomes a part."""
+        if not self._end_times and not self._mark_times:
+            return
+        ends = np.empty((len(self._end_times) // 4, len(ENDS)))
+        ends[:, _END_TIMES] = np.array(self._end_times).reshape(-1, 4)
+        ends[:, _END_NUMBERS] = np.array(self._end_numbers, np.int64).reshape(-1, 7)
+        marks = np.empty((len(self._mark_times), len(MARKS)))
+        marks[:, TIME] = self._mark_times
+        marks[:, WORKER:] = np.array(self._mark_numbers, np.int64).reshape(-1, 6)
+        for appended in (self._end_times, self._end_numbers, self._mark_times, self._mark_numbers):
+            appended.clear()
+        self._parts.append((ends, marks))
+        self._waiting += len(ends) + len(marks)
+
     def flush(self) -> None:
         """Count and hash what was appended since the last time."""
-        ends = np.array(self._ends, np.float64).reshape(-1, len(ENDS))
-        marks = np.array(self._marks, np.float64).reshape(-1, len(MARKS))
-        self._ends.clear()
-        self._marks.clear()
+        self.before_flush()
+        self._pack()
+        parts, self._parts, self._waiting = self._parts or [(_NO_ENDS, NO_MARKS)], [], 0
+        ends, marks = parts[0] if len(parts) == 1 else map(np.concatenate, zip(*parts, strict=True))
         self._chains["ends"].add(ends)
         self._chains["marks"].add(marks)
         self._count_ends(ends)
@@ -216,10 +254,9 @@ class Log:
         while self._ended + len(ends) > self._next_middle:
             self._middles.append(Window(self._next_middle))
             self._next_middle += max(WINDOW, self._next_middle // 2)
-        flying = self.flying()
         for window in (self._first, *self._middles):
             later = np.arange(self._ended, self._ended + len(ends)) >= window.opened_at
-            window.add(ends[shown_ends & later], shown_marks, flying)
+            window.add(ends[shown_ends & later], shown_marks, self.flying)
         # windows that began before a third of the way are behind the middle for good
         self._middles = [w for w in self._middles if w.opened_at >= (self._ended + len(ends)) // 3]
         self._last.ends = np.concatenate([self._last.ends, ends[shown_ends]])[-WINDOW:]

@@ -152,7 +152,15 @@ def play_all(
         if count == 1 or (first := next(queue, None)) is None:
             return
         queue = _chained([first], queue)
-    with _Processes(count, setting, modules or {}) as others:
+    try:
+        side_by_side = _Processes(count, setting, modules or {})
+    except ValueError:
+        if processes is not None:
+            raise
+        # nobody asked for processes: what cannot travel is played here
+        yield from _Here(setting, interruption, watcher, open_writer, math.inf).play(queue)
+        return
+    with side_by_side as others:
         yield from _Shared(others, interruption, watcher, open_writer).play(queue)
 
 
@@ -272,9 +280,8 @@ class _Processes:
     ) -> None:
         for each in self._all.values():
             if each.work is None and kind is None:
-                each.send(
-                    "done",
-                )  # lets it write out what the user's code printed
+                # lets it write out what the user's code printed
+                each.send("done")
             else:
                 each.process.kill()
         patience = time.monotonic() + 2.0

@@ -107,6 +107,11 @@ class Recorder:
         # a product, not a running sum: the j-th record stands at exactly j periods
         return None if self._period is None else (self._taken_by_time + 1) * self._period
 
+    @property
+    def next_iteration(self) -> float:
+        """The first iteration for which `due_at` is true."""
+        return self._next_iteration
+
     def due_at(self, k: int) -> bool:
         """Whether iteration k is to be recorded."""
         return k >= self._next_iteration

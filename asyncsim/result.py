@@ -10,6 +10,7 @@ empty arrays for what is written at the end; its totals are then read off the cu
 """
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -370,14 +371,14 @@ def unique_labels(wanted: Sequence[str]) -> list[str]:
     >>> unique_labels(["rennala_sgd", "hero_sgd", "rennala_sgd"])
     ['rennala_sgd', 'hero_sgd', 'rennala_sgd 2']
     """
-    given = set(wanted)
-    labels: list[str] = []
+    given, labels, numbers = set(wanted), dict[str, None](), Counter[str]()
     for label in wanted:
-        candidate, number = label, 2
+        candidate = label
         while candidate in labels or (candidate != label and candidate in given):
-            candidate, number = f"{label} {number}", number + 1
-        labels.append(candidate)
-    return labels
+            numbers[label] = max(2, numbers[label] + 1)
+            candidate = f"{label} {numbers[label]}"
+        labels[candidate] = None
+    return list(labels)
 
 
 def _number(count: int, noun: str) -> str:

@@ -9,17 +9,20 @@ and resuming are in asyncsim/study.py, which comes through `execute` here too.
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext
 from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from asyncsim import counting
 from asyncsim import log as log_
 from asyncsim.allocation import ALLOCATIONS
 from asyncsim.allocation.regret import Regret
+from asyncsim.blocks import BlockServer
 from asyncsim.checkpoint import classes_of
 from asyncsim.evaluation import How, choose, memory_of
 from asyncsim.folder import FolderError
@@ -42,6 +45,9 @@ from asyncsim.verify import VerifyingServer, server_for
 
 if TYPE_CHECKING:
     from asyncsim.cluster import Cluster, Crew, RayEngine
+
+# whether blocks of arrivals are made by compiled code; None leaves it to the length of the run
+CORES: dict[str, bool | None] = {"auto": None, "plain": None, "block": False, "compiled": True}
 
 Target = Mapping[str, float]
 
@@ -67,6 +73,7 @@ def simulate(
     label: str | None = None,
     update_rule: UpdateRule | None = None,
     verify: bool = False,
+    core: str = "auto",
     engine: RayEngine | None = None,
 ) -> Run:
     """Run one method on simulated workers until `stop`.
@@ -83,6 +90,8 @@ def simulate(
     update_rule : what the server makes of a direction: Momentum(), Adam(), Muon(), or an object of your own as
         asyncsim/update_rules.py describes; plain steps unless given
     verify : whether to check at every event what the method's paper promises (asyncsim/verify.py)
+    core : how events are simulated: "auto", or for comparisons "plain" (the reference, one arrival at a time), "block"
+        (many at a time, asyncsim/blocks.py) or "compiled" (besides, by numba). The numbers are the same with all
     engine : RayEngine(…) (asyncsim/cluster.py) plays it on real workers instead; `stop` is then in real seconds
 
     Errors of the method's own code pass through, and so does the VerificationError of a check that fails; a run that
@@ -97,7 +106,7 @@ def simulate(
     with crew_of(engine, workers.n) as crew:
         return execute(
             method, problem, workers, stop, seed, target, record or Record(), label or name_of(method),
-            update_rule=update_rule, verify=verify, crew=crew,
+            update_rule=update_rule, verify=verify, crew=crew, core=core,
         )  # fmt: skip
 
 
@@ -152,6 +161,11 @@ def compare(
     seeds = list(seeds)
     check_problem(problem)
     evaluation = evaluation_of(problem, "auto", workers.n)
+    for method in named.values():
+        check(method, problem, workers, target, update_rule)
+    if any(asks_theory(method) for method in named.values()):
+        known = knowledge(problem, workers, target)
+        named = {label: resolved(method, known) for label, method in named.items()}
     pairs = [(label, method, seed) for label, method in named.items() for seed in seeds]
     plan = [
         playing.Planned(number, label, method, seed, update_rule) for number, (label, method, seed) in enumerate(pairs)
@@ -173,7 +187,10 @@ def compare(
         runs=runs,
         target=dict(target) if target else None,
         problem=facts(problem),
-        manifest=exceptions(workers),
+        manifest={
+            **exceptions(workers),
+            "theory": proven(named, [problem], workers, target, dict.fromkeys(named, update_rule)),
+        },
     )
 
 
@@ -194,6 +211,7 @@ def execute(
     update_rule: UpdateRule | None = None,
     verify: bool = False,
     evaluation: str = "auto",
+    core: str = "auto",
     sink: Sink | None = None,
     keeper: Keeper | None = None,
     look: Callable[[Playing], None] | None = None,
@@ -224,7 +242,7 @@ def execute(
         engine = _cluster(crew, problem, build, workers, seed, stop, log, recorder, keeper, look)
     made_of = (workers.n, sequential(seed, "method"), log, update_rule)
     # x⁰ is in no variable here: points live as long as somebody needs them
-    server = server_for(method, verify, engine, np.array(problem.x0), *made_of)
+    server = _server(core, method, verify, engine, np.array(problem.x0), *made_of)
     verification: dict[str, Any] = {}
     try:
         if checkpoint is None:
@@ -233,7 +251,7 @@ def execute(
             engine.resume(server, checkpoint, classes_of(method))
             if sink is not None:
                 sink.truncate({"curves": len(recorder.rows), **log.lengths()})
-        over = _played(method, server)
+        over = _played(method, server, _rule(core, method, problem, workers, stop, keeper, server, checkpoint))
         if isinstance(server, VerifyingServer):
             L, sigma2 = (getattr(problem, name, None) for name in ("L", "sigma2"))
             epsilon = (target or {}).get("squared_gradient_norm")
@@ -264,6 +282,24 @@ def _as_it_is(problem: Any) -> Any:
     return problem
 
 
+def _server(
+    core: str,
+    method: Any,
+    verify: bool,
+    engine: Simulation | Cluster,
+    x0: np.ndarray,
+    n: int,
+    rng: np.random.Generator,
+    log: Log,
+    update_rule: UpdateRule | None,
+) -> Server:
+    if core not in CORES:
+        raise ValueError(f"core = {core!r}, but one of {', '.join(CORES)} is needed")
+    if core != "plain" and not verify and isinstance(engine, Simulation) and engine.by_blocks:
+        return BlockServer(engine, x0, n, rng, log, update_rule, CORES[core])
+    return server_for(method, verify, engine, x0, n, rng, log, update_rule)
+
+
 def _regret(method: Any, problem: Any, workers: Workers) -> Regret | None:
     """The regret of the method's allocation, where it has one; laws without a mean are sampled for it."""
     if not hasattr(method, "allocation"):
@@ -273,13 +309,36 @@ def _regret(method: Any, problem: Any, workers: Workers) -> Regret | None:
     return Regret(means, getattr(method, "gradients_of_a_task", 1)) if np.isfinite(means).any() else None
 
 
-def _played(method: Any, server: Server) -> EndOfRun:
+def _rule(
+    core: str,
+    method: Any,
+    problem: Any,
+    workers: Workers,
+    stop: Stop,
+    keeper: Keeper | None,
+    server: Server,
+    checkpoint: bytes | None,
+) -> tuple[int, int] | None:
+    """What is counted, where nothing but that is asked and machine code can do it; None = the method itself runs.
+
+    Where checkpoints are kept it does, as each step is asked whether to write one.
+    """
+    rule = counting.rule_of(method, problem)
+    plain = type(server) is not BlockServer or server._update_rule is not None or core == "block"
+    if rule is None or plain or keeper is not None or checkpoint is not None:
+        return None
+    return rule if core == "compiled" or counting.pays(stop, workers.mean_times()) else None
+
+
+def _played(method: Any, server: Server, rule: tuple[int, int] | None = None) -> EndOfRun:
     # One thread of BLAS: what a run multiplies is too small for more, more would make the sums depend on the number
     # of processors, and several processes would take them from each other.
     one_thread = threadpool_limits(limits=1, user_api="blas")
     # a diverging iterate overflows; the server notices and ends the run, numpy need not warn
     with one_thread, np.errstate(over="ignore", invalid="ignore"):
         try:
+            if rule is not None:
+                counting.play(cast(BlockServer, server), *rule)
             method.run(server)
         except EndOfRun as over:
             return over
@@ -411,7 +470,6 @@ def knowledge(problem: Any, workers: Workers, target: Target | None) -> Knowledg
     if not workers.mean_compute_times_exact:
         estimated.add("mean_compute_times")
     changing = any(part is not None for part in (workers.speed, workers.availability, workers.contention))
-    by_call = any(times.by_call for times in (workers.compute_time, workers.uplink, workers.downlink))
     known = {name: getattr(problem, name, None) for name in _OF_THE_PROBLEM}
     return Knowledge(
         n=workers.n,
@@ -423,11 +481,36 @@ def knowledge(problem: Any, workers: Workers, target: Target | None) -> Knowledg
         compute_laws=None if changing else workers.compute_time.law,
         communication_times=_communication_times(workers, message_size(problem)),
         mean_communication_times=_mean_communication_times(workers, message_size(problem)),
-        independent_times=not (changing or by_call or workers.shared_link is not None),
+        independent_times=workers.independent_times,
         heterogeneous=getattr(problem, "zeta2", 0.0) > 0,
         estimated=frozenset(estimated),
         **known,
     )
+
+
+def proven(
+    methods: Mapping[str, Any],
+    problems: Sequence[Any],
+    workers: Workers,
+    target: Target | None,
+    update_rules: Mapping[str, Any],
+) -> dict[str, Any]:
+    """label → what is proven of the method as it runs (asyncsim.theory.predictions), for the theorems' target only.
+
+    Where each seed has a problem of its own, the bound is the largest of all. Laws that would have to be called for
+    their means are left alone: of times that may change nothing is proven.
+    """
+    by_call = any(times.by_call for times in (workers.compute_time, workers.uplink, workers.downlink))
+    if by_call or "squared_gradient_norm" not in (target or {}):
+        return {}
+    from asyncsim.theory.predictions import predict  # it knows the methods, which not every run needs
+
+    known = [knowledge(problem, workers, target) for problem in problems]
+    found = {label: [predict(method, each, update_rules[label]) for each in known] for label, method in methods.items()}
+    return {
+        label: max(each, key=lambda one: math.inf if one.seconds is None else one.seconds).plain()
+        for label, each in found.items()
+    }
 
 
 _OF_THE_PROBLEM = ("L", "sigma2", "components", "L_minus", "L_plus", "L_plus_minus", "L_max")
@@ -564,13 +647,14 @@ def _worker_counts(
     in_flight = np.zeros(server.n, np.int64)
     # what was logged of a stopped gradient that goes on after the end of the run is not in it
     busy = log.busy_seconds - np.where(np.isfinite(held), held, 0.0) + corrections
-    for a in server.snapshot()["in_flight"]:
-        in_flight[a.worker] = a.job.cost
-        if a.outcome == log_.STOPPED:  # what it has finished is on its way; nothing of it was logged yet
-            busy[a.worker] += held[a.worker]
-        busy[a.worker] += max(0.0, min(now, a.computing_to) - a.computing_from)
+    flying = server.at_work()
+    workers = flying["worker"]  # each at most once
+    in_flight[workers] = flying["cost"]
+    # what a stopped one has finished is on its way; nothing of it was logged yet
+    busy[workers] += np.where(flying["stopped"], held[workers], 0.0)
+    busy[workers] += np.maximum(0.0, np.minimum(now, flying["computing_to"]) - flying["computing_from"])
     return {
-        "sent": server.snapshot()["given"],
+        "sent": server.given(),
         "used": log.used,
         "discarded": log.arrived - log.used,
         "stopped": log.stopped,

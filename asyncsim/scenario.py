@@ -53,6 +53,7 @@ from typing_extensions import TypeAliasType
 
 from asyncsim import yaml_file
 from asyncsim.allocation import ALLOCATIONS, Allocation
+from asyncsim.grids import Grid, read_grid
 from asyncsim.methods import METHODS
 from asyncsim.parameters import Count, NonNegative, Positive, Whole, allowed, allows, described, hints
 from asyncsim.problems import PROBLEMS
@@ -1324,6 +1325,66 @@ class RecordEntry(_Strict):
         return self
 
 
+# ---- sweeps
+
+
+def _grids(value: Any) -> dict[str, dict[str, Grid]]:
+    """label → parameter → grid."""
+    words = "a mapping of methods, {ringmaster_asgd: {threshold: [1, 5, 25]}, all: {…}}"
+    if not isinstance(value, Mapping):
+        raise _wrong(_not_allowed(value, words))
+    if not value:
+        raise _wrong(f"empty; needed: {words}")
+    found: dict[str, dict[str, Grid]] = {}
+    problems: list[tuple[Keys, str]] = []
+    for label, parameters in value.items():
+        if not isinstance(parameters, Mapping) or not parameters:
+            problems.append(((str(label),), _not_allowed(parameters, "a mapping, {stepsize: [0.1, 0.2]}")))
+            continue
+        for parameter, grid in parameters.items():
+            try:
+                found.setdefault(str(label), {})[str(parameter)] = read_grid(grid)
+            except ValueError as error:
+                problems.append(((str(label), str(parameter)), str(error)))
+    _raise_at(problems)
+    return found
+
+
+class RandomChoice(_Strict):
+    """How many choices a random sweep draws for each method."""
+
+    count: Annotated[Count, said(Count), Field(description="choices of parameters for each method")]
+    seed: Annotated[Seed, said(Seed), Field(description="the seed that they are drawn from")] = 0
+
+
+Rule = Literal["time_to_target", "final_squared_gradient_norm"]
+
+
+class SweepEntry(_Strict):
+    """What `asyncsim sweep` tries for each method, and how it chooses."""
+
+    parameters: Annotated[
+        Any,
+        PlainValidator(_grids, json_schema_input_type=dict[str, dict[str, list[Any] | dict[str, Any]]]),
+        Field(description="by method, as it is called, or `all`: {stepsize: {powers_of: 5, from: -5, to: 4}}"),
+    ]
+    seeds: Annotated[
+        Seeds | None,
+        Field(description="the tuning seeds, none of those of the scenario; as many, right after them, unless given"),
+    ] = None
+    rule: Annotated[
+        Rule | None,
+        said(Rule),
+        Field(description="what the best choice has least of; time_to_target where there is a target, unless given"),
+    ] = None
+    random: Annotated[RandomChoice | None, Field(description="draw choices instead of trying all")] = None
+    stop_early: Annotated[
+        bool,
+        said(bool),
+        Field(description="true: end a run that has taken longer than the best choice so far; it cannot win any more"),
+    ] = False
+
+
 PerWorker = float | int | str | list[float] | list[int]
 
 
@@ -1461,6 +1522,7 @@ class Scenario(_Strict):
         said(bool),
         Field(description="true: check at every event what the method's paper promises; a run that breaks it fails"),
     ] = False
+    sweep: Annotated[SweepEntry | None, Field(description="what `asyncsim sweep` tries; `run` leaves it alone")] = None
 
     _document: Document = PrivateAttr(default_factory=lambda: Document({}, ""))
     _base: Path = PrivateAttr(default=Path())
@@ -1500,6 +1562,25 @@ class Scenario(_Strict):
         """label → the update rule of that method: its own, or that of the scenario."""
         chosen = [self.update_rule if entry.update_rule is None else entry.update_rule for entry in self.methods]
         return dict(zip(self._labels(), map(_object, chosen), strict=True))
+
+    @property
+    def labels(self) -> list[str]:
+        """What the methods are called, in order."""
+        return self._labels()
+
+    def variant(self, place: int, changes: Mapping[str, Any]) -> Chosen:
+        """The entry of method number `place` with other parameters; ValueError says what is not allowed."""
+        entry = self.methods[place]
+        context = {"allow_code": self._allow_code, "base": self._base, "modules": self._modules}
+        try:
+            varied: Chosen = type(entry).model_validate({**_plain_method(entry), **changes}, context=context)
+        except ValidationError as error:
+            raise ValueError("; ".join(_about(found) for found in error.errors(include_url=False))) from None
+        return varied
+
+    def with_methods(self, entries: Sequence[Any]) -> Self:
+        """The same scenario with these entries of methods."""
+        return self.model_copy(update={"methods": list(entries)})
 
     def _labels(self) -> list[str]:
         return unique_labels([entry.label or entry.name for entry in self.methods])
@@ -1558,7 +1639,22 @@ class Scenario(_Strict):
             "engine": "simulation" if self.engine.name == "simulation" else _plain_section(self.engine),
             "evaluation": self.evaluation,
             "verify": self.verify,
+            **({"sweep": _plain_sweep(self.sweep)} if self.sweep else {}),
         }
+
+
+def _about(error: Any) -> str:
+    return ": ".join(part for part in (dotted(error["loc"]), error["msg"]) if part)
+
+
+def _plain_sweep(sweep: SweepEntry) -> dict[str, Any]:
+    grids = {
+        label: {name: _plain(grid.data) for name, grid in parameters.items()}
+        for label, parameters in sweep.parameters.items()
+    }
+    others = {key: value for key, value in _plain_section(sweep).items() if key not in ("parameters", "seeds")}
+    seeds = {} if sweep.seeds is None else {"seeds": next(iter(_plain_seeds(sweep.seeds).values()))}
+    return {"parameters": grids, **seeds, **others}
 
 
 def _files_in(data: Any) -> Iterator[str]:

@@ -24,7 +24,7 @@ import simpy
 
 from asyncsim.contended import Contended
 from asyncsim.evaluation import Evaluation, How
-from asyncsim.jobs import Assignment, TimerFired
+from asyncsim.jobs import Asked, Assignment, TimerFired
 from asyncsim.log import ARRIVED, TIMED_OUT, Log
 from asyncsim.record import Recorder
 from asyncsim.server import EndOfRun, NoProgressError, Server, named
@@ -34,6 +34,7 @@ from asyncsim.timing import Timing
 DEADLINE, TIMER, CHURN, RECORD, STOP = range(1, 6)  # order of SimPy events at one time; arrivals come before all
 
 ARRIVALS_AT_ONE_INSTANT = 10**6
+LOOK_AT_MOST_EVERY = 64  # arrivals and steps
 
 
 class Clock(simpy.Environment):
@@ -106,6 +107,8 @@ class Simulation:
         self._iteration_limit = math.inf if stop.iterations is None else stop.iterations
         self._gradient_limit = math.inf if stop.gradients is None else stop.gradients
         self._next_look = 0.0
+        self._looked = 0.0
+        self._looking_every = self._until_look = 1  # arrivals and steps between two looks at the wall-clock
         self._started = time.monotonic()
 
     # ---- beginning
@@ -205,7 +208,11 @@ class Simulation:
     def next(self) -> Assignment | TimerFired:
         lane, queue = self._lane, self.clock.queue
         while self._over is None:
-            while lane and not _is_alive(lane[0]):
+            while lane:
+                arrives, _, a = lane[0]
+                # one that was sent early stands in the lane twice; the entry with its new time is the one
+                if a.live and a.arrives == arrives:
+                    break
                 heappop(lane)
                 self._dead -= 1
             if self._contended is not None:
@@ -213,13 +220,14 @@ class Simulation:
                 if self._contended.step(coming):
                     continue
             if lane and (not queue or lane[0][0] <= queue[0][0]):
-                a = heappop(lane)[2]
+                heappop(lane)
                 if self._link is None or a.number in self._in_link:
                     return self._arrive(a)
                 self._enter_link(a)
                 continue
             if not lane and not self._pending_for_method and not self._computing_goes_on():
-                raise self._stalled()
+                computing = () if self._contended is None else self._contended.waiting()
+                raise self._stalled(sorted([*(a.worker for a in self._never.values()), *computing]))
             self.clock.step()
             if self._came is not None:
                 came, self._came = self._came, None
@@ -256,12 +264,11 @@ class Simulation:
         if self.gradients >= self._gradient_limit:
             # this arrival still reaches the method; the next receive or step ends the run
             self._over = EndOfRun("finished", f"{self.gradients} gradients received")
-        if time.monotonic() >= self._next_look:
-            self._look_up()
+        self._until_look -= 1
+        if not self._until_look:
+            self._look_at_clock()
 
-    def _stalled(self) -> EndOfRun:
-        computing = () if self._contended is None else self._contended.waiting()
-        waiting = sorted([*(a.worker for a in self._never.values()), *computing])
+    def _stalled(self, waiting: Sequence[int]) -> EndOfRun:
         return EndOfRun("stalled", f"stalled: waiting for workers {named(waiting)}, who never return")
 
     def stepped(self) -> None:
@@ -274,11 +281,94 @@ class Simulation:
             raise self._over
         if self._keeper is not None and self._keeper.due(k):
             self._keeper.save(self.checkpoint, k)
-        if time.monotonic() >= self._next_look:
-            self._look_up()
+        self._until_look -= 1
+        if not self._until_look:
+            self._look_at_clock()
 
-    def _look_up(self) -> None:
+    def _look_at_clock(self) -> None:
+        """Look up if it is time to; the wall-clock is asked every so many arrivals and steps, rarely where they fly."""
         now = time.monotonic()
+        self._looking_every = min(2 * self._looking_every, LOOK_AT_MOST_EVERY) if now - self._looked < 0.005 else 1
+        self._until_look = self._looking_every
+        self._looked = now
+        if now >= self._next_look:
+            self._look_up(now)
+
+    # ---- for a server that delivers arrivals by the block (asyncsim/blocks.py)
+
+    @property
+    def by_blocks(self) -> bool:
+        """Whether it can be told in advance who arrives when."""
+        return self._contended is None and self._timing.independent
+
+    @property
+    def timing(self) -> Timing:
+        """When the parts of an assignment begin and end."""
+        return self._timing
+
+    def counted(self, times: np.ndarray) -> None:
+        """Arrivals of one gradient each came at these times, the last of them now."""
+        last = float(times[-1])
+        at_last = len(times) - int(np.searchsorted(times, last, "left"))
+        self._arrivals_at_instant = at_last + (0 if last > self._instant else self._arrivals_at_instant)
+        self._instant = last
+        self.gradients += len(times)
+
+    def look(self) -> None:
+        """Look at the wall-clock, and at what was asked of us meanwhile."""
+        self._look_at_clock()
+
+    def room(self) -> int:
+        """How many arrivals may come before one that the engine must know of; that one has room for itself."""
+        left = self._gradient_limit - self.gradients
+        if left <= 1:
+            self._over = self._over or EndOfRun("finished", f"{self.gradients + 1} gradients received")
+            return 1
+        return int(min(left - 1, ARRIVALS_AT_ONE_INSTANT))
+
+    @property
+    def arrivals_between_looks(self) -> int:
+        """How many arrivals may come before somebody must look at the wall-clock."""
+        return 4 * self._looking_every
+
+    def next_look_at_iteration(self) -> float:
+        """The next k at which `stepped` has something to do."""
+        return min(self._recorder.next_iteration, self._iteration_limit)
+
+    def put(self, assignments: Sequence[Assignment]) -> None:
+        """These are in flight, with their times; nothing else is."""
+        self._lane[:] = [(a.arrives, a.number, a) for a in assignments if a.arrives < math.inf]
+        heapify(self._lane)
+        self._never = {a.number: a for a in assignments if a.arrives == math.inf}
+        self._dead = 0
+
+    @property
+    def over(self) -> EndOfRun | None:
+        """What the next receive or step raises."""
+        return self._over
+
+    @property
+    def keeps(self) -> bool:
+        """Whether somebody keeps checkpoints, and asks at each step."""
+        return self._keeper is not None
+
+    def crowded(self, at: float, arrivals: int) -> bool:
+        """Whether so many more arrivals at this time may be too many for one instant."""
+        return at == self._instant and self._arrivals_at_instant + arrivals >= ARRIVALS_AT_ONE_INSTANT
+
+    def next_event(self, never: Sequence[int] | None) -> TimerFired | None:
+        """Let the clock's next event happen; the timer it was, if it was one of the method's.
+
+        never : where nobody else is at work, the workers that never return
+        """
+        if never is not None and not self._pending_for_method:
+            raise self._stalled(never)
+        self.clock.step()
+        came, self._came = self._came, None
+        assert came is None or isinstance(came, TimerFired)  # with deadlines nothing goes by the block
+        return came
+
+    def _look_up(self, now: float) -> None:
         self._next_look = now + LOOK_EVERY
         if self._stop.wall_clock is not None and now - self._started >= self._stop.wall_clock:
             self._over = EndOfRun("finished", f"{self._stop.wall_clock:g} seconds of wall-clock passed")
@@ -478,7 +568,7 @@ class Simulation:
 
     # ---- answers
 
-    def answers(self, assignments: Sequence[Assignment]) -> Sequence[Any]:
+    def answers(self, assignments: Sequence[Asked]) -> Sequence[Any]:
         return self.evaluation.answers(assignments)
 
     # ---- checkpoints
@@ -572,5 +662,4 @@ class Simulation:
 
 
 def _is_alive(entry: tuple[float, int, Assignment]) -> bool:
-    # an assignment that was sent early stands in the lane twice; the entry with its new time is the one
     return entry[2].live and entry[2].arrives == entry[0]

@@ -13,7 +13,6 @@ where no step comes); a second signal ends at once.
 from __future__ import annotations
 
 import hashlib
-import math
 import os
 import platform
 import signal
@@ -26,7 +25,7 @@ from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import FrameType, TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import asyncsim
 from asyncsim import running
@@ -40,9 +39,6 @@ from asyncsim.result import Result, Run
 from asyncsim.scenario import Scenario, from_data, load
 from asyncsim.stop import Stop
 from asyncsim.theory import Knowledge, asks_theory, resolved
-
-if TYPE_CHECKING:
-    from asyncsim.theory.predictions import Prediction
 
 RECORDED_VERSIONS = ("numpy", "simpy", "pydantic", "ruamel.yaml", "plotly", "scipy", "scikit-learn", "torch", "ray")
 
@@ -86,7 +82,7 @@ def run(
         scenario = from_data(scenario, allow_code=allow_code)
     problem = scenario.check_problem()
     methods = checked_methods(scenario, problem)
-    manifest = _manifest(scenario, problem) | {"theory": _theory(scenario, methods, problem)}
+    manifest = manifest_of(scenario, problem) | {"theory": theory_of(scenario, methods, problem)}
     if tell is not None and problem.dimension:
         side_by_side = min(len(scenario.seeds) * len(methods), processes or cores())
         tell(running.memory_words(manifest["memory"], side_by_side))
@@ -94,7 +90,7 @@ def run(
         return _play(scenario, methods, manifest, None, progress, processes)
     with RunFolder.create(output, manifest, scenario.source, force) as folder:
         result = _play(scenario, methods, manifest, folder, progress, processes)
-    return _warned(result, folder)
+    return warned(result, folder)
 
 
 def resume(
@@ -118,8 +114,14 @@ def resume(
                 "put the old file back, or run the scenario anew"
             )
         opened.warnings += _other_versions(manifest)
-        result = _play(scenario, checked_methods(scenario, problem), dict(manifest), opened, progress, processes)
-    return _warned(result, opened)
+        if "tuning_seeds" in manifest:
+            from asyncsim import sweep
+
+            result = sweep.play(scenario, problem, dict(manifest), opened, progress, processes)
+        else:
+            methods = checked_methods(scenario, problem)
+            result = _play(scenario, methods, dict(manifest), opened, progress, processes)
+    return warned(result, opened)
 
 
 def demo(
@@ -133,16 +135,21 @@ def demo(
     return run(starters() / "quickstart.yaml", output=output, force=force, progress=progress, processes=processes)
 
 
-def _warned(result: Result, folder: RunFolder) -> Result:
-    # closing may add to them
+def warned(result: Result, folder: RunFolder) -> Result:
+    """The result with what there is to say about its folder, which is closed: that may add to it."""
     return replace(result, manifest={**result.manifest, "warnings": list(folder.warnings)})
 
 
 # ---- before the runs
 
 
-def checked_methods(scenario: Scenario, problem: Any) -> list[tuple[str, Any]]:
-    """The methods with what theory gives them; ScenarioError, at its line, for one that cannot run."""
+def checked_methods(
+    scenario: Scenario, problem: Any, road: Callable[[int], tuple[str | int, ...]] = lambda place: ("methods", place)
+) -> list[tuple[str, Any]]:
+    """The methods with what theory gives them; ScenarioError, at its line, for one that cannot run.
+
+    `road` says where in the scenario the method number `place` stands.
+    """
     workers = scenario.build_workers()
     built, rules = scenario.build_methods(), scenario.build_update_rules()
     asked = any(asks_theory(method) for _, method in built)
@@ -153,7 +160,7 @@ def checked_methods(scenario: Scenario, problem: Any) -> list[tuple[str, Any]]:
             running.check(method, problem, workers, _target(scenario), rules[label])
             methods.append((label, resolved(method, knowledge)))
         except ValueError as error:
-            raise scenario.error(("methods", place), str(error)) from error
+            raise scenario.error(road(place), str(error)) from error
     return methods
 
 
@@ -163,34 +170,19 @@ def _target(scenario: Scenario) -> dict[str, float] | None:
     return {name: value for name, value in scenario.target.model_dump().items() if value is not None}
 
 
-def _theory(scenario: Scenario, methods: Sequence[tuple[str, Any]], problem: Any) -> dict[str, Any]:
-    """label → what is proven of the method as it runs (asyncsim.theory.predictions), for the theorems' target only.
-
-    Where each seed has a problem of its own, the bound is the largest of all. Laws that would have to be called for
-    their means are left alone: of times that may change nothing is proven.
-    """
-    workers, target = scenario.build_workers(), _target(scenario)
-    by_call = any(times.by_call for times in (workers.compute_time, workers.uplink, workers.downlink))
-    if by_call or "squared_gradient_norm" not in (target or {}):
-        return {}
-    from asyncsim.theory.predictions import predict
-
+def theory_of(scenario: Scenario, methods: Sequence[tuple[str, Any]], problem: Any) -> dict[str, Any]:
+    """What is proven of the methods as they run (`running.proven`), of the problems of all seeds."""
     # a seed of its own draws the functions, or how the samples are split where they are
     held_out = isinstance(getattr(problem, "test", None), float) and problem.test > 0
     own = getattr(problem, "problem_seed", 0) is None and (getattr(problem, "split", "") != "none" or held_out)
     problems = [problem, *(scenario.build_problem(seed) for seed in scenario.seeds[1:] if own)]
-    known = [running.knowledge(each, workers, target) for each in problems]
-    rules = scenario.build_update_rules()
-    found = {label: [predict(method, knowledge, rules[label]) for knowledge in known] for label, method in methods}
-
-    return {label: max(each, key=_lateness).plain() for label, each in found.items()}
+    return running.proven(
+        dict(methods), problems, scenario.build_workers(), _target(scenario), scenario.build_update_rules()
+    )
 
 
-def _lateness(prediction: Prediction) -> float:
-    return math.inf if prediction.seconds is None else prediction.seconds
-
-
-def _manifest(scenario: Scenario, problem: Any) -> dict[str, Any]:
+def manifest_of(scenario: Scenario, problem: Any) -> dict[str, Any]:
+    """What is written down of a study before it begins."""
     return {
         "name": scenario.name,
         "created": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
@@ -269,37 +261,61 @@ def _play(
     processes: int | None,
 ) -> Result:
     setting = setting_of(scenario, manifest["evaluation"])
+    plan = planned_runs(scenario, methods)
+    with Signals() as signals, Progress(len(plan), setting.stop, progress) as bar:
+        runs = play_runs(scenario, plan, setting, folder, signals, bar, processes)
+        changes = ending(runs, signals)
+        if folder is not None:
+            folder.update_manifest(**changes)
+    return result_of(scenario, runs, {**manifest, **changes}, folder)
+
+
+def planned_runs(scenario: Scenario, methods: Sequence[tuple[str, Any]]) -> list[Planned]:
+    """All runs of a scenario, seeds outermost."""
     rules = scenario.build_update_rules()
     pairs = [(label, method, seed) for seed in scenario.seeds for label, method in methods]
-    plan = [Planned(number, label, method, seed, rules[label]) for number, (label, method, seed) in enumerate(pairs)]
+    return [Planned(number, label, method, seed, rules[label]) for number, (label, method, seed) in enumerate(pairs)]
+
+
+def play_runs(
+    scenario: Scenario,
+    plan: Sequence[Planned],
+    setting: Setting,
+    folder: RunFolder | None,
+    signals: Signals,
+    bar: Progress,
+    processes: int | None,
+) -> list[Run]:
+    """Play the runs that the folder does not hold yet; all that there are in the end, in the order of the plan."""
     begun = folder.statuses() if folder is not None else {}
     kept = [planned.number for planned in plan if begun.get(planned.number) in ENDED]
     runs = {number: folder.read_run(number) for number in kept} if folder is not None else {}
     todo = [planned for planned in plan if planned.number not in runs]
+    bar.left_out(len(runs))
 
     def open_writer(planned: Planned) -> RunWriter | None:
         return None if folder is None else _writer(folder, planned, setting.workers.n)
 
     engine = scenario.engine.build(setting.workers.n) if todo else None
-    crew = running.crew_of(engine, setting.workers.n, scenario.modules)
-    with crew as crew_here, Signals() as signals, Progress(len(plan), setting.stop, progress) as bar:
-        bar.left_out(len(runs))
+    with running.crew_of(engine, setting.workers.n, scenario.modules) as crew:
         played = play_all(
-            todo, replace(setting, crew=crew_here), processes=1 if engine is not None else processes, interruption=signals, watcher=bar,
-            open_writer=open_writer, modules=scenario.modules,
+            todo, replace(setting, crew=crew), processes=1 if engine is not None else processes, interruption=signals,
+            watcher=bar, open_writer=open_writer, modules=scenario.modules,
         )  # fmt: skip
         with closing(played):
             for planned, writer, run in played:
                 runs[planned.number] = run if folder is None else _written(folder, writer, run, setting.record)
-        changes = _ending(runs.values(), len(plan), signals) | {"effort": _effort(runs.values())}
-        if folder is not None:
-            folder.update_manifest(**changes)
+    return [runs[number] for number in sorted(runs)]
+
+
+def result_of(scenario: Scenario, runs: Sequence[Run], manifest: dict[str, Any], folder: RunFolder | None) -> Result:
+    """The result of a study."""
     return Result(
         name=scenario.name,
-        runs=tuple(runs[number] for number in sorted(runs)),
+        runs=tuple(runs),
         target=manifest["target"],
         scenario=manifest["scenario"],
-        manifest={**manifest, **changes},
+        manifest=manifest,
         folder=None if folder is None else folder.path,
         problem=manifest["problem"],
     )
@@ -345,11 +361,11 @@ def _written(folder: RunFolder, writer: Any, run: Run, record: Record) -> Run:
     return replace(run, events=folder.read_run(writer.run).events) if record.events == "all" else run
 
 
-def _ending(runs: Iterable[Run], planned: int, signals: Signals) -> dict[str, Any]:
-    if signals.received is not None:
-        return {"status": "interrupted", "signal": int(signals.received)}
-    failed = any(run.status == "failed" for run in runs)
-    return {"status": "failed" if failed else "finished", "signal": None}
+def ending(runs: Sequence[Run], signals: Signals) -> dict[str, Any]:
+    """What the manifest says of a study that has ended."""
+    status = "failed" if any(run.status == "failed" for run in runs) else "finished"
+    how = (status, None) if signals.received is None else ("interrupted", int(signals.received))
+    return {"status": how[0], "signal": how[1], "effort": _effort(runs)}
 
 
 class Signals(Interruption):

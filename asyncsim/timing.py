@@ -47,9 +47,17 @@ class Timing:
         self._broadcast_waits = self.link is not None and self.link.counts_broadcast
         messages = self._up or self._down or self._broadcast_waits
         self.silent = self._uplink.always_zero and self._downlink.always_zero and not messages
+        self.durations = self._costs, self._uplink, self._downlink
         self.stop_delay = workers.stop_delay
         # until when a worker is busy with what it was told to stop; where stops take effect at once nobody is
         self.held = None if self.stop_delay == 0.0 else [0.0] * workers.n
+
+    @property
+    def independent(self) -> bool:
+        """Whether a worker's times are constant or drawn in blocks, and nothing else has a part in them."""
+        unaffected = self._compute is self.durations[0] and self.link is None and self.held is None
+        bandwidths = self._up is not None or self._down is not None
+        return unaffected and not bandwidths and all(t.by_block or t.constant is not None for t in self.durations)
 
     def plan(self, a: Assignment) -> None:
         """Set the times of a job that is sent now: computing_from, draws, computing_to, arrives."""

@@ -1,5 +1,6 @@
 """Advice for people who have machines: what is asked is understood, and what is answered is what simulation shows."""
 
+import dataclasses
 import math
 import re
 
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import asyncsim
-from asyncsim import study, summary
+from asyncsim import Workers, study, summary
 from asyncsim.advise import (
     SEEDS,
     SIMPLEST,
@@ -26,6 +27,7 @@ from asyncsim.advise import (
     cutoff,
     enough,
     gain,
+    mindflayer,
     scenario_text,
     tuned,
     write,
@@ -37,6 +39,7 @@ from asyncsim.scenario import load
 from asyncsim.theory import equilibrium_time
 
 QUICK = {"target": 2e-3}  # a third of the steps
+QUICKER = {"target": 1e-2}
 
 MIXED = asked("3x0.1 2x0.3 1x4.0", price="3x2 2x1 1x0.5", average=8, steps=36_000, **QUICK)
 
@@ -106,6 +109,7 @@ def test_what_is_no_list_of_machines_is_told(text, said):
         ({"average": 10**6}, "gradients to average"),
         ({"steps": 0}, "steps"),
         ({"target": 1.0}, "target"),
+        ({"data": "own"}, "data = 'own', but same or different is needed"),
     ],
 )
 def test_other_answers_that_make_no_sense_are_told(given, said):
@@ -118,6 +122,31 @@ def test_one_number_stands_for_all_kinds_and_a_list_for_each():
     assert [(group.communication, group.price) for group in one.groups] == [(0.05, 3.0), (0.05, 3.0)]
     each = asked("8x0.12 1x2", communication="8x0 1x0.5", price="8x2.5 1x0")
     assert [(group.communication, group.price) for group in each.groups] == [(0.0, 2.5), (0.5, 0.0)]
+
+
+def test_a_heavy_tail_stands_behind_the_seconds_which_are_then_the_median():
+    texts = ("lognormal(2)", "pareto(1.2)", "hangs(0.02)")
+    groups = asked(" ".join(f"2x0.5~{text}" for text in texts), jitter=0.0).groups
+    assert [(group.count, group.seconds, group.tail) for group in groups] == [(2, 0.5, text) for text in texts]
+    laws = [Workers(1, Model(1, 0.0, 1e-4).law(group)).compute_time.law(0) for group in groups]
+    assert [law.quantile(0.5) for law in laws] == pytest.approx([0.5] * 3, rel=1e-5)
+    assert laws[2].cdf(1e300) == pytest.approx(0.98)
+    assert str(groups[0]) == "2 × 0.5 s (lognormal(2))"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("8x1~lognormal", r"'8x1~lognormal' can't be read; behind the seconds may stand ~lognormal\(NUMBER\), ~pareto"),
+        ("8x1~cauchy(1)", r"'8x1~cauchy\(1\)' can't be read"),
+        ("8x1~hangs(often)", r"can't be read"),
+        ("8x1~hangs(1)", "workers: hangs = 1, but 0.0001 to 0.9 is needed"),
+        ("8x1~lognormal(1000)", "workers: lognormal = 1000, but 0.5 to 100 is needed"),
+    ],
+)
+def test_what_is_no_tail_is_told(text, said):
+    with pytest.raises(ValueError, match=said):
+        asked(text)
 
 
 @given(st.text(max_size=30))
@@ -142,9 +171,9 @@ def test_a_trace_that_cannot_be_read_is_an_error_with_a_way_out(tmp_path):
 @given(st.integers(1, 1000), st.sampled_from([1e-5, 1e-4, 1e-2]))
 def test_the_models_noise_is_what_was_asked_for(B, target):
     model = Model(B, 0.1, target)
-    x0 = model.problem.x0
-    assert model.problem.sigma2 / model.epsilon == pytest.approx(B, rel=1e-4)
-    assert model.epsilon == pytest.approx(target * float(np.sum(model.problem.full_gradient(x0) ** 2)), rel=1e-4)
+    x0 = model.problem().x0
+    assert model.problem().sigma2 / model.epsilon == pytest.approx(B, rel=1e-4)
+    assert model.epsilon == pytest.approx(target * float(np.sum(model.problem().full_gradient(x0) ** 2)), rel=1e-4)
 
 
 @pytest.mark.parametrize("jitter", [0.0, 0.1, 1.0])
@@ -166,8 +195,10 @@ def test_every_candidate_is_a_method_that_can_be_made(machines, communication, a
         <= set(found)
         <= set(METHODS)
     )
-    assert set(found) <= set(SIMPLEST)
     assert set(SIMPLEST) <= set(words.WHAT)
+    found |= candidates(question.groups, question.B, "different")
+    found |= candidates(asked("2x1~lognormal(3) 1x2~hangs(0.6)").groups, question.B)
+    assert set(found) <= set(SIMPLEST)
     for plan in (plan for plans in found.values() for plan in plans):
         assert plan.built() is not None
 
@@ -307,6 +338,136 @@ def test_the_same_question_has_the_same_answer():
     assert (one.chosen.plan, one.chosen.times, one.tied) == (two.chosen.plan, two.chosen.times, two.tied)
 
 
+# ---- each machine with data of its own
+
+
+@pytest.fixture(scope="module")
+def own():
+    """The advice for three kinds of machines with different data."""
+    return advise(asked("3x0.1 2x0.3 1x1.0", average=4, steps=36_000, price="1", data="different", **QUICKER))
+
+
+def test_with_different_data_only_methods_that_weigh_all_machines_alike_are_tried(own):
+    tried = {option.plan.method for option in own.options} | set(own.slow)
+    assert tried == {
+        *("minibatch_sgd", "malenia_sgd", "ringleader_asgd", "ia2_sgd", "rescaled_asgd", "random_assignment_asgd")
+    }
+
+
+def test_the_machines_of_the_model_are_as_unlike_as_is_said():
+    for n in (2, 5, 40):
+        problem = Model(8, 0.1, 1e-4, "different").problem(n)
+        start = problem.full_gradient(problem.x0)
+        assert problem.zeta2 == pytest.approx(float(start @ start), rel=1e-4)
+
+
+def test_a_machine_left_out_is_data_left_out_and_nobody_is_told_to(own):
+    said = words.text(own)
+    assert words.headline(own) == f"Use {own.chosen.plan.method} on all 6 machines."
+    assert "what is learned would leave out their data" in said
+    assert "leave them out" not in said
+    assert "bring nothing" not in said
+    headers, rows = words.kinds_table(own)
+    assert "twice as many would save" not in headers
+    assert all(len(row) == len(headers) for row in rows)
+
+
+def test_what_is_assumed_of_different_data_is_said_and_what_ratios_are_to(own, tmp_path):
+    page = write(own, tmp_path)[0].read_text(encoding="utf-8")
+    assert "ζ² = ‖∇f‖²" in page
+    assert "a fastest machine that had the data of all" in page
+    assert "constants were simulated" in page
+    assert own.hours_of(own.hero) == 1.0
+    assert own.hero not in own.options
+
+
+def test_the_scenario_with_different_data_does_the_measurement_again(own, tmp_path):
+    path = tmp_path / "scenario.yaml"
+    path.write_text(scenario_text(own), encoding="utf-8")
+    again = study.run(load(path), progress=False)
+    assert [run.event_hash for run in again.runs] == [run.event_hash for run in own.result.runs]
+
+
+def test_a_method_whose_noise_grows_with_how_unlike_the_data_are_is_advised_with_caution(own):
+    plans = {option.plan.method: option for option in own.options}
+    rescaled = dataclasses.replace(own, chosen=plans.get("rescaled_asgd", own.options[0]))
+    rescaled = dataclasses.replace(
+        rescaled, chosen=dataclasses.replace(rescaled.chosen, plan=Plan("rescaled_asgd", {}, 0.1))
+    )
+    assert "Careful: rescaled_asgd is this good only if the data are no more unlike" in words.text(rescaled)
+    others = dataclasses.replace(own.options[0], plan=Plan("malenia_sgd", {"batch_size": 6}, 0.1))
+    assert "Careful" not in words.text(dataclasses.replace(own, chosen=others))
+
+
+# ---- heavy tails
+
+
+def test_machines_without_which_nothing_is_reached_are_needed(mixed):
+    never = dataclasses.replace(mixed.without[2], times=(math.inf,) * 5)
+    said = words.text(dataclasses.replace(mixed, without=(*mixed.without[:2], never)))
+    assert "Without the slowest, 1 × 4 s, the target is not reached: they are needed." in said
+
+
+@pytest.fixture(scope="module")
+def heavy():
+    """The advice for machines of which half of the gradients never come back."""
+    return advise(asked("4x0.2~hangs(0.45)", average=2, **QUICKER))
+
+
+def test_where_gradients_never_come_back_a_method_is_advised_that_gives_them_up(heavy, tmp_path):
+    plan = heavy.chosen.plan
+    assert plan.method == "mindflayer_sgd" or plan.parameters.get("stops")
+    assert "It needs machines whose running gradient can be given up" in words.text(heavy)
+    assert {"hero_sgd", "minibatch_sgd", "asynchronous_sgd"} <= set(heavy.slow)
+    path = tmp_path / "scenario.yaml"
+    path.write_text(scenario_text(heavy), encoding="utf-8")
+    again = study.run(load(path), progress=False)
+    assert [run.event_hash for run in again.runs] == [run.event_hash for run in heavy.result.runs]
+
+
+def test_ratios_are_then_to_a_machine_whose_gradients_are_never_late(heavy):
+    assert all(map(math.isfinite, heavy.hero.times))
+    assert "a fastest machine none of whose gradients were late" in words.text(heavy)
+
+
+def test_the_trials_of_mindflayer_are_told_for_each_kind_of_machine():
+    groups = asked("2x0.5~lognormal(2) 1x4~pareto(1.1)", average=8).groups
+    plan = mindflayer(groups, 8, 0.5, 0.1)
+    assert plan.parameters["allotted_times"] == pytest.approx([0.5, 0.5, 4.0], rel=1e-4)
+    assert plan.parameters["success_probabilities"] == pytest.approx([0.5] * 3, rel=1e-4)
+    assert (
+        sum(p * B for p, B in zip(plan.parameters["success_probabilities"], plan.parameters["trials"], strict=True))
+        >= 8 - 1e-4
+    )
+    assert plan.built() is not None
+
+
+def test_measured_times_with_a_heavy_tail_are_drawn_again_as_they_were(tmp_path):
+    slow = [0.1] * 99 + [100.0]
+    rows = ["worker,compute_seconds,device", *(f"0,{s},a" for s in slow), *(f"1,{s},b" for s in (0.9, 1.0, 1.1))]
+    (tmp_path / "times.csv").write_text("\n".join(rows) + "\n")
+    question = asked_of_trace(tmp_path / "times.csv", average=4, data="different")
+    a, b = question.groups
+    assert (a.seconds, a.law["distribution"], sum(a.law["values"])) == (0.1, "empirical", pytest.approx(sum(slow)))
+    assert (b.seconds, b.law) == (1.0, None)
+    assert question.jitter == pytest.approx(0.082)
+    assert (question.data, question.heavy) == ("different", True)
+
+
+def test_many_measured_times_are_thinned_to_the_same_mean(tmp_path):
+    times = np.random.default_rng(0).pareto(1.5, 4000) + 0.1
+    rows = ["worker,compute_seconds", *(f"0,{s!r}" for s in times.tolist())]
+    (tmp_path / "times.csv").write_text("\n".join(rows) + "\n")
+    (group,) = asked_of_trace(tmp_path / "times.csv").groups
+    assert len(group.law["values"]) == 400
+    assert np.mean(group.law["values"]) == pytest.approx(times.mean(), rel=1e-4)
+
+
+def test_machines_that_never_deliver_are_told():
+    with pytest.raises(ValueError, match="no method reached the target"):
+        advise(asked("1x1~hangs(0.9)", average=1, data="different", target=1e-4))
+
+
 # ---- against simulation of everything
 
 
@@ -318,24 +479,33 @@ def test_the_same_question_has_the_same_answer():
         asked("1x0.1 6x1.5", average=2, **QUICK),
         asked("4x1.0 2x2.0", communication="3", average=8, **QUICK),
         asked("3x0.2 3x0.3", communication="3x0.05 3x1.0", jitter=0.8, average=4, **QUICK),
+        asked("3x0.12 2x0.35 1x1.0", average=4, data="different", **QUICKER),
+        asked("4x0.2~lognormal(2)", average=2, **QUICKER),
     ],
-    ids=["mixed", "equal", "one fast", "far apart", "irregular"],
+    ids=["mixed", "equal", "one fast", "far apart", "irregular", "own data", "heavy tails"],
 )
 def test_no_method_on_a_grid_is_much_quicker_than_what_is_advised(question):
     """The wide grids, at full size, are in benchmarks/advise_check.py."""
     found = advise(question)
-    model = Model(question.B, question.jitter, question.target)
+    model = Model(question.B, question.jitter, question.target, question.data)
     n, B = question.n, question.B
     parameters = [("minibatch_sgd", {"batch_size": b}) for b in (1, 2)]
+    if question.data == "different":
+        parameters += [("malenia_sgd", {"batch_size": b * n}) for b in (1, 2, 4)]
+        parameters += [("ringleader_asgd", {}), ("ia2_sgd", {}), ("rescaled_asgd", {})]
+    alike = question.data == "same"
     parameters += [
         (name, {key: c})
         for c in (1, B, n)
+        if alike
         for name, key in (("rennala_sgd", "batch_size"), ("ringmaster_asgd", "threshold"))
     ]
-    parameters += [("asynchronous_sgd", {}), ("local_sgd", {"local_steps": 4}), ("dual_local_sgd", {"local_steps": 4})]
+    if alike:
+        parameters += [(name, {"local_steps": 4}) for name in ("local_sgd", "dual_local_sgd")]
+        parameters += [("asynchronous_sgd", {})]
     cap = found.chosen.median / 1.25
     for name, chosen in parameters:
-        for stepsize in (0.06, 0.12, 0.25, 0.5, 1.0):
+        for stepsize in (0.03, 0.06, 0.12, 0.25, 0.5, 1.0):
             times = model.times(Plan(name, chosen, stepsize).built(), question.groups, SEEDS[:3], cap=1.3 * cap)
             assert len(times) < 3 or np.mean(times) > cap, (found.chosen, name, chosen, stepsize, times)
 
@@ -400,6 +570,8 @@ def test_the_command_tells_the_advice_and_leaves_a_page_a_report_and_a_scenario(
         (("--workers", "8x1", "--price", "3x1"), "price: machines 3, but --workers has 8"),
         (("--workers", "8x1", "--jitter", "9"), "jitter = 9"),
         (("--workers", "8x1", "--trace", "t.csv"), "give one of the two"),
+        (("--workers", "8x1", "--data", "mine"), "data = 'mine', but same or different is needed"),
+        (("--workers", "8x1~slow(2)"), "can't be read; behind the seconds may stand"),
     ],
 )
 def test_the_command_tells_what_cannot_be_understood_and_writes_nothing(command, tmp_path, arguments, said):

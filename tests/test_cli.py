@@ -291,6 +291,7 @@ def test_the_starter_explains_every_section():
         "record",
         "engine",
         "evaluation",
+        "sweep",
     ):
         assert re.search(rf"^{section}:[^\n]*(\n  [^\n]*)?#", text, re.MULTILINE), section
 

@@ -50,6 +50,14 @@ def test_changes_are_taken_and_all_methods_are_shown(command):
     assert "mindflayer_sgd" in out
 
 
+def test_of_all_methods_those_for_which_theory_has_no_stepsize_show_none(command):
+    _, out, _ = command("theory", "small.yaml", "--all")
+    (rescaled,) = [line for line in out.splitlines() if line.startswith("rescaled_asgd ")]
+    assert "to be tuned" in rescaled
+    (own,) = [line for line in out.splitlines() if line.startswith("ia2_sgd ")]
+    assert "stepsize = 0.1" in own
+
+
 def test_what_is_unknown_is_said_without_an_error(command):
     code, out, err = command("theory", "small.yaml", "problem=none", "target=null")
     assert (code, err) == (0, "")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+import asyncsim
 from asyncsim.scenario import from_data, load
 
 FOLDER = Path(__file__).parent.parent / "scenarios" / "papers"
@@ -105,6 +106,53 @@ def test_words_of_the_experiments_stand_on_the_page(experiments):
     for experiment in experiments.values():
         assert experiment.why in written()
         assert experiment.paper_found in written()
+
+
+def test_the_page_and_the_figures_are_made_of_the_outcomes_that_are_kept(papers, tmp_path, monkeypatch):
+    reproduce = papers["reproduce"]
+    for path in FOLDER.iterdir():
+        if path.suffix in (".yaml", ".py"):
+            (tmp_path / path.name).write_text(path.read_text())
+    monkeypatch.setattr(reproduce, "FOLDER", tmp_path)
+    reproduce._text.cache_clear()
+    reproduce.write()
+    assert (tmp_path / "README.md").read_text() == written()
+    for path in (tmp_path / "figures").iterdir():
+        assert path.read_text() == (FOLDER / "figures" / path.name).read_text()
+    reproduce._text.cache_clear()
+
+
+def test_what_an_experiment_came_to_reads_back_the_same(papers, experiments, tmp_path, monkeypatch):
+    reproduce = papers["reproduce"]
+    monkeypatch.setattr(reproduce, "OUTCOMES", tmp_path)
+    found = {"as in the file": {"a": outcome(papers, time=math.inf, last=1 / 3, settings={"stepsize": 0.5})}}
+    for full in (False, True):
+        reproduce.keep(experiments["bias"], found, full)
+    (one,) = reproduce.kept(experiments["bias"], True).values()
+    assert (one["a"].time, one["a"].last, one["a"].settings) == (math.inf, 0.333333, {"stepsize": 0.5})
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["bias-full.json", "bias.json"]
+
+
+def test_a_full_row_stands_below_the_reduced_one_and_is_marked(papers, experiments):
+    found = {"as in the file": {label: outcome(papers) for label in _labels("bias")}}
+    experiment = experiments["bias"]
+    assert "[bias](#" in papers["reproduce"]._row(experiment, found, False)
+    assert "), **full** |" in papers["reproduce"]._row(experiment, found, True)
+    assert papers["reproduce"].section(experiment, found, True)[0] == "### At the full size"
+
+
+def _labels(name):
+    return [method.get("label") or method["name"] for method in load(FOLDER / f"{name}.yaml").canonical()["methods"]]
+
+
+def test_the_length_of_a_run_is_told_from_the_part_of_its_way_that_it_has_gone(papers, experiments):
+    reproduce, experiment = papers["reproduce"], experiments["bias"]
+    data = reproduce.scenario_of(experiment, experiment.variants[0], False, "asynchronous_sgd", {}, seed=3)
+    (run,) = asyncsim.run(from_data(data | {"stop": {"time": 20}}, base=FOLDER), progress=False).runs
+    assert reproduce.share_of(run, {"time": 80}) == 0.25
+    assert reproduce.share_of(run, {"time": 80, "iterations": 2 * run.iterations}) == 0.5
+    assert reproduce.share_of(run, {"time": 5}) == 1.0
+    assert reproduce.seconds_of(data | {"stop": {"time": 20}}) > 0
 
 
 def test_a_run_is_kept_and_not_made_again(papers, experiments, tmp_path):

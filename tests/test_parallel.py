@@ -46,8 +46,12 @@ def rows(folder: Path) -> dict[str, list[tuple]]:
         found = {table: connection.execute(f"SELECT * FROM {table} ORDER BY 1, 2").fetchall() for table in tables}
         columns = [row[1] for row in connection.execute("PRAGMA table_info(runs)")]
     connection.close()
-    by_wall = {columns.index("wall_seconds"), columns.index("digest")}
+    effort = columns.index("effort")  # what was computed is the same; how long the records took is not
+    assert all(json.loads(row[effort])["record_seconds"] > 0 for row in found["runs"])
+    counts = [{**json.loads(row[effort]), "record_seconds": None} for row in found["runs"]]
+    by_wall = {columns.index("wall_seconds"), columns.index("digest"), effort}
     found["runs"] = [tuple(v for at, v in enumerate(row) if at not in by_wall) for row in found["runs"]]
+    found["effort"] = counts
     return found
 
 
@@ -199,6 +203,14 @@ def test_in_memory_a_run_whose_process_died_begins_anew(tmp_path):
 def test_what_cannot_travel_is_said():
     with pytest.raises(ValueError, match=r"cannot be sent to other processes .* with processes=1 it need not"):
         compare([Troubled(), Troubled(at=2)], Unsendable(), Workers(1, 1.0), stop=Stop(time=1), processes=2)
+
+
+def test_what_cannot_travel_is_played_here_where_nobody_asked_for_processes(monkeypatch):
+    monkeypatch.setattr(parallel, "ALONE", 0.0)
+    monkeypatch.setattr(parallel, "cores", lambda: 2)
+    methods = [Troubled(), Troubled(at=2)]
+    result = compare(methods, Unsendable(), Workers(1, 1.0), stop=Stop(time=5), processes=None)
+    assert [run.iterations for run in result.runs] == [5, 5]
 
 
 class Unsendable(Slope):

@@ -1,10 +1,21 @@
-"""What is written down of a problem before its runs."""
+"""What is written down of a problem and of theory beside the runs."""
 
 import json
 
 import numpy as np
+import pytest
 
-from asyncsim import Quadratic, SoftmaxRegression
+from asyncsim import (
+    HeroSGD,
+    Quadratic,
+    RennalaSGD,
+    RingmasterASGD,
+    SoftmaxRegression,
+    Stop,
+    Workers,
+    compare,
+    run,
+)
 from asyncsim.running import SPLIT_CLASSES, SPLIT_WORKERS, facts
 
 
@@ -33,3 +44,47 @@ def test_of_a_large_split_only_a_corner_is_kept():
 def test_where_all_workers_share_the_data_there_is_no_split():
     assert "split" not in facts(Quadratic(3))
     assert "split" not in facts(SoftmaxRegression("digits"))
+
+
+def test_a_comparison_from_python_has_the_theory_that_a_scenario_has():
+    workers, problem, target = (
+        Workers(4, [1.0, 1.0, 2.0, 5.0]),
+        Quadratic(20, noise=0.05),
+        {"squared_gradient_norm": 1e-2},
+    )
+    methods = [RennalaSGD("theory", "theory"), RingmasterASGD("theory", "theory"), HeroSGD("theory")]
+    result = compare(methods, problem, workers, stop=Stop(time=200), target=target)
+    study = run(
+        {
+            "workers": {"count": 4, "compute_time": [1.0, 1.0, 2.0, 5.0]},
+            "problem": {"name": "quadratic", "dimension": 20, "noise": 0.05},
+            "target": target,
+            "methods": [
+                {"name": "rennala_sgd", "stepsize": "theory", "batch_size": "theory"},
+                {"name": "ringmaster_asgd", "stepsize": "theory", "threshold": "theory"},
+                {"name": "hero_sgd", "stepsize": "theory"},
+            ],
+            "stop": {"time": 200},
+        }
+    )
+    assert result.manifest["theory"] == study.manifest["theory"]
+    assert set(result.manifest["theory"]) == {"rennala_sgd", "ringmaster_asgd", "hero_sgd"}
+    assert result.manifest["theory"]["rennala_sgd"]["seconds"] > 0
+
+
+def test_the_report_of_a_comparison_shows_what_theory_says(tmp_path):
+    result = compare(
+        [RennalaSGD("theory", "theory")], Quadratic(20, noise=0.05), Workers(4, 1.0), stop=Stop(time=100),
+        target={"squared_gradient_norm": 1e-2},
+    )  # fmt: skip
+    assert "What theory says" in result.report(tmp_path / "report.html").read_text()
+
+
+def test_without_a_target_in_the_gradient_norm_a_comparison_has_no_theory():
+    result = compare([HeroSGD(0.5)], Quadratic(5), Workers(2, 1.0), stop=Stop(time=5), target={"suboptimality": 0.1})
+    assert result.manifest["theory"] == {}
+
+
+def test_what_theory_cannot_give_a_method_is_told_before_any_run_of_a_comparison():
+    with pytest.raises(ValueError, match="HeroSGD: stepsize, worker = theory is not possible here: unknown: epsilon"):
+        compare([HeroSGD("theory")], Quadratic(5, noise=0.1), Workers(2, 1.0), stop=Stop(time=5))

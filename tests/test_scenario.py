@@ -228,7 +228,9 @@ def test_a_target_that_needs_what_is_not_known_is_told(scenario):
 # ---- what is wrong
 
 NAMES = ", ".join(METHODS)
-SECTIONS = "name, seed, seeds, workers, problem, target, methods, update_rule, stop, record, engine, evaluation, verify"
+SECTIONS = (
+    "name, seed, seeds, workers, problem, target, methods, update_rule, stop, record, engine, evaluation, verify, sweep"
+)
 FOLDER_NAME = "a text of up to 100 bytes without '/', '\\', '..', a leading '.' or control characters"
 ARITHMETIC = f"allowed is {ALLOWED}"
 

@@ -78,10 +78,18 @@ def test_a_point_that_is_no_iterate_is_made_when_it_is_first_sent():
 
 
 def test_a_version_ends_with_its_point_so_that_no_new_array_inherits_it():
+    """Arrays made and forgotten in a hurry come again at old addresses; each is made when it is sent."""
+
     def walk(server: Server) -> None:
-        for _ in range(50):
+        kept = []
+        for k in range(3000):
+            kept += [server.x] if k % 100 == 0 else []
             server.step(0.1, np.ones(1))
-        assert len(server._versions) == 1
+            server.send(0, Gradient(np.ones(1)))
+            assert server.receive().delay == 0
+        assert len(server._versions) <= 1000
+        server.send(0, Gradient(kept[3]))
+        assert server.receive().delay == 3000 - 300
 
     play(walk, [1.0])
 

@@ -223,9 +223,8 @@ def test_another_kernel_than_at_the_start_is_refused(tmp_path):
 
 def test_the_manifest_tells_how_gradients_were_evaluated_with_what_memory_and_what_it_took(tmp_path):
     lines: list[str] = []
-    made = run(
-        {**FIVE, "evaluation": "prefetched", "stop": {"gradients": 400}}, output=tmp_path / "x", tell=lines.append
-    )
+    two = {**FIVE, "methods": FIVE["methods"][:2], "stop": {"gradients": 400}, "record": {}, "evaluation": "prefetched"}
+    made = run(two, output=tmp_path / "x", tell=lines.append, processes=1)
     manifest = Result.read(tmp_path / "x").manifest
     n, d = made.runs[0].n, made.problem["dimension"]
     assert manifest["evaluation"] == "prefetched"

@@ -32,6 +32,7 @@ class NoProblem:
     message_size: Whole | None = None
 
     dimension: ClassVar[int] = 0
+    random: ClassVar[bool] = False  # no gradient looks at its rng, so none is set up for it
     x0: ClassVar[Vector] = np.empty(0)
     L: ClassVar[None] = None
     sigma2: ClassVar[None] = None

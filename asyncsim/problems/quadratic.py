@@ -4,6 +4,7 @@ It is the worst case for first-order methods: from x0 = (√d, 0, …, 0) each e
 become non-zero. The matrix is never built: Ax is three slices of x.
 """
 
+import dataclasses
 import math
 from collections.abc import Iterable, Sequence
 from functools import cached_property
@@ -16,6 +17,16 @@ from asyncsim.parameters import Count, NonNegative, parameters
 from asyncsim.problems.problem import Vector, frozen
 
 
+def places(n: int) -> Vector:
+    """n numbers evenly from −1 to 1, odd in the middle to the last bit, so that their mean is 0.
+
+    >>> places(3)
+    array([-1.,  0.,  1.])
+    """
+    found: Vector = (2.0 * np.arange(n) - (n - 1)) / max(1, n - 1)
+    return found
+
+
 @parameters
 class Quadratic:
     """f(x) = ½xᵀAx − bᵀx with A = ¼·tridiag(−1, 2, −1), b = ¼(−1, 0, …, 0), x0 = (√d, 0, …, 0).
@@ -24,11 +35,15 @@ class Quadratic:
     arXiv:2501.16168). Known exactly: L = cos²(π / (2(d+1))), the largest eigenvalue of A; σ² = d·noise²;
     x*_j = −(1 − j/(d+1)); f* = −d / (8(d+1)).
 
+    With a `spread` the workers have different data, f = (1/n) Σ f_i: ∇f_i = ∇f + spread·p_i·u with places p_i evenly
+    from −1 of worker 0 to 1 of worker n−1 and u = (1, 1, −1, −1, 1, 1, …)/√d, a direction of average curvature, so that ζ² = (1/n) Σ ‖∇f_i − ∇f‖² = spread²·mean p_i² everywhere.
+
     Parameters:
         dimension: d, the number of unknowns.
         noise: standard deviation of the normal noise in each coordinate of a stochastic gradient.
         scalar_noise: false: every coordinate has its own noise; true: one number is drawn a gradient and added to all
             coordinates. σ² = d·noise² either way.
+        spread: ‖∇f_i − ∇f‖ of the outermost workers; 0: all have the same f.
 
     >>> problem = Quadratic(dimension=1729)
     >>> round(problem.value(problem.x0) - problem.f_star, 2), round(problem.sigma2, 4), round(problem.L, 6)
@@ -40,11 +55,38 @@ class Quadratic:
     dimension: Count = 1729
     noise: NonNegative = 0.01
     scalar_noise: bool = False
+    spread: NonNegative = 0.0
 
+    workers: ClassVar[int | None] = None  # set by build where the data differ, in the instance's __dict__
     estimated: ClassVar[frozenset[str]] = frozenset()
 
     def build(self, seed: int = 0, base: Path = Path(), n: int = 1) -> Self:
-        return self
+        """The problem for `n` workers; nothing is drawn."""
+        if not self.spread:
+            return self
+        built = dataclasses.replace(self)
+        vars(built)["workers"] = n
+        return built
+
+    @cached_property
+    def _offsets(self) -> Vector:
+        """(n, d) what is added to a worker's gradient."""
+        if self.workers is None:
+            raise ValueError(
+                "Quadratic: with a spread the number of workers must be known; make it by Quadratic(…).build(n=…)"
+            )
+        # of x shifted along (1, …, 1) the gradient hardly knows, and along (1, −1, 1, …) it knows most
+        signs = np.where(np.arange(self.dimension) % 4 < 2, 1.0, -1.0)
+        return np.outer(places(self.workers), signs * (self.spread / math.sqrt(self.dimension)))
+
+    @property
+    def zeta2(self) -> float:
+        """(1/n) Σ ‖∇f_i(x) − ∇f(x)‖², the same at every x."""
+        return float(np.mean(np.sum(self._offsets**2, axis=1))) if self.spread else 0.0
+
+    @property
+    def L_max(self) -> float | None:
+        return self.L if self.spread else None
 
     @cached_property
     def x0(self) -> Vector:
@@ -90,9 +132,16 @@ class Quadratic:
         # f = ½xᵀ(Ax − b) − ½bᵀx, and bᵀx = −¼x_1
         return 0.5 * float(x @ gradient) + 0.125 * float(x[0]), gradient
 
-    def gradient(self, x: Vector, rng: np.random.Generator, worker: int) -> Vector:
-        """∇f(x) + noise, a new array (d,); `worker` doesn't matter, all see the same f."""
+    def worker_gradient(self, x: Vector, worker: int) -> Vector:
+        """∇f_i(x) of worker i, a new array (d,)."""
         gradient = self.full_gradient(x)
+        if self.spread:
+            gradient += self._offsets[worker]
+        return gradient
+
+    def gradient(self, x: Vector, rng: np.random.Generator, worker: int) -> Vector:
+        """∇f_i(x) + noise, a new array (d,); without a spread `worker` doesn't matter."""
+        gradient = self.worker_gradient(x, worker)
         if self.noise:
             gradient += self._noise(rng)
         return gradient
@@ -105,6 +154,8 @@ class Quadratic:
             if id(x) not in exact:
                 exact[id(x)] = self.full_gradient(x)
             row[:] = exact[id(x)]
+        if self.spread:
+            rows += self._offsets[np.asarray(workers, np.intp)]
         if self.noise:
             for j, rng in enumerate(rngs):
                 rows[j] += self._noise(rng)

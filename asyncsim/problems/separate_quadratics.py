@@ -16,6 +16,7 @@ import numpy as np
 
 from asyncsim.parameters import Count, NonNegative, parameters
 from asyncsim.problems.problem import Vector, frozen
+from asyncsim.problems.quadratic import places
 
 
 @parameters
@@ -61,8 +62,7 @@ class SeparateQuadratics:
             raise ValueError(
                 "SeparateQuadratics: the number of workers is not known; make it by SeparateQuadratics(…).build(n=…)"
             )
-        # odd in the middle to the last bit, so that the mean of the centres is 0
-        return (2.0 * np.arange(n) - (n - 1)) / max(1, n - 1) * (self.spread / math.sqrt(self.dimension))
+        return places(n) * (self.spread / math.sqrt(self.dimension))
 
     def centre(self, worker: int) -> Vector:
         """c_i, (d,)."""

@@ -17,7 +17,7 @@ from asyncsim import summary
 from asyncsim.report.page import asset, counted, embedded, policy
 
 if TYPE_CHECKING:
-    from asyncsim.advise import Advice, Option
+    from asyncsim.advise import Advice, Option, Plan, Question
 
 WHAT = {
     "hero_sgd": "plain SGD on one machine, the others idle",
@@ -30,7 +30,16 @@ WHAT = {
     "async_local_sgd": "several local steps in each message, applied when they arrive unless they are too old",
     "dual_local_sgd": "several local steps of every machine in a round, the server waits for all",
     "local_sgd": "several local steps of every machine in a round, then the mean of where they arrived",
+    "mindflayer_sgd": "each machine tries a fixed number of gradients and gives one up when its time is over",
+    "malenia_sgd": "machines compute at the same point until each has delivered and the slow ones' few gradients are balanced "
+    "by enough of the others; a step is the mean over machines of their means",
+    "ringleader_asgd": "asynchronous rounds with a table of each machine's gradients; in a round each machine makes one step "
+    "with the mean over the table",
+    "ia2_sgd": "each arriving gradient replaces its machine's last one, and a step is the mean of all machines' last ones",
+    "rescaled_asgd": "asynchronous SGD whose stepsizes are larger for slower machines, so that all data count alike",
+    "random_assignment_asgd": "asynchronous SGD that gives each new point to a machine drawn at random, whether busy or not",
 }
+UNLIKE = ("rescaled_asgd", "random_assignment_asgd")  # their noise grows with how unlike the data are
 LOCAL = ("async_local_sgd", "dual_local_sgd", "local_sgd")
 
 
@@ -42,7 +51,9 @@ def headline(advice: Advice) -> str:
         rest = "" if question.n == 1 else "; the others bring nothing that can be told"
         return f"Use one machine alone, plain SGD on a fastest one ({fast} s a gradient){rest}."
     part = chosen.plan.parameters.get("workers")
-    harmful = [kind for kind, option in enumerate(advice.without) if _told_without(chosen, option)[1] == "does harm"]
+    harmful = question.data == "same" and [
+        kind for kind, option in enumerate(advice.without) if _told_without(chosen, option)[1] == "does harm"
+    ]
     if harmful:  # the worst of them; without several at once was not measured
         worst = max(harmful, key=lambda kind: question.groups[kind].trip)
         group = question.groups[worst]
@@ -60,7 +71,7 @@ def _comparison(advice: Advice) -> list[str]:
     chosen, hero = advice.chosen, advice.hero
     said = [f"{chosen.plan.method}: {WHAT[chosen.plan.method]}."]
     if chosen is not hero:
-        said.append(f"In the model it is {_range(chosen.sooner(hero))} times as fast as the fastest machine alone.")
+        said.append(f"In the model it is {_range(chosen.sooner(hero))} times as fast as {_yardstick(advice.question)}.")
     others = [name for name in advice.tied if name != chosen.plan.method]
     if others:
         said.append(
@@ -73,6 +84,13 @@ def _comparison(advice: Advice) -> list[str]:
     return said
 
 
+def _yardstick(question: Question) -> str:
+    """What ratios are to."""
+    parts = ["that had the data of all"] if question.data == "different" else []
+    parts += ["none of whose gradients were late"] if question.heavy else []
+    return f"a fastest machine {' and '.join(parts)}" if parts else "the fastest machine alone"
+
+
 def _parameters(advice: Advice) -> list[str]:
     plan = advice.chosen.plan
     told = {
@@ -82,16 +100,24 @@ def _parameters(advice: Advice) -> list[str]:
             "async_batch_sgd": "gradients of a machine in each message",
         }.get(plan.method, "gradients of each machine in a step"),
         "local_steps": "local_steps = {}: steps on a machine between two messages",
+        "harmonic_mean": "harmonic_mean = {}: how many gradients of each machine, in the harmonic mean, a round begins with",
+        "stops": "stops = {}: machines that compute at an older point are stopped and start anew",
         "delay_adaptive": "delay_adaptive = {}: " + ("smaller steps for older gradients" if plan.parameters.get("delay_adaptive") else "all steps alike"),
     }  # fmt: skip
     said = [words.format(_shown(plan.parameters[name])) for name, words in told.items() if name in plan.parameters]
-    if advice.chosen is advice.hero:
+    if plan.method == "mindflayer_sgd":
+        said += _trials(advice)
+    if plan.method == "hero_sgd":
         said.append("stepsize: the one that is best for a single machine")
     else:
         ratio = plan.stepsize / advice.hero.plan.stepsize
         of = {
             "rennala_sgd": "of the mean of the batch",
             "minibatch_sgd": "of the mean of all gradients",
+            "malenia_sgd": "of the mean over the machines",
+            "ringleader_asgd": "of the mean over the table",
+            "ia2_sgd": "of the mean over the machines",
+            "mindflayer_sgd": "of the mean of a step's gradients",
             "local_sgd": "of a local step",
         }.get(plan.method, "of each gradient")
         said.append(
@@ -99,6 +125,17 @@ def _parameters(advice: Advice) -> list[str]:
             "and try half and twice that"
         )
     return ["Parameters: " + "; ".join(said) + "."]
+
+
+def _trials(advice: Advice) -> list[str]:
+    """When each kind of machine gives a gradient up, and how many it tries in a step."""
+    plan, first, said = advice.chosen.plan, 0, []
+    for group in advice.question.groups:
+        T, B, p = (plan.parameters[name][first] for name in ("allotted_times", "trials", "success_probabilities"))
+        tries = "none" if B == 0 else f"{B} a step, each given up after {summary.number(T)} s ({p:.0%} come in time)"
+        said.append(f"trials of a machine of {group}: {tries}")
+        first += group.count
+    return said
 
 
 def _absolute(advice: Advice) -> list[str]:
@@ -127,9 +164,12 @@ def _cheaper(advice: Advice) -> list[str]:
     """The cheapest of all that was measured, where it is markedly cheaper."""
     kinds = advice.question.groups
     found = [(option, option.plan.method) for option in advice.options]
-    found += [
-        (option, f"{option.plan.method} without {kinds[kind]}") for kind, option in enumerate(advice.without) if option
-    ]
+    if advice.question.data == "same":
+        found += [
+            (option, f"{option.plan.method} without {kinds[kind]}")
+            for kind, option in enumerate(advice.without)
+            if option
+        ]
     option, words = min(found, key=lambda pair: pair[0].cost)
     if not option.cost < 0.9 * advice.chosen.cost:
         return []
@@ -142,7 +182,7 @@ def _cheaper(advice: Advice) -> list[str]:
 def _slowest(advice: Advice) -> list[str]:
     """What would change without the slowest kind, and which others bring nothing."""
     kinds, chosen = advice.question.groups, advice.chosen
-    if len(kinds) == 1 or chosen is advice.hero:
+    if len(kinds) == 1 or chosen.plan.method == "hero_sgd":
         return []
     slowest = max(range(len(kinds)), key=lambda kind: kinds[kind].trip)
     said = []
@@ -153,9 +193,14 @@ def _slowest(advice: Advice) -> list[str]:
             continue
         cost = "" if not advice.question.priced else f", at {summary.number(without.cost / chosen.cost, 2)} of the cost"
         name = f"the slowest, {group}" if kind == slowest else str(group)
-        said.append(
-            f"Without {name}, it would take {words.removeprefix('× ')} times the time{cost}: {VERDICTS[verdict]}."
+        meant = VERDICTS[verdict]
+        if advice.question.data == "different":
+            meant = "but what is learned would leave out their data"
+        reached = math.isfinite(without.median)
+        took = (
+            f"it would take {words.removeprefix('× ')} times the time{cost}" if reached else "the target is not reached"
         )
+        said.append(f"Without {name}, {took}: {meant}.")
     return said
 
 
@@ -169,6 +214,45 @@ VERDICTS = {
 
 def _unsure(advice: Advice) -> list[str]:
     said = []
+    question, plan = advice.question, advice.chosen.plan
+    if question.data == "different":
+        said.append(
+            "Each machine has data of its own, so that methods that use gradients as they come (Ringmaster, Rennala, "
+            "Asynchronous SGD) would learn mostly what the fast machines have and were not tried. How unlike the data are is "
+            "assumed: at the start the machines' gradients differ from their mean by as much as the mean is long (ζ² = ‖∇f‖²). "
+            "The methods that keep the machines' gradients apart don't depend on it; rescaled_asgd and "
+            "random_assignment_asgd are the better the more alike the data are. Theory knows their order up to constants "
+            "only, and the constants were simulated."
+        )
+    if plan.method in UNLIKE:
+        rest = next((o for o in advice.options if o.plan.method not in UNLIKE), None)
+        said.append(
+            f"Careful: {plan.method} is this good only if the data are no more unlike than assumed. "
+            + (
+                f"The best of those that don't depend on it is {rest.plan.method}, which needs {_range(advice.chosen.sooner(rest))} times the time."
+                if rest
+                else ""
+            )
+        )
+    if question.heavy:
+        said.append(
+            "Times have heavy tails: where a machine's median is given or measured the rest is drawn from the law, and the "
+            "next long gradient can be longer than any seen here; look at the ranges more than at the medians."
+        )
+    if question.heavy and question.data == "different":
+        said.append(
+            "No method here is made for both heavy tails and different data: all of these wait for every machine."
+        )
+    if plan.method == "mindflayer_sgd" or plan.parameters.get("stops"):
+        alone = next((o for o in advice.options if not _stops(o.plan)), None)
+        said.append(
+            "It needs machines whose running gradient can be given up. "
+            + (
+                f"The best that never does so is {alone.plan.method}, which needs {_range(advice.chosen.sooner(alone))} times the time."
+                if alone
+                else f"Every method that never does so needed more than {advice.too_slow:g} times the time."
+            )
+        )
     if advice.question.average is None:
         others = ", ".join(
             f"with {average} {method} ({summary.number(times, 2)} times as fast as one machine)"
@@ -188,13 +272,17 @@ def _unsure(advice: Advice) -> list[str]:
     return said
 
 
+def _stops(plan: Plan) -> bool:
+    return plan.method == "mindflayer_sgd" or bool(plan.parameters.get("stops"))
+
+
 def kinds_table(advice: Advice) -> tuple[list[str], list[list[str]]]:
     """What each kind of machine brings: one row a kind."""
     question, chosen = advice.question, advice.chosen
     headers = ["machines", "of the used gradients", "time without them", "verdict"]
     headers += ["an hour of them costs"] if question.priced else []
     headers += ["cost without them"] if question.priced else []
-    headers += ["twice as many would save", "enough are about"]
+    headers += ["twice as many would save", "enough are about"] if advice.more else []
     rows = []
     for kind, group in enumerate(question.groups):
         without = advice.without[kind]
@@ -203,9 +291,14 @@ def kinds_table(advice: Advice) -> tuple[list[str], list[list[str]]]:
             f"{chosen.used[kind]:.0%}".replace("%", " %") if chosen.used else "",
             *_told_without(chosen, without),
         ]
+        if question.data == "different" and row[-1] == "does harm":
+            row[-1] = "costs time, but its data count"
         if question.priced:
             row += [summary.number(group.count * (group.price or 0.0), 3)]
             row += ["" if without is None or not chosen.cost else f"× {summary.number(without.cost / chosen.cost, 2)}"]
+        if not advice.more:
+            rows.append(row)
+            continue
         saved, enough = advice.more[kind]
         useless = group.seconds + group.communication >= advice.cutoff
         row += [
@@ -241,7 +334,8 @@ def methods_table(advice: Advice) -> tuple[list[str], list[list[str]]]:
     for option in advice.options:
         hours = advice.hours_of(option)
         time = _duration(hours) if known else f"× {summary.number(option.median / advice.chosen.median, 3)}"
-        parameters = {key: value for key, value in option.plan.parameters.items() if key != "worker"}
+        own = option.plan.parameters
+        parameters = {key: value for key, value in own.items() if key != "worker"}
         ratio = option.plan.stepsize / advice.hero.plan.stepsize
         shown = ", ".join(
             [f"γ {summary.number(ratio, 2)} γ₁", *(f"{key} {_shown(value)}" for key, value in parameters.items())]
@@ -254,9 +348,18 @@ def methods_table(advice: Advice) -> tuple[list[str], list[list[str]]]:
 
 
 def about_cutoff(advice: Advice) -> str:
-    """From where on slow machines bring nothing."""
+    """From where on slow machines bring nothing; where each has data of its own, what the slowest costs."""
+    question = advice.question
+    if question.data == "different":
+        trips = [group.trip for group in question.groups for _ in range(group.count)]
+        slowest, noise = max(trips), sum(trips) / len(trips) * question.B / len(trips)
+        return (
+            f"By theory, up to a constant, a step's worth of progress takes τ_n + τ_avg·B*/n = {summary.number(slowest, 2)} s + "
+            f"{summary.number(noise, 2)} s: the first is the slowest machine's gradient, as its data count like everybody's; "
+            "the second is for the noise, and falls with each machine."
+        )
     at = summary.number(advice.cutoff, 2)
-    useless = [str(g) for g in advice.question.groups if g.seconds + g.communication > advice.cutoff]
+    useless = [str(g) for g in question.groups if g.seconds + g.communication > advice.cutoff]
     words = (
         f"By theory, which is right here up to a factor of 2, machines that take longer than about {at} s for a gradient with its "
         "messages bring nothing, however many there are"
@@ -301,6 +404,9 @@ def _sections(advice: Advice) -> str:
         "seconds of a message there and back": ", ".join(summary.number(g.communication) for g in question.groups),
         "deviation of the times": f"{question.jitter:.0%} of the mean",
         "gradients to average, B*": f"{question.B}{'' if question.average else ' (assumed)'}",
+        "data": "all machines draw from the same"
+        if question.data == "same"
+        else "each machine has its own; assumed: ζ² = ‖∇f‖² at the start, equal curvature",
         "target": f"‖∇f‖² falls to {question.target:g} of what it is at the start",
         "price of an hour": ", ".join(summary.number(g.price) for g in question.groups if g.price is not None)
         or "not given",
@@ -317,8 +423,7 @@ the line reaches from the least to the most. γ₁ is the stepsize that is best 
 {_bars(advice)}
 {_table(*methods_table(advice), winner=advice.chosen.plan.method)}</section>
 <section><h2>What each kind of machine brings</h2>
-<p class="note">The advised method was tuned anew without each kind. The last two columns are theory's, right up to a constant:
-what twice as many would save, and how many there can be until doubling them saves less than 5 %.</p>
+<p class="note">The advised method was tuned anew without each kind. {_columns(advice)}</p>
 {_table(*kinds_table(advice))}
 <p style="margin-top:12px">{escape(about_cutoff(advice))}</p></section>
 <section><h2>What this rests on</h2>
@@ -327,6 +432,15 @@ machines you described and stepsizes tuned for each method. Ratios carry over to
 ratio here is better known than its range. To see what the machines did, open <a href="report.html">report.html</a>; to run it
 again or change it, <code>asyncsim run scenario.yaml</code>.</p>
 <dl>{listed}</dl></section>"""
+
+
+def _columns(advice: Advice) -> str:
+    if advice.more:
+        return (
+            "The last two columns are theory's, right up to a constant: what twice as many would save, and how many there "
+            "can be until doubling them saves less than 5 %."
+        )
+    return "Who leaves a kind out leaves its data out: what is learned is then something else."
 
 
 def _table(headers: Sequence[str], rows: Sequence[Sequence[str]], winner: str = "") -> str:

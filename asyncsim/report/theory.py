@@ -58,9 +58,22 @@ def theory(result: "Result") -> str:
 was first at most {epsilon}{seeds}. Proven: the time at which it surely is, in expectation, for the parameters as run and the
 worst function and data that have the problem's constants; so a bound is late, and the order of bounds need not be that of the
 methods. The shade is the lower bound for all methods, of which only the order of magnitude is known. ● measured, ▏ proven.</p>
-<div class="scroll" tabindex="0" role="region" aria-label="Measured and proven times">
+{_estimates(rows)}<div class="scroll" tabindex="0" role="region" aria-label="Measured and proven times">
 <table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>
 <details><summary>Where the bounds come from, and what is missing</summary><dl>{how}</dl></details></section>"""
+
+
+def _estimates(rows: list[Compared]) -> str:
+    """Which bounds are no theorems, where a reader cannot miss it."""
+    found: dict[str, list[str]] = {}
+    for row in rows:
+        if row.verdict == "estimate":
+            found.setdefault(row.why, []).append(row.label)
+    said = "; ".join(f"{', '.join(labels)}: {why}" for why, labels in found.items())
+    if not said:
+        return ""
+    return f"""<p class="note"><strong>Times with ~ are estimates, not proven</strong>, and no breach of them is called: {escape(said)}.</p>
+"""
 
 
 def _row(row: Compared, ends: tuple[float, float]) -> str:

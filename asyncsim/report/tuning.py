@@ -32,10 +32,12 @@ def tuning(result: "Result") -> str:
     figures = "".join(_figure(str(label), grid) for label, grid in found.items())
     rules = sorted({str(grid.get("rule", "")) for grid in found.values()})
     words = " and ".join(RULES.get(rule, rule.replace("_", " ")) for rule in rules)
+    ended = any(grid.get("ended_early") for grid in found.values())
+    early = ", or was ended early when it could no longer win" if ended else ""
     return f"""<section class="tuning"><h2>How the methods were tuned</h2>
 <p class="note">A cell is a choice of parameters and shows {escape(words)}: the stronger its colour the better, on a logarithmic
 scale of its own for each method. ★ won and was run anew on fresh seeds. A hatched cell with – diverged or did not reach
-the target.</p>
+the target{early}.</p>
 <div class="maps">{figures}</div></section>"""
 
 

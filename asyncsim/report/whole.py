@@ -37,7 +37,8 @@ def whole(result: "Result", runs: Sequence["Run"]) -> dict[str, tuple[Array, boo
 
 
 def _read(result: "Result", run: "Run") -> Array:
-    if result.folder is None or len(run.workers["sent"]) != run.n:
+    # a result can outlive its folder: what it has itself is shown then
+    if result.folder is None or not (result.folder / "record.sqlite").is_file() or len(run.workers["sent"]) != run.n:
         return np.empty(0, INTERVAL)
     sent = run.workers["sent"]
     choices = [shown_workers(run.n, min(run.n, lanes)) for lanes in LANES]

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from asyncsim import running, summary
+from asyncsim.bounds import SYMBOLS
 from asyncsim.methods import METHODS
 from asyncsim.theory.parameters import Knowledge
 from asyncsim.theory.predictions import Row, choice, table
@@ -34,31 +35,34 @@ def overview(scenario: Scenario, every_method: bool = False) -> Overview:
     workers, problem = scenario.build_workers(), scenario.check_problem()
     knowledge = running.knowledge(problem, workers, target)
     methods = dict(scenario.build_methods())
+    guessed: set[str] = set()
     if every_method:
         named = {type(method) for method in methods.values()}
-        methods |= {
-            name: made for name, cls in METHODS.items() if cls not in named and (made := _made(cls)) is not None
-        }
+        for name, cls in METHODS.items():
+            made, known = _made(cls)
+            if cls not in named and made is not None:
+                methods[name] = made
+                guessed |= set() if known else {name}
     rows = sorted(table(methods, knowledge, scenario.build_update_rules()), key=_place)
     return Overview(
         known=_known(knowledge),
         headers=["method", "parameters", "iterations", "time", "order", "lower bound"],
-        cells=[_cells(row, rows) for row in rows],
+        cells=[_cells(row, rows, row.label in guessed) for row in rows],
         sentence=choice(rows, knowledge),
         notes=_notes(rows, knowledge),
         rows=rows,
     )
 
 
-def _made(cls: type) -> Any:
-    """A method with "theory" for all that must be given; 1 where theory has nothing, which is not shown."""
+def _made(cls: type) -> tuple[Any, bool]:
+    """A method with "theory" for all that must be given, and True; 1 where theory has nothing, and False."""
     needed = [field.name for field in dataclasses.fields(cls) if field.default is dataclasses.MISSING]
     for value in ("theory", 1):
         try:
-            return cls(**dict.fromkeys(needed, value))
+            return cls(**dict.fromkeys(needed, value)), value == "theory"
         except ValueError:
             continue
-    return None
+    return None, False
 
 
 def _place(row: Row) -> tuple[float, ...]:
@@ -84,7 +88,7 @@ def _known(knowledge: Knowledge) -> list[str]:
     return [f"{knowledge.n} workers; {data}.", "; ".join(values) + "."]
 
 
-def _cells(row: Row, rows: list[Row]) -> list[str]:
+def _cells(row: Row, rows: list[Row], guessed: bool) -> list[str]:
     found = row.prediction
     orders = [o for r in rows if (o := r.prediction.complexity) is not None and math.isfinite(o) and o > 0]
     order = "—" if found.complexity is None else "∞"
@@ -92,7 +96,7 @@ def _cells(row: Row, rows: list[Row]) -> list[str]:
         order = f"× {summary.number(found.complexity / min(orders), 3)}"
     return [
         row.label,
-        "—" if row.why_not else _parameters(row.method),
+        "to be tuned" if guessed else "—" if row.why_not else _parameters(row.method),
         "—" if found.iterations is None else f"≤ {found.iterations:,}",
         "—" if found.seconds is None else f"{'~' if found.estimated else '≤'} {summary.number(found.seconds)} s",
         order,
@@ -140,7 +144,8 @@ def _notes(rows: list[Row], knowledge: Knowledge) -> list[str]:
         found = row.prediction
         texts = [found.how] if found.how else []
         if found.estimated:
-            texts.append(f"nothing is proven, as it rests on estimates ({', '.join(found.estimated)})")
+            of = ", ".join(SYMBOLS.get(name, name) for name in found.estimated)
+            texts.append(f"nothing is proven, as it rests on estimates of {of}")
         for text in (*texts, *found.missing):
             # its own name stands before it already
             said.setdefault(text.removeprefix(f"{type(row.method).__name__}: "), []).append(row.label)

@@ -255,8 +255,7 @@ def _bound(method: Any, knowledge: Knowledge) -> _Bound:
     found = BOUNDS.get(type(method))
     if found is None:
         raise ValueError("no upper bound with constants is known here for this method")
-    if knowledge.heterogeneous and type(method) in HOMOGENEOUS:
-        raise ValueError("the workers' data differ, and what is proven of this method is for equal data")
+    _insist_on_data(method, knowledge)
     if not isinstance(getattr(method, "allocation", Greedy()), Greedy):
         raise ValueError("what is proven is for the greedy allocation")
     if not knowledge.constant_times and not knowledge.independent_times:
@@ -265,6 +264,13 @@ def _bound(method: Any, knowledge: Knowledge) -> _Bound:
     if not math.isfinite(bound.seconds):
         raise ValueError("a worker that the method waits for may never return")
     return bound
+
+
+def _insist_on_data(method: Any, knowledge: Knowledge) -> None:
+    if knowledge.heterogeneous and type(method) in HOMOGENEOUS:
+        raise ValueError("the workers' data differ, and what is proven of this method is for equal data")
+    if knowledge.heterogeneous and type(method) in SUMS:
+        raise ValueError("the workers' data differ, and this method needs every worker to reach all of the data")
 
 
 def _estimates(method: Any, knowledge: Knowledge, bound: _Bound) -> tuple[str, ...]:
@@ -547,6 +553,7 @@ HOMOGENEOUS = {
 
 def _complexity(method: Any, knowledge: Knowledge) -> float:
     if type(method) in SUMS:
+        _insist_on_data(method, knowledge)
         method = _of_theory(method, knowledge)
         if type(method) is FreyaPAGE:
             return _freya_page_order(method, knowledge)
@@ -554,8 +561,7 @@ def _complexity(method: Any, knowledge: Knowledge) -> float:
     known = {"L": 0.0, "Delta": 0.0, "sigma2": 0.0, "epsilon": 0.0}
     if type(method) not in COMPLEXITIES:
         raise ValueError("no time complexity is known here for this method")
-    if knowledge.heterogeneous and type(method) in HOMOGENEOUS:
-        raise ValueError("the workers' data differ, and what is proven of this method is for equal data")
+    _insist_on_data(method, knowledge)
     known = dict(zip(known, knowledge.need(*known), strict=True))
     return COMPLEXITIES[type(method)](method, knowledge, known)
 

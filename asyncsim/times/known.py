@@ -7,6 +7,7 @@ names it in `estimated`.
 `as_law` makes a law of what users have: a number, a law of their own, a frozen law of scipy.stats, old or new.
 """
 
+import dataclasses
 import functools
 import math
 import sys
@@ -46,6 +47,23 @@ def understood(spec: Any) -> bool:
     if isinstance(spec, type):
         return False
     return _is_number(spec) or any(callable(getattr(spec, name, None)) for name in ("sample", "rvs"))
+
+
+def independent_draws(law: Any) -> bool:
+    """Whether the times of this law are independent of each other; those of a trace that is played back in order are not.
+
+    A law that is made of others has independent times where they have.
+
+    >>> from asyncsim.times.traces import Cycled, Resampled
+    >>> independent_draws(Resampled([1.0, 2.0])), independent_draws(Cycled([1.0, 2.0]))
+    (True, False)
+    """
+    # who answers to `sample_at` is told the number of the gradient (asyncsim.times.traces), inside other laws too
+    if hasattr(law, "sample_at"):
+        return False
+    fields = (getattr(law, field.name) for field in dataclasses.fields(law)) if dataclasses.is_dataclass(law) else ()
+    parts = (part for value in fields for part in (value if isinstance(value, tuple) else (value,)))
+    return all(independent_draws(part) for part in parts if dataclasses.is_dataclass(part) or hasattr(part, "sample"))
 
 
 def _is_number(value: Any) -> bool:

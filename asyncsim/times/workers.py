@@ -33,8 +33,17 @@ from asyncsim.times.by_worker import Kind, Source, by_worker, joined
 from asyncsim.times.communication import SharedLink, stop_delay
 from asyncsim.times.contention import Group, all_at_once, contention_of
 from asyncsim.times.expressions import evaluate
-from asyncsim.times.known import as_law
-from asyncsim.times.laws import Constant, Law, Time
+from asyncsim.times.known import as_law, independent_draws
+from asyncsim.times.laws import (
+    Constant,
+    Exponential,
+    HalfNormal,
+    Law,
+    ShiftedExponential,
+    ShiftedHalfNormal,
+    Time,
+    Uniform,
+)
 from asyncsim.times.named import Laws, check, is_number, laws_from, of_length, worker_words
 from asyncsim.times.traces import FromTrace
 
@@ -83,6 +92,22 @@ class Times:
         """The law of `worker` (0…n−1), with `sample(rng, size)`; with `by_call` the callable (rng, worker, start)."""
         return self._source[worker]
 
+    def affine(self) -> tuple[str, Floats, Floats] | None:
+        """Kind, shift (n,) and scale (n,) where every time is shift + scale · (a standard number of that kind), else None.
+
+        Kinds: "exponential", "uniform", "half_normal" (the size of a normal number). In these words many workers'
+        times can be drawn at once, to the bits that `law(worker).sample` gives.
+
+        >>> Times.of({"distribution": "uniform", "low": 1, "high": "1 + i"}, 3).affine()
+        ('uniform', array([1., 1., 1.]), array([1., 2., 3.]))
+        """
+        cls, parameters = _law_in_arrays(self._source)
+        if cls not in AFFINE or self.by_call:
+            return None
+        kind, shift, scale = AFFINE[cls]
+        found = [np.broadcast_to(np.asarray(part(parameters), np.float64), (self.n,)) for part in (shift, scale)]
+        return kind, found[0], found[1]
+
     def means(self) -> tuple[Floats, bool]:
         """Mean seconds (n,) and whether all are exact; laws that tell no `mean` are estimated by sampling.
 
@@ -105,6 +130,18 @@ class Times:
         draws = int(np.clip(400_000 // self.n, 64, ESTIMATED_WITH))
         found = [_mean(self._source[worker], start + worker, draws) for worker in range(self.n)]
         return np.array([mean for mean, _ in found]), all(exact for _, exact in found)
+
+    @property
+    def independent(self) -> bool:
+        """Whether the times of each worker are independent draws of one law; of callables nobody knows, and it is False."""
+        if self.constant is not None or self.by_call:
+            return not self.by_call
+        if isinstance(self._source, _Joined):
+            return all(group.independent for group in self._source.groups)
+        return all(
+            independent_draws(self._source[worker])
+            for worker in range(1 if isinstance(self._source, _Same) else self.n)
+        )
 
     def __repr__(self) -> str:
         return f"Times(n={self.n}, worker 0: {self.law(0)!r})"
@@ -268,6 +305,11 @@ class Workers:
         """Whether every time is constant: the fixed computation model."""
         times = (self.compute_time, self.uplink, self.downlink)
         return self._changes_nothing and all(t.constant is not None for t in times)
+
+    @property
+    def independent_times(self) -> bool:
+        """Whether each worker's times are independent draws of one law: nothing changes, no trace is played in order."""
+        return self._changes_nothing and all(t.independent for t in (self.compute_time, self.uplink, self.downlink))
 
     @property
     def _changes_nothing(self) -> bool:
@@ -531,6 +573,26 @@ def _counted(function: Callable[..., Any]) -> str:
         return f"the parameters {inspect.signature(function)}"
     except (ValueError, TypeError):
         return "parameters it doesn't tell of"
+
+
+AFFINE: dict[Any, tuple[str, Callable[[Any], Any], Callable[[Any], Any]]] = {
+    Exponential: ("exponential", lambda law: 0.0, lambda law: law["mean"]),
+    ShiftedExponential: ("exponential", lambda law: law["shift"], lambda law: law["scale"]),
+    Uniform: ("uniform", lambda law: law["low"], lambda law: law["high"] - law["low"]),
+    HalfNormal: ("half_normal", lambda law: 0.0, lambda law: law["scale"]),
+    ShiftedHalfNormal: ("half_normal", lambda law: law["shift"], lambda law: law["scale"]),
+}
+
+
+def _law_in_arrays(source: Any) -> tuple[Any, Mapping[str, Any]]:
+    """The class that all laws of a source have and its parameters, each for all workers or as an array of one a worker."""
+    if isinstance(source, Laws) and not source.nested:
+        return source.cls, {**source.shared, **source.arrays}
+    if isinstance(source, _Same):
+        return type(source.law), vars(source.law) if type(source.law) in AFFINE else {}
+    if isinstance(source, list) and len({type(law) for law in source}) == 1 and type(source[0]) in AFFINE:
+        return type(source[0]), {key: np.array([vars(law)[key] for law in source]) for key in vars(source[0])}
+    return None, {}
 
 
 # ---- where a worker's law comes from: source[worker] ---------------------------------------------------------------

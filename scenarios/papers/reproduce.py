@@ -2,20 +2,25 @@
 
 It tunes every method of every experiment over its grid (experiments.py), runs the winners with other seeds, holds what
 came out against what the paper found, and writes README.md and figures/ beside this file. With `--full` it takes the
-papers' sizes and grids, which is hours, and writes FULL.md and full-figures/. With names of experiments only these are
-run; a table is written when all are there.
+papers' sizes and grids; `--full --list` says how many hours that is, experiment by experiment, and how much of it is done
+already. With names of experiments only these are run: `reproduce.py --full bias ata`.
 
 1. A run is one method with one parameter setting and one seed; it is the scenario file with these put in. What a run
    left behind is kept in a folder (`--cache`), so whoever stops the command and starts it again goes on where it was. A
-   change of the package's numbers, or of the scenario, makes it a new run.
+   change of the package's numbers, or of the scenario, makes it a new run. Runs are played by `--processes` at a time.
 2. Seeds for tuning and seeds for the table are different ones.
 3. Nothing is chosen by hand: the winner has the least median time to the target; where none is reached, the smallest
    last value. Where the winner stands at an end of its range of stepsizes, the table says so.
 4. A claim is a comparison in code, made on the medians. The words of README.md on a claim are written by it, so a
    paper's order that does not come out is seen there.
+5. What an experiment came to is kept in outcomes/, reduced and full apart; README.md and the figures are made of that. So
+   whoever has hours for one experiment at its full size leaves a row marked "full", and the others stay as they are.
+6. Hours are estimated by playing four seconds of every method of every variant with its smallest stepsize: right
+   to a factor of 2 or so, and too much where runs end early, at the target or because they diverge.
 """
 
 import argparse
+import dataclasses
 import functools
 import hashlib
 import itertools
@@ -24,6 +29,7 @@ import math
 import os
 import statistics
 import sys
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
@@ -40,6 +46,9 @@ from asyncsim.scenario import Scenario, from_data, load
 
 FOLDER = Path(__file__).resolve().parent
 KEPT = ("time", "iteration", "suboptimality", "squared_gradient_norm", "worker_seconds", "regret")
+OUTCOMES = FOLDER / "outcomes"
+HOURS = OUTCOMES / "hours.json"
+SLICE = 4.0  # seconds of a run from which its length is told
 POINTS = 100  # of a curve in a figure
 # what the numbers of a run depend on; reports, tables and the command line may change
 NUMBERS = ("allocation", "methods", "problems", "times", "jobs.py", "log.py", "record.py", "server.py", "simulation.py")
@@ -51,27 +60,38 @@ Kept = dict[str, Any]
 def main() -> int:
     parser = argparse.ArgumentParser(description="The papers' experiments with our numbers.")
     parser.add_argument("names", nargs="*", metavar="EXPERIMENT", help=", ".join(e.name for e in experiments.ALL))
-    parser.add_argument("--full", action="store_true", help="the papers' sizes and grids: hours")
+    parser.add_argument("--full", action="store_true", help="the papers' sizes and grids: hours, see --list")
+    parser.add_argument("--list", action="store_true", help="say how many runs and hours are left, and run nothing")
+    parser.add_argument("--page", action="store_true", help="only write the page and its figures again from outcomes/")
     parser.add_argument("--processes", type=int, default=min(2, os.cpu_count() or 1), metavar="P")
     parser.add_argument("--cache", type=Path, default=Path("runs/papers"), metavar="DIR", help="default runs/papers")
     given = parser.parse_args()
     known = {experiment.name: experiment for experiment in experiments.ALL}
     if unknown := sorted(set(given.names) - set(known)):
         parser.error(f"no experiment is called {', '.join(unknown)}; there are {', '.join(known)}")
-    given.cache.mkdir(parents=True, exist_ok=True)
-    found = {}
-    with ProcessPoolExecutor(given.processes) as pool:
-        try:
-            for experiment in [known[name] for name in given.names] or experiments.ALL:
-                print(f"{experiment.name} …", file=sys.stderr, flush=True)
-                found[experiment.name] = reproduced(experiment, given.full, given.cache, pool)
-                print(report_of(experiment, found[experiment.name]), flush=True)
-        except (KeyboardInterrupt, InterruptedError):
-            pool.shutdown(wait=False, cancel_futures=True)
-            print("stopped; the same command goes on from here", file=sys.stderr)
-            return 130
-    if len(found) == len(known):
-        write(found, given.full)
+    if not given.page:
+        chosen = [known[name] for name in given.names] or list(experiments.ALL)
+        given.cache.mkdir(parents=True, exist_ok=True)
+        with ProcessPoolExecutor(given.processes) as pool:
+            try:
+                if given.list or given.full:
+                    listed(chosen, given.full, given.cache, pool)
+                if given.list:
+                    return 0
+                for experiment in chosen:
+                    print(f"{experiment.name} …", file=sys.stderr, flush=True)
+                    found = reproduced(experiment, given.full, given.cache, pool)
+                    keep(experiment, found, given.full)
+                    print("\n".join(section(experiment, found, given.full)), flush=True)
+            except (KeyboardInterrupt, InterruptedError):
+                pool.shutdown(wait=False, cancel_futures=True)
+                print("stopped; the same command goes on from here", file=sys.stderr)
+                return 130
+    missing = [experiment.name for experiment in experiments.ALL if not _outcomes(experiment, False).is_file()]
+    if missing:
+        print(f"no page without {', '.join(missing)}", file=sys.stderr)
+        return 1
+    write()
     return 0
 
 
@@ -106,7 +126,7 @@ def label_of(method: Mapping[str, Any]) -> str:
 def play(data: Mapping[str, Any], cache: Path) -> Kept:
     """The curves of one run, from the cache if it was made before."""
     scenario = from_data(data, base=FOLDER)
-    path = cache / f"{_key(scenario, data)}.json"
+    path = _path(scenario, data, cache)
     if path.is_file():
         return json.loads(path.read_text(encoding="utf-8"))
     (run,) = asyncsim.run(scenario, progress=False).runs
@@ -118,6 +138,10 @@ def play(data: Mapping[str, Any], cache: Path) -> Kept:
     half.write_text(json.dumps(kept), encoding="utf-8")
     half.replace(path)
     return kept
+
+
+def _path(scenario: Scenario, data: Mapping[str, Any], cache: Path) -> Path:
+    return cache / f"{_key(scenario, data)}.json"
 
 
 def _key(scenario: Scenario, data: Mapping[str, Any]) -> str:
@@ -135,6 +159,71 @@ def _code() -> str:
         for path in ([package / name] if name.endswith(".py") else (package / name).glob("*.py"))
     )
     return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
+
+
+# ---- how long it takes
+
+
+def listed(chosen: Sequence[Experiment], full: bool, cache: Path, pool: ProcessPoolExecutor) -> None:
+    """Print how many runs there are, how many are kept already, and hours of one core for the rest; keep the hours."""
+    print(f"{'experiment':26}{'runs':>7}{'kept':>7}{'hours left, of one core':>26}")
+    found = {}
+    for experiment in chosen:
+        runs, kept, left, whole = estimate(experiment, full, cache, pool)
+        print(f"{experiment.name:26}{runs:>7}{kept:>7}{left:>26.2f}", flush=True)
+        found[_key_of(experiment, full)] = {"runs": runs, "hours": float(f"{whole:.2g}")}
+    OUTCOMES.mkdir(exist_ok=True)
+    known = json.loads(HOURS.read_text(encoding="utf-8")) if HOURS.is_file() else {}
+    HOURS.write_text(json.dumps(dict(sorted((known | found).items())), indent=1) + "\n", encoding="utf-8")
+
+
+def estimate(
+    experiment: Experiment, full: bool, cache: Path, pool: ProcessPoolExecutor
+) -> tuple[int, int, float, float]:
+    """(runs, those for tuning that are kept already, hours of one core for the rest, hours for all)."""
+    seeds = experiment.full_seeds if full else experiment.seeds
+    samples, plans = [], []
+    for variant in experiment.variants:
+        data = variant_of(experiment, variant, full)
+        for method in data["methods"]:
+            label = label_of(method)
+            settings = settings_of(experiment, data, label, full)
+            tries = settings if len(settings) > 1 else []
+            # with the smallest stepsize no run diverges at once; of the rest the middle
+            smallest = min(tried.get("stepsize", 0.0) for tried in settings)
+            least = [tried for tried in settings if tried.get("stepsize", 0.0) == smallest]
+            middle = least[len(least) // 2]
+            samples.append(pool.submit(seconds_of, scenario_of(experiment, variant, full, label, middle, 0)))
+            jobs = [
+                _tuning_job(experiment, variant, full, label, s, seed)
+                for s in tries
+                for seed in experiment.tuning_seeds
+            ]
+            plans.append((len(jobs) + len(seeds), sum(_kept(job, cache) for job in jobs)))
+    costs = [sample.result() for sample in samples]
+    whole = sum(cost * runs for cost, (runs, _) in zip(costs, plans, strict=True)) / 3600
+    left = sum(cost * (runs - kept) for cost, (runs, kept) in zip(costs, plans, strict=True)) / 3600
+    return sum(runs for runs, _ in plans), sum(kept for _, kept in plans), left, whole
+
+
+def seconds_of(data: Mapping[str, Any]) -> float:
+    """About how many seconds of a core a run takes: a few seconds of it, the rest in proportion."""
+    begun = time.process_time()
+    scenario = from_data({**data, "stop": {**data["stop"], "wall_clock": SLICE}}, base=FOLDER)
+    (run,) = asyncsim.run(scenario, progress=False).runs
+    spent = time.process_time() - begun
+    return spent / share_of(run, data["stop"]) if run.status == "finished" else spent
+
+
+def share_of(run: Any, stop: Mapping[str, Any]) -> float:
+    """Which part of its way a run has gone, where it ended early: the largest of those to each of its limits."""
+    reached = {"time": run.time, "iterations": run.iterations, "gradients": run.used + run.discarded}
+    shares = [reached[name] / limit for name, limit in stop.items() if name in reached]
+    return min(1.0, max(shares, default=1.0)) or 1.0
+
+
+def _kept(data: Mapping[str, Any], cache: Path) -> bool:
+    return _path(from_data(data, base=FOLDER), data, cache).is_file()
 
 
 # ---- an experiment
@@ -192,11 +281,8 @@ def _tuned(
     runs = {}
     for (variant, label, place), settings in tries.items():
         if counts[variant, label] > 1:
-            jobs = [scenario_of(experiment, variant, full, label, settings, seed) for seed in experiment.tuning_seeds]
+            jobs = [_tuning_job(experiment, variant, full, label, settings, seed) for seed in experiment.tuning_seeds]
             target = jobs[0].get("target") or {}
-            if experiment.choose == "target" and not experiment.of_the_mean:
-                for job in jobs:
-                    job["stop"] = job["stop"] | {"target": True}
             runs[variant, label, place] = target, [pool.submit(play, job, cache) for job in jobs]
     outcomes = {
         key: _outcome(experiment, [job.result() for job in jobs], target) for key, (target, jobs) in runs.items()
@@ -204,6 +290,16 @@ def _tuned(
     return {
         key: (outcome.time if experiment.choose == "target" else 0.0, outcome.last) for key, outcome in outcomes.items()
     }
+
+
+def _tuning_job(
+    experiment: Experiment, variant: Variant, full: bool, label: str, settings: Settings, seed: int
+) -> dict[str, Any]:
+    """A run that is for choosing only: where the time to the target decides it ends there."""
+    job: dict[str, Any] = scenario_of(experiment, variant, full, label, settings, seed)
+    if experiment.choose == "target" and not experiment.of_the_mean:
+        job["stop"] = job["stop"] | {"target": True}
+    return job
 
 
 def _at_an_end(settings: Settings, tries: Any, variant: Variant, label: str) -> bool:
@@ -235,7 +331,7 @@ def _outcome(
     else:
         times = [_first(np.array(run["time"]), np.array(run[measure]), limit) for run in runs]
         last = statistics.median(_last(run[measure]) for run in runs)
-    return Outcome(
+    found = Outcome(
         settings=dict(settings or {}),
         time=statistics.median(times),
         reached=sum(math.isfinite(time) for time in times),
@@ -254,6 +350,8 @@ def _outcome(
         work=np.median([_steps(run["time"], run["worker_seconds"], grid) for run in runs], axis=0).tolist(),
         regret=np.median([_steps(run["time"], run["regret"], grid) for run in runs], axis=0).tolist(),
     )
+    x, y = _thinned(*experiment.curve(found))  # what a figure shows; the rest is not kept
+    return dataclasses.replace(found, x=x, y=y, work=[], regret=[])
 
 
 def _steps(times: Sequence[float], values: Sequence[float], grid: np.ndarray) -> np.ndarray:
@@ -276,9 +374,51 @@ def _last(values: Sequence[float]) -> float:
 # ---- words and files
 
 
-def report_of(experiment: Experiment, found: Mapping[str, Mapping[str, Outcome]]) -> str:
-    """What the command prints: the section of the experiment."""
-    return "\n".join(section(experiment, found, "figures"))
+def _key_of(experiment: Experiment, full: bool) -> str:
+    return f"{experiment.name}{'-full' if full else ''}"
+
+
+def _outcomes(experiment: Experiment, full: bool) -> Path:
+    return OUTCOMES / f"{_key_of(experiment, full)}.json"
+
+
+def keep(experiment: Experiment, found: Mapping[str, Mapping[str, Outcome]], full: bool) -> None:
+    """Write what an experiment came to."""
+    OUTCOMES.mkdir(exist_ok=True)
+    plain = {
+        variant: {label: _plain(dataclasses.asdict(outcome)) for label, outcome in outcomes.items()}
+        for variant, outcomes in found.items()
+    }
+    _outcomes(experiment, full).write_text(json.dumps(plain, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _plain(value: Any) -> Any:
+    """JSON has no infinity; six digits are enough."""
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    if isinstance(value, float):
+        return float(f"{value:.6g}") if math.isfinite(value) else str(value)
+    return value
+
+
+def kept(experiment: Experiment, full: bool) -> dict[str, dict[str, Outcome]]:
+    """What `keep` wrote."""
+    plain = json.loads(_outcomes(experiment, full).read_text(encoding="utf-8"))
+    return {
+        variant: {label: Outcome(**_numbers(outcome)) for label, outcome in outcomes.items()}
+        for variant, outcomes in plain.items()
+    }
+
+
+def _numbers(plain: Mapping[str, Any]) -> dict[str, Any]:
+    def number(value: Any) -> Any:
+        if isinstance(value, list):
+            return [number(item) for item in value]
+        return float(value) if value in ("inf", "-inf", "nan") else value
+
+    return {name: number(value) if name != "settings" else value for name, value in plain.items()}
 
 
 def agreement(claims: Iterable[tuple[str, bool]]) -> str:
@@ -288,16 +428,21 @@ def agreement(claims: Iterable[tuple[str, bool]]) -> str:
     return f"in {sum(holds)} of {len(holds)} points" if any(holds) else "no"
 
 
-def section(experiment: Experiment, found: Mapping[str, Mapping[str, Outcome]], figures: str) -> list[str]:
-    lines = [
-        f"## {experiment.title}",
-        "",
-        f"File: [{experiment.name}.yaml]({experiment.name}.yaml). {experiment.source}",
-        "",
-    ]
-    lines += [f"*The paper*: {experiment.paper_found}", "", "*Here*:", ""]
-    lines += [f"- {'yes' if holds else '**no**'}: {words}" for words, holds in experiment.claims(found)]
-    lines += ["", f"*Where they differ, and why*: {experiment.why}", ""]
+def section(experiment: Experiment, found: Mapping[str, Mapping[str, Outcome]], full: bool = False) -> list[str]:
+    """What came out, as a part of the page."""
+    if full:
+        lines = ["### At the full size", "", *_claimed(experiment, found)]
+    else:
+        lines = [
+            f"## {experiment.title}",
+            "",
+            f"File: [{experiment.name}.yaml]({experiment.name}.yaml). {experiment.source}",
+            "",
+            f"*The paper*: {experiment.paper_found}",
+            "",
+            *["*Here*:", "", *_claimed(experiment, found)],
+            *[f"*Where they differ, and why*: {experiment.why}", ""],
+        ]
     columns = ["variant", "method", "chosen", *(name for name, _ in experiment.columns)]
     lines += ["| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]
     for variant, outcomes in found.items():
@@ -306,24 +451,24 @@ def section(experiment: Experiment, found: Mapping[str, Mapping[str, Outcome]], 
             chosen += " (end of the range)" if outcome.at_an_end else ""
             cells = [shown(outcome) for _, shown in experiment.columns]
             lines.append("| " + " | ".join([variant, label, chosen, *cells]) + " |")
-    lines += [
-        "",
-        *(f"![{experiment.name}, {variant}]({figures}/{_file(experiment, variant)})" for variant in found),
-        "",
-    ]
-    return lines
+    pictures = [f"![{experiment.name}, {variant}](figures/{_file(experiment, variant, full)})" for variant in found]
+    return [*lines, "", *pictures, ""]
 
 
-def _file(experiment: Experiment, variant: str) -> str:
+def _claimed(experiment: Experiment, found: Mapping[str, Mapping[str, Outcome]]) -> list[str]:
+    return [*(f"- {'yes' if holds else '**no**'}: {words}" for words, holds in experiment.claims(found)), ""]
+
+
+def _file(experiment: Experiment, variant: str, full: bool) -> str:
     places = [v.name for v in experiment.variants]
-    return f"{experiment.name}-{places.index(variant) + 1}.svg" if len(places) > 1 else f"{experiment.name}.svg"
+    number = f"-{places.index(variant) + 1}" if len(places) > 1 else ""
+    return f"{_key_of(experiment, full)}{number}.svg"
 
 
 def picture(experiment: Experiment, variant: str, outcomes: Mapping[str, Outcome], target: float | None) -> str:
     title = f"{experiment.name}: {variant}" if len(experiment.variants) > 1 else experiment.name
-    curves = {label: experiment.curve(outcome) for label, outcome in outcomes.items()}
-    thin = {label: _thinned(*curve) for label, curve in curves.items()}
-    return draw(title, thin, experiment.x_label, experiment.y_label, target)
+    curves = {label: (outcome.x, outcome.y) for label, outcome in outcomes.items()}
+    return draw(title, curves, experiment.x_label, experiment.y_label, target)
 
 
 def _thinned(x: Sequence[float], y: Sequence[float]) -> tuple[list[float], list[float]]:
@@ -331,27 +476,52 @@ def _thinned(x: Sequence[float], y: Sequence[float]) -> tuple[list[float], list[
     return [x[place] for place in places], [y[place] for place in places]
 
 
-def write(found: Mapping[str, Mapping[str, Mapping[str, Outcome]]], full: bool) -> None:
-    """The table, the sections and the figures."""
-    figures = FOLDER / ("full-figures" if full else "figures")
+def write() -> None:
+    """The table, the sections and the figures, from what is kept."""
+    figures = FOLDER / "figures"
     figures.mkdir(exist_ok=True)
-    lines = [*experiments.HEAD, "", experiments.FULL_NOTE if full else experiments.REDUCED_NOTE, ""]
+    lines = [*experiments.HEAD, "", experiments.NOTE, "", *_hours(), ""]
     lines += ["| paper | experiment | the paper found | we find | agree? |", "|---|---|---|---|---|"]
+    sections: list[str] = []
+    drawn = set()
     for experiment in experiments.ALL:
-        claims = list(experiment.claims(found[experiment.name]))
-        anchor = "".join(c for c in experiment.title.lower().replace(" ", "-") if c.isalnum() or c in "-_")
-        ours = experiment.summary(found[experiment.name])
-        lines.append(
-            f"| {experiment.paper} | [{experiment.name}](#{anchor}) | {experiment.paper_found} | {ours} | {agreement(claims)} |"
-        )
-    lines.append("")
-    for experiment in experiments.ALL:
-        lines += section(experiment, found[experiment.name], figures.name)
-        target = (load(FOLDER / f"{experiment.name}.yaml").canonical().get("target") or {}).get(experiment.measure)
-        for variant, outcomes in found[experiment.name].items():
-            drawn = picture(experiment, variant, outcomes, target if experiment.draws_target else None)
-            (figures / _file(experiment, variant)).write_text(drawn, encoding="utf-8")
-    (FOLDER / ("FULL.md" if full else "README.md")).write_text("\n".join(lines).rstrip() + "\n", encoding="utf-8")
+        for full in (False, True):
+            if not _outcomes(experiment, full).is_file():
+                continue
+            found = kept(experiment, full)
+            lines.append(_row(experiment, found, full))
+            sections += section(experiment, found, full)
+            target = (load(FOLDER / f"{experiment.name}.yaml").canonical().get("target") or {}).get(experiment.measure)
+            for variant, outcomes in found.items():
+                text = picture(experiment, variant, outcomes, target if experiment.draws_target else None)
+                drawn.add(_file(experiment, variant, full))
+                (figures / _file(experiment, variant, full)).write_text(text, encoding="utf-8")
+    for path in figures.glob("*.svg"):  # of an experiment that has lost a variant
+        if path.name not in drawn:
+            path.unlink()
+    (FOLDER / "README.md").write_text("\n".join([*lines, "", *sections]).rstrip() + "\n", encoding="utf-8")
+
+
+def _row(experiment: Experiment, found: Mapping[str, Mapping[str, Outcome]], full: bool) -> str:
+    anchor = "".join(c for c in experiment.title.lower().replace(" ", "-") if c.isalnum() or c in "-_")
+    cells = [
+        experiment.paper,
+        f"[{experiment.name}](#{anchor}){', **full**' if full else ''}",
+        experiment.paper_found,
+        experiment.summary(found),
+        agreement(list(experiment.claims(found))),
+    ]
+    return f"| {' | '.join(cells)} |"
+
+
+def _hours() -> list[str]:
+    known = json.loads(HOURS.read_text(encoding="utf-8")) if HOURS.is_file() else {}
+    said = [
+        f"{experiment.name} {known[key]['hours']:g}"
+        for experiment in experiments.ALL
+        if (key := _key_of(experiment, True)) in known
+    ]
+    return [f"Hours of one core at the full size, estimated: {', '.join(said)}."] if said else []
 
 
 if __name__ == "__main__":

@@ -62,9 +62,26 @@ def test_without_noise_the_stochastic_gradient_is_exact_and_takes_no_random_numb
     assert np.array_equal(problem.gradient(problem.x0, None, worker=0), problem.full_gradient(problem.x0))
 
 
-@pytest.mark.parametrize("given", [{"noise": 0}, {}, {"scalar_noise": True}])
+@pytest.mark.parametrize("given", [{"noise": 0}, {}, {"scalar_noise": True}, {"spread": 2.0}])
 def test_rows_of_a_batch_have_the_bits_of_single_gradients(given):
-    assert batch_matches_single(Quadratic(dimension=129, **given), counts=(1, 2, 5, 33))
+    assert batch_matches_single(Quadratic(dimension=129, **given).build(n=40), counts=(1, 2, 5, 33))
+
+
+@given(n=st.integers(1, 9), spread=st.floats(0.1, 100))
+def test_workers_with_a_spread_differ_by_what_is_told_and_agree_in_the_mean(n, spread):
+    problem = Quadratic(dimension=6, noise=0, spread=spread).build(n=n)
+    exact = problem.full_gradient(problem.x0)
+    away = np.array([problem.gradient(problem.x0, None, worker) - exact for worker in range(n)])
+    assert np.abs(away.sum(axis=0)).max() < 1e-12 * spread
+    assert (away**2).sum(axis=1).mean() == pytest.approx(problem.zeta2, rel=1e-9, abs=1e-20)
+    assert np.linalg.norm(away[0]) == pytest.approx(spread if n > 1 else 0)
+    assert problem.L_max == problem.L
+
+
+def test_with_a_spread_the_number_of_workers_must_be_known():
+    with pytest.raises(ValueError, match="with a spread the number of workers must be known"):
+        Quadratic(dimension=3, spread=1.0).gradient(np.zeros(3), np.random.default_rng(0), 0)
+    assert Quadratic(dimension=3).zeta2 == 0
 
 
 def test_start_and_minimizer_are_read_only_and_gradients_are_new_arrays():

@@ -41,6 +41,14 @@ def test_what_is_missing_for_one_method_is_told_where_another_has_a_bound():
     assert "50 s" in section
 
 
+def test_a_bound_that_rests_on_estimates_is_called_one_above_the_table():
+    section = theory(with_theory(estimated=["sigma2"]))
+    above, _, _ = section.partition("<table>")
+    assert "Times with ~ are estimates, not proven" in above
+    assert "rennala_sgd, hero_sgd: it rests on estimates of σ²" in above
+    assert "estimates, not proven" not in theory(with_theory())
+
+
 def test_without_a_proven_time_there_is_no_section():
     assert theory(make_result()) == ""
     assert theory(with_theory(seconds=None, lower_bound=None)) == ""

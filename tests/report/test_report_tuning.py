@@ -82,6 +82,12 @@ def test_the_page_says_by_which_rule_methods_were_tuned():
     assert "<dt>tuning" not in text
 
 
+def test_it_is_said_where_runs_were_ended_early():
+    words = "or was ended early when it could no longer win"
+    assert words in tuning(tuned(hero_sgd={**STRIP, "ended_early": 3}))
+    assert words not in tuning(tuned(hero_sgd=STRIP))
+
+
 def test_without_a_sweep_there_is_no_such_section():
     assert tuning(make_result()) == ""
     assert "How the methods were tuned" not in page(make_result())

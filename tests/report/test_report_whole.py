@@ -1,5 +1,7 @@
 """The whole run in the timeline: every interval where they fit, shares in slices where they do not."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -126,3 +128,8 @@ def test_merged_intervals_of_a_worker_do_not_overlap(rows, room):
     for worker in np.unique(rows["worker"]):
         mine = found[found["worker"] == worker]
         assert (mine["sent"][1:] >= mine["ended"][:-1] - 1e-9).all()
+
+
+def test_a_result_that_outlived_its_folder_is_shown_without_the_whole_run(folder):
+    result = dataclasses.replace(Result.read(folder), folder=folder / "moved away")
+    assert len(data.timeline(result)["panels"]["rennala_sgd"]["0"]) == 3

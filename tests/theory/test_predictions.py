@@ -199,6 +199,16 @@ def _birch(known):
     return (resolved(AsyncLocalSGD("theory", 2, 4), known).stepsize,)
 
 
+def test_methods_whose_workers_reach_all_data_have_no_bound_where_each_has_its_own():
+    known = knowledge(NOISY, CONSTANT, TARGET)
+    whole = dataclasses.replace(known, components=10, L_minus=1.0, L_plus=1.0, L_plus_minus=0.5)
+    method = resolved(FreyaPAGE("theory"), whole)
+    assert predict(method, whole).complexity is not None
+    different = predict(method, dataclasses.replace(whole, heterogeneous=True))
+    assert (different.seconds, different.complexity) == (None, None)
+    assert "needs every worker to reach all of the data" in different.missing[0]
+
+
 def test_what_rests_on_estimates_is_not_proven():
     known = dataclasses.replace(knowledge(NOISY, CONSTANT, TARGET), estimated=frozenset({"sigma2", "L_plus"}))
     found = predict(RennalaSGD(0.1, 2), known)

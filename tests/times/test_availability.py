@@ -16,6 +16,7 @@ from asyncsim import (
     Gradient,
     HeroSGD,
     LateJoin,
+    MaleniaSGD,
     MinibatchSGD,
     NaiveOptimalASGD,
     NoProblem,
@@ -144,6 +145,21 @@ def test_a_method_that_needs_a_worker_that_is_away_is_stalled(method):
     assert run.status == "stalled"
     assert run.reason.startswith(
         "stalled: worker 1 is away at iteration 0, and the method has work for that very worker"
+    )
+
+
+@pytest.mark.parametrize(
+    "there", [Crash(at=3.5, policy="lost"), LateJoin(at=5.0, policy="lost"), Away("lost")], ids=repr
+)
+@pytest.mark.parametrize("verify", [False, True])
+def test_a_method_that_goes_on_receiving_while_it_waits_for_work_that_was_lost_is_stalled(there, verify):
+    """Malenia SGD sends to all at a step and then to whoever arrives: nobody sends again what was lost."""
+    workers = Workers(3, [1.0, 1.5, 9.0], availability=[None, None, there])
+    run = simulate(MaleniaSGD(0.1), Quadratic(4), workers, stop=Stop(iterations=40), verify=verify)
+    assert run.status == "stalled"
+    assert run.reason == (
+        "stalled: no step over the last 10,000 arrivals, and workers {2} have been given no work since they were away or "
+        "lost their job"
     )
 
 

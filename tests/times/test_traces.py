@@ -11,12 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import asyncsim
-from asyncsim import Exponential, Record, Stop, Workers, read_trace, simulate, write_trace
+from asyncsim import Exponential, Quadratic, Record, RennalaSGD, Stop, Workers, read_trace, simulate, write_trace
 from asyncsim.measuring import COLUMNS, OUTCOMES, Row
+from asyncsim.running import knowledge
 from asyncsim.scenario import ScenarioError, from_data
 from asyncsim.streams import Durations
-from asyncsim.times import FromTrace
+from asyncsim.theory.predictions import predict
+from asyncsim.times import FromTrace, mixture
 from asyncsim.times import traces as module
+from asyncsim.times.composed import Scaled
 from asyncsim.times.traces import BlockBootstrap, Cycled, Resampled, TraceError, trace_of
 
 NAMES = st.text(st.characters(categories=["L", "N", "P", "S", "Zs"]), min_size=1, max_size=20).filter(str.isprintable)
@@ -377,3 +380,25 @@ def test_a_run_with_played_times_resumes_bit_for_bit(file):
     alone = simulate(*given, stop=Stop(time=200), record=Record(iterations=1))
     again = resumed(*given, stop=Stop(time=200), record=Record(iterations=1), at=(1, 5, 9))
     assert alone.event_hash == again.event_hash
+
+
+@pytest.mark.parametrize(
+    ("play", "proven"), [("cycle", False), ("block_bootstrap", False), ("resample", True)], ids=str
+)
+def test_theory_says_that_nothing_is_proven_where_a_trace_is_played_in_order(file, play, proven):
+    workers = Workers(3, FromTrace(str(file), play=play))
+    known = knowledge(Quadratic(5, noise=0.1), workers, {"squared_gradient_norm": 0.1})
+    found = predict(RennalaSGD(0.1, 2), known)
+    assert known.independent_times == proven
+    assert (found.seconds is not None) == proven
+    assert proven or "no independent draws" in found.missing[0]
+
+
+def test_times_are_dependent_too_where_one_worker_or_one_part_of_a_law_plays_a_trace_in_order(file):
+    played = FromTrace(str(file)).laws(1)[0]
+    assert not Workers(2, [Exponential(1.0), played]).independent_times
+    assert not Workers(2, mixture([(0.5, Exponential(1.0)), (0.5, Scaled(2.0, played))])).independent_times
+    assert not Workers.groups([(2, 1.0), (2, FromTrace(str(file)))]).independent_times
+    assert not Workers(2, 1.0, uplink=FromTrace(str(file))).independent_times
+    assert not Workers(2, lambda rng, worker, start: 1.0).independent_times
+    assert Workers(2, mixture([(0.5, Exponential(1.0)), (0.5, 3.0)]), uplink=1.0).independent_times
