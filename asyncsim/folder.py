@@ -40,8 +40,10 @@ Rules:
 3. Nothing is overwritten unless asked (`force`), and then only a run folder's own files. A folder in use is refused.
    What a kill leaves of a start, before the manifest, holds no run, and is replaced without being asked: a lock signed
    by us, tables without a row, no checkpoint.
-4. Files that are read back are checked first: each finished run against its digest, checkpoints against theirs,
-   the tables by SQLite. What is damaged is refused by name; an older checkpoint is used in place of a damaged one.
+4. Files that are read back are checked first: the manifest against its seal, each finished run against its digest, its
+   events (time, worker, m, kind, k) against the event hash where they are read, checkpoints against their digests, the
+   tables by SQLite and by the number of rows that a checkpoint counts on. What is damaged is refused by name; an older
+   checkpoint is used in place of a damaged one. Only the curves of a run that has not ended yet have no digest.
 5. Nothing is pickled, no code is stored or named. Numbers JSON can't hold become null (nan) or the texts "inf", "-inf".
 """
 
@@ -66,6 +68,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from asyncsim.log import hash_of_events
 from asyncsim.result import (
     AWAY,
     CURVES,
@@ -226,7 +229,8 @@ class RunFolder:
     def update_manifest(self, **changes: Any) -> None:
         """Change these entries of manifest.json; readers see the old file or the new one, never a part."""
         self.manifest = {**self.manifest, **plain(changes)}
-        text = json.dumps(plain(self.manifest), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+        sealed = {**plain(self.manifest), "seal": _seal_of(self.manifest)}
+        text = json.dumps(sealed, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
         with _said(self.path / "manifest.json"):
             _write_whole(self.path / "manifest.json", text.encode())
 
@@ -386,7 +390,16 @@ class RunWriter:
         return dict(self._lengths)
 
     def truncate(self, lengths: Mapping[str, int]) -> None:
-        """Drop the rows written after these lengths were taken; tables not named are emptied."""
+        """Drop the rows written after these lengths were taken; tables not named are emptied.
+
+        FolderError where rows that a checkpoint counts on are missing.
+        """
+        for table in ("assignments", "marks"):
+            if (counted := int(lengths.get(table, 0))) > (there := self._lengths[table]):
+                raise FolderError(
+                    f"{self._folder.path / 'record.sqlite'} is damaged: run {self.run} has {there:,} rows of {table}, "
+                    f"but its checkpoint counts {counted:,}; {_ANEW}"
+                )
         for table, column in _GROWING:
             length = int(lengths.get(table, 0))
             self._folder._write(f"DELETE FROM {table} WHERE run = ? AND {column} >= ?", [(self.run, length)])
@@ -661,6 +674,10 @@ def read_manifest(path: str | Path) -> dict[str, Any]:
         raise FolderError(f"{file}: {error.strerror}") from None
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
         raise FolderError(f"{path} is not a run folder: its manifest.json was not written by asyncsim")
+    # those of earlier versions have none
+    seal = manifest.pop("seal", None)
+    if seal is not None and seal != _seal_of(manifest):
+        raise FolderError(f"{file} is damaged, or was changed by hand: it does not fit its seal; {_ANEW}")
     version = manifest.get("version")
     if not isinstance(version, int) or version < 1:
         raise FolderError(f"{file} is damaged (version {version!r}); {_ANEW}")
@@ -674,6 +691,11 @@ def read_manifest(path: str | Path) -> dict[str, Any]:
             f"{path} was written by a newer asyncsim (folder version {version}, this one reads {VERSION}): upgrade it"
         )
     return manifest
+
+
+def _seal_of(manifest: Mapping[str, Any]) -> str:
+    text = json.dumps(plain(manifest), sort_keys=True, ensure_ascii=True, allow_nan=False)
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
 def in_use(path: str | Path) -> bool:
@@ -752,7 +774,7 @@ def _read_run(connection: sqlite3.Connection, number: int, folder: Path, alive: 
             run = Run(**kept)
             if _digest(run) != digest:
                 raise ValueError("its tables do not fit their digest")
-        return Run(**{**run.__dict__, "events": _read_events(connection, number)}) if events else run
+        return Run(**{**run.__dict__, "events": _read_events(connection, number, run.event_hash)}) if events else run
     except (TypeError, ValueError, OverflowError) as error:
         raise FolderError(f"{where} is damaged: {error}; {_ANEW}") from None
 
@@ -806,12 +828,18 @@ def _fetch(connection: sqlite3.Connection, table: str, order: str, run: int, dty
     return np.fromiter(rows, dtype=dtype, count=count)
 
 
-def _read_events(connection: sqlite3.Connection, run: int) -> Array | None:
+def _read_events(connection: sqlite3.Connection, run: int, event_hash: str) -> Array | None:
     parts = [_fetch(connection, table, "row", run, EVENT) for table in ("assignments", "marks")]
     events = np.concatenate(parts)
     if not len(events):
         return None
+    if event_hash and hash_of_events(*(_numbers_of(part) for part in parts)) != event_hash:
+        raise ValueError("its events do not fit their hash")
     return events_in_order(events)
+
+
+def _numbers_of(events: Array) -> Array:
+    return np.column_stack([events[name].astype(np.float64) for name in EVENT.names or ()])
 
 
 def _digest(run: Run) -> str:
@@ -1109,7 +1137,8 @@ def _said(path: Path, comfort: str = "what was written before is kept and readab
         yield
     except sqlite3.OperationalError as error:
         raise FolderError(f"{path}: {error}; {comfort}") from error
-    except sqlite3.DatabaseError as error:
+    except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
+        # SQLite's own message quotes the damaged bytes
         raise FolderError(f"{path} is damaged ({error}); {_ANEW}") from error
     except OSError as error:
         raise FolderError(f"{error.filename or path}: {error.strerror or error}") from error

@@ -25,6 +25,8 @@ from asyncsim.allocation.regret import Regret
 from asyncsim.blocks import BlockServer
 from asyncsim.checkpoint import classes_of
 from asyncsim.evaluation import How, choose, memory_of
+from asyncsim.folder import FolderError
+from asyncsim.jobs import WorkerAwayError
 from asyncsim.log import Log, Rows
 from asyncsim.methods import METHODS
 from asyncsim.problems import PROBLEMS, check_problem
@@ -255,7 +257,8 @@ def execute(
             epsilon = (target or {}).get("squared_gradient_norm")
             verification = server.verification(Knowledge(n=workers.n, L=L, sigma2=sigma2, epsilon=epsilon))
     except Exception as error:
-        if on_error is None:
+        # what cannot be written down or is damaged is no fault of the method's
+        if on_error is None or isinstance(error, FolderError):
             raise
         over = EndOfRun("failed", on_error(error))
     now = engine.now()
@@ -326,6 +329,12 @@ def _played(method: Any, server: Server, rule: tuple[int, int] | None = None) ->
             method.run(server)
         except EndOfRun as over:
             return over
+        except WorkerAwayError as away:
+            return EndOfRun(
+                "stalled",
+                f"stalled: worker {away.worker} is away at iteration {server.k}, and the method has work for that very "
+                "worker; one that gives work to whoever is idle goes on",
+            )
     return EndOfRun("finished", "the method returned")
 
 
