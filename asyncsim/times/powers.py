@@ -44,20 +44,25 @@ def powers(
 def _of(workers: Any, seed: int, worker: int, spans: Sequence[Span]) -> list[Part]:
     try:
         path = path_of(workers.speed[worker], partial(Stream(seed, "speed").at, worker))
-        whole = list(pieces(path, spans[-1][1])) if isinstance(path, Unfolding) else None
-        told = [part for span in spans for part in (_smooth(path, span) if whole is None else _within(whole, span))]
+        if isinstance(path, Unfolding):
+            whole = list(pieces(path, spans[-1][1]))
+            told = [
+                [(max(a, begin), min(b, end), p) for a, b, p in whole if a < end and b > begin] for begin, end in spans
+            ]
+        else:
+            told = [_smooth(path, span) for span in spans]
     except Exception:  # no run fails for its picture: of who was never asked a user's own may not unfold
         return []
-    found = [part for part in told if part[2] > 0.0]
-    return found if len({power for _, _, power in found}) > 1 else []
+    if len({power for parts in told for _, _, power in parts if power > 0.0}) < 2:
+        return []
+    return [part for parts in told for part in _thinned(parts) if part[2] > 0.0]
 
 
-def _within(whole: Sequence[Part], span: Span) -> list[Part]:
-    """The pieces within the span, or their means where they are many."""
-    inside = [(max(a, span[0]), min(b, span[1]), power) for a, b, power in whole if a < span[1] and b > span[0]]
-    if len(inside) <= PARTS:
-        return inside
-    begins, ends, found = np.array(inside).T
+def _thinned(parts: list[Part]) -> list[Part]:
+    """The parts of a span, or their means where they are many."""
+    if len(parts) <= PARTS:
+        return parts
+    begins, ends, found = np.array(parts).T
     bounds = np.linspace(begins[0], ends[-1], PARTS + 1)
     done = np.interp(bounds, np.append(begins, ends[-1]), np.append(0.0, np.cumsum(found * (ends - begins))))
     means = np.diff(done) / np.diff(bounds)

@@ -33,7 +33,8 @@ def done(told):
 def test_a_power_that_stays_and_one_that_is_only_there_or_not_are_not_told():
     assert powers(Workers(2, 1.0), 0, range(2), WHOLE) == []
     assert powers(Workers(2, 1.0, speed=3.0), 0, range(2), WHOLE) == []
-    assert powers(Workers(2, 1.0, speed=Outages(mean_up=5.0, mean_down=2.0)), 0, range(2), WHOLE) == []
+    for mean in (5.0, 0.1):
+        assert powers(Workers(2, 1.0, speed=Outages(mean_up=mean, mean_down=mean)), 0, range(2), WHOLE) == []
 
 
 def test_pieces_without_power_are_left_to_the_absences():
