@@ -18,6 +18,7 @@ Tables of record.sqlite, for anybody's SQL (floats that are nan are NULL):
     workers(run, worker, sent, used, discarded, stopped, timed_out, lost, in_flight, busy_seconds, compute_seconds)
     intervals(run, row, window, worker, m, sent, computing_from, computing_to, ended, outcome, k, version)
     away(run, row, worker, away_from, away_to)          when these workers were away or without power in these windows
+    powers(run, row, worker, power_from, power_to, power)                               how fast while it changed; may lack
     assignments(run, row, time, worker, m, kind, k, version, sent, computing_from, computing_to, done, cost)
     marks(run, row, time, worker, m, kind, k, delay, gradients)                         these two: events: all only
     outcomes(outcome, name), kinds(kind, name)                                          names of the numbers above
@@ -76,6 +77,7 @@ from asyncsim.result import (
     INTERVAL,
     KINDS,
     OUTCOMES,
+    POWERS,
     WORKERS,
     Array,
     Run,
@@ -84,6 +86,7 @@ from asyncsim.result import (
     no_contributions,
     no_delays,
     no_intervals,
+    no_powers,
     no_workers,
 )
 
@@ -238,6 +241,7 @@ class RunFolder:
         self, run: int, label: str, method: str, parameters: Mapping[str, Any], seed: int, n: int
     ) -> "RunWriter":
         """Begin run number `run`, or take it up again. FolderError when the folder holds another run by this number."""
+        self._write(_POWERS_TABLE, [()])
         found = self._select("SELECT label, method, seed, n FROM runs WHERE run = ?", run)
         if found and found[0] != (label, method, seed, n):
             raise FolderError(
@@ -246,7 +250,7 @@ class RunFolder:
         if found:
             # what a run writes at its end holds no longer once it goes on
             self._write("UPDATE runs SET status = 'running', reason = '', digest = NULL WHERE run = ?", [(run,)])
-            for table in ("delays", "workers", "intervals", "away"):
+            for table in ("delays", "workers", "intervals", "away", "powers"):
                 self._write(f"DELETE FROM {table} WHERE run = ?", [(run,)])
         else:
             row = (run, label, method, _json(parameters), seed, n)
@@ -421,7 +425,7 @@ class RunWriter:
         workers = np.column_stack([np.asarray(run.workers[name], dtype=np.float64) for name in WORKERS])
         self._replace("delays", run.delays.tolist())
         self._replace("workers", [[worker, *row] for worker, row in enumerate(workers.tolist())])
-        for table, kept in (("intervals", run.intervals), ("away", run.away)):
+        for table, kept in (("intervals", run.intervals), ("away", run.away), ("powers", run.powers)):
             self._replace(table, [[number, *row] for number, row in enumerate(kept.tolist())])
         update = f"UPDATE runs SET {', '.join(f'{name} = ?' for name in _SCALARS)}, digest = ? WHERE run = ?"
         folder._write(update, [(*_scalars(run), _digest(run), self.run)])
@@ -800,6 +804,7 @@ def _so_far(kept: Mapping[str, Any], alive: bool) -> dict[str, Any]:
         "delays": no_delays(),
         "intervals": no_intervals(),
         "away": no_away(),
+        "powers": no_powers(),
     }
 
 
@@ -815,8 +820,13 @@ def _at_the_end(connection: sqlite3.Connection, number: int, kept: Mapping[str, 
         "delays": np.column_stack([delays[name] for name in ("delay", "used", "arrived")]),
         "intervals": _fetch(connection, "intervals", "row", number, INTERVAL),
         "away": _fetch(connection, "away", "row", number, AWAY),
+        "powers": _fetch(connection, "powers", "row", number, POWERS) if _has_powers(connection) else no_powers(),
         **nan_for_null,
     }
+
+
+def _has_powers(connection: sqlite3.Connection) -> bool:
+    return bool(connection.execute("SELECT count(*) FROM sqlite_master WHERE name = 'powers'").fetchone()[0])
 
 
 def _fetch(connection: sqlite3.Connection, table: str, order: str, run: int, dtype: np.dtype[Any]) -> Array:
@@ -850,7 +860,8 @@ def _digest(run: Run) -> str:
         seal.update(_bare(values))
     seal.update(_bare(run.contributions))
     seal.update(_bare(run.delays))
-    for rows in (run.intervals, run.away):
+    # of a run without such powers the digest is that of folders from before there were any
+    for rows in (run.intervals, run.away, *((run.powers,) if len(run.powers) else ())):
         for name in rows.dtype.names or ():
             seal.update(_bare(rows[name]))
     return seal.hexdigest()
@@ -925,12 +936,19 @@ def _insertion(table: str, columns: int) -> str:
     return f"INSERT INTO {table} VALUES ({', '.join('?' * columns)})"
 
 
+# made where it is needed, so that folders from before there was one can still be read and gone on with
+_POWERS_TABLE = (
+    f"CREATE TABLE IF NOT EXISTS powers (run INTEGER, row INTEGER, {_typed(POWERS.names or ())}, PRIMARY KEY (run, row)) "
+    "WITHOUT ROWID"
+)
+
 _INSERT = {
     "curves": _insertion("curves", 3 + len(CURVES)),
     "delays": _insertion("delays", 4),
     "workers": _insertion("workers", 2 + len(WORKERS)),
     "intervals": _insertion("intervals", 2 + len(INTERVAL.names or ())),
     "away": _insertion("away", 2 + len(AWAY.names or ())),
+    "powers": _insertion("powers", 2 + len(POWERS.names or ())),
     "assignments": _insertion("assignments", 2 + len(ASSIGNMENT)),
     "marks": _insertion("marks", 2 + len(MARK)),
 }

@@ -32,7 +32,18 @@ from asyncsim.methods import METHODS
 from asyncsim.problems import PROBLEMS, check_problem
 from asyncsim.problems.problem import message_size
 from asyncsim.record import TARGETS, Record, Recorder, has_test
-from asyncsim.result import AWAY, EVENT, INTERVAL, OUTCOMES, Result, Run, events_in_order, unique_labels
+from asyncsim.result import (
+    AWAY,
+    EVENT,
+    INTERVAL,
+    OUTCOMES,
+    POWERS,
+    Result,
+    Run,
+    events_in_order,
+    shown_workers,
+    unique_labels,
+)
 from asyncsim.server import EndOfRun, Server
 from asyncsim.simulation import Simulation
 from asyncsim.stop import Keeper, Playing, Stop
@@ -40,6 +51,7 @@ from asyncsim.streams import sequential
 from asyncsim.theory import Knowledge, asks_theory, resolved
 from asyncsim.times import Workers
 from asyncsim.times.absences import absences
+from asyncsim.times.powers import powers
 from asyncsim.update_rules import UPDATE_RULES, Plain, UpdateRule
 from asyncsim.verify import VerifyingServer, server_for
 
@@ -266,10 +278,9 @@ def execute(
     if over.status != "failed":
         recorder.take(now, server.k, server.x, log)
     run = _ended(label, method, seed, over, now, engine, server, log, recorder, events)
-    away = _away(workers, seed, log, run)
-    return dataclasses.replace(
-        run, parameters=parameters_of(method, update_rule), verification=verification, away=away, engine=engine.facts()
-    )
+    away, powers = _speeds(workers, seed, log, run, whole=events is not None)
+    kept: dict[str, Any] = {"verification": verification, "away": away, "powers": powers, "engine": engine.facts()}
+    return dataclasses.replace(run, parameters=parameters_of(method, update_rule), **kept)
 
 
 def _cluster(crew: Crew, problem: Any, build: Callable[[], Any] | None, workers: Workers, *rest: Any) -> Cluster:
@@ -677,14 +688,21 @@ def _intervals(log: Log, now: float) -> np.ndarray:
     return np.concatenate([_window(window, number) for window, number in zip(windows, numbers, strict=True)])
 
 
-def _away(workers: Workers, seed: int, log: Log, run: Run) -> np.ndarray:
-    """When the shown workers were away in the windows of the intervals; before the first one ended all is known."""
-    spans = [(0.0, run.time)] if not len(run.intervals) else []
+MOST_LANES = 100  # that the picture of a whole run has
+
+
+def _speeds(workers: Workers, seed: int, log: Log, run: Run, whole: bool) -> tuple[np.ndarray, np.ndarray]:
+    """When the shown workers were away, and how fast while it changed, in the windows of the intervals.
+
+    Before the first interval has ended all is known, and of the whole run where all its events were kept."""
+    shown = shown_workers(run.n, min(run.n, MOST_LANES)) if whole else log.shown
+    spans = [(0.0, run.time)] if whole or not len(run.intervals) else []
     for window in np.unique(run.intervals["window"]):
         rows = run.intervals[run.intervals["window"] == window]
         begin = rows["sent"].min() if window else 0.0
         spans.append((float(begin), min(run.time, float(rows["ended"].max()))))
-    return np.array(absences(workers, seed, log.shown.tolist(), spans), AWAY)
+    given = (workers, seed, shown.tolist(), spans)
+    return np.array(absences(*given), AWAY), np.array(powers(*given), POWERS)
 
 
 def _window(window: log_.Window, number: int) -> np.ndarray:

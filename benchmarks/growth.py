@@ -36,7 +36,9 @@ def _seeds(count: int) -> Callable[[], int]:
 
     def go() -> int:
         methods = [AsynchronousSGD(0.001), RennalaSGD(0.5, 5)]
-        return sum(map(_arrived, compare(methods, problem, _workers(100), stop=Stop(gradients=2_000), seeds=range(count)).runs))
+        return sum(
+            map(_arrived, compare(methods, problem, _workers(100), stop=Stop(gradients=2_000), seeds=range(count)).runs)
+        )
 
     return go
 

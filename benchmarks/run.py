@@ -47,9 +47,7 @@ def section(name: str, arguments: list[str]) -> str:
     """One script's question, command and table."""
     command = ["python", f"benchmarks/{name}.py", "--markdown", *arguments]
     said = head()
-    done = subprocess.run(
-        [sys.executable, *command[1:]], cwd=HERE.parent, capture_output=True, text=True, check=False
-    )
+    done = subprocess.run([sys.executable, *command[1:]], cwd=HERE.parent, capture_output=True, text=True, check=False)
     if done.returncode:
         sys.exit(f"{' '.join(command)} ended with {done.returncode}:\n{done.stderr[-2000:]}")
     return f"## {SCRIPTS[name]}\n\n`{' '.join(command)}` · {said}\n\n{done.stdout.strip()}\n"

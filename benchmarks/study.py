@@ -95,7 +95,9 @@ def main() -> None:
     records = sum(run.effort["record_seconds"] for run in result.runs)
     print(f"gradients used {used:,.0f}, computed {computed:,.0f}; the best time of one is {gradient * 1e6:.1f} µs")
     print(f"floor: {used * gradient:,.0f} s of a processor; records of the {len(result.runs)} runs: {records:,.0f} s")
-    print(f"taken: {work:,.0f} s of processors, {work / (used * gradient):.2f} times the floor; {wall:,.0f} s by the clock")
+    print(
+        f"taken: {work:,.0f} s of processors, {work / (used * gradient):.2f} times the floor; {wall:,.0f} s by the clock"
+    )
 
 
 def _last(runs: Any) -> float:

@@ -34,7 +34,7 @@ from asyncsim.folder import (
     slug,
 )
 from asyncsim.log import hash_of_events
-from asyncsim.result import AWAY, CURVES, INTERVAL, KINDS, OUTCOMES, WORKERS, Result, Run
+from asyncsim.result import AWAY, CURVES, INTERVAL, KINDS, OUTCOMES, POWERS, WORKERS, Result, Run
 
 POINT = dict.fromkeys(CURVES, 1.0)
 
@@ -72,6 +72,8 @@ def assert_equal(a: Run, b: Run) -> None:
     assert b.intervals.dtype == INTERVAL
     np.testing.assert_array_equal(a.away, b.away)
     assert b.away.dtype == AWAY
+    np.testing.assert_array_equal(a.powers, b.powers)
+    assert b.powers.dtype == POWERS
 
 
 @pytest.fixture
@@ -675,6 +677,8 @@ def test_a_path_without_anything_is_refused(path: Path) -> None:
         "UPDATE intervals SET m = 1000000 WHERE row = 5",
         "UPDATE intervals SET worker = 'x' WHERE row = 5",
         "UPDATE away SET away_to = away_to + 1 WHERE row = 1",
+        "UPDATE powers SET power = power / 2 WHERE row = 1",
+        "DELETE FROM powers WHERE run >= 0",
         "UPDATE runs SET iterations = 1 WHERE run = 1",
         "UPDATE runs SET parameters = '{' WHERE run = 1",
     ],
@@ -685,6 +689,19 @@ def test_a_changed_table_is_refused_by_the_name_of_its_run(path: Path, change: s
         connection.execute(change + ("" if "run = 1" in change else " AND run = 1"))
     with pytest.raises(FolderError, match=r"record.sqlite: run 1 \(rennala_sgd, seed 7\) is damaged"):
         read_folder(path)
+
+
+def test_a_folder_from_before_powers_were_kept_can_be_read_and_written(path: Path) -> None:
+    result = make_result(methods=("rennala_sgd",), seeds=(0, 7))
+    written(path, result)
+    with closing(sqlite3.connect(path / "record.sqlite")) as connection, connection:
+        connection.execute("DROP TABLE powers")
+    for mine, other in zip(result.runs, read_folder(path).runs, strict=True):
+        assert_equal(mine, other)
+    late = make_result(methods=("rennala_sgd",), seeds=(8,), away=True).runs[0]
+    with RunFolder.open(path) as folder:
+        folder.writer(2, late.label, late.method, late.parameters, late.seed, late.n).finish(late)
+    assert_equal(late, read_folder(path).runs[2])
 
 
 @pytest.mark.parametrize(("start", "stop"), [(0, 4000), (4096, 30_000), (20, 24)])
