@@ -65,7 +65,7 @@ from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 
@@ -575,6 +575,14 @@ def read_assignments(path: str | Path, label: str, seed: int) -> Iterator[tuple[
             "WHERE run = (SELECT run FROM runs WHERE label = ? AND seed = ?) ORDER BY row",
             (label, seed),
         )
+
+
+def read_rows(path: str | Path, table: Literal["assignments", "marks"], run: int) -> Array:
+    """All rows of run number `run` in `assignments` (r, 11) or `marks` (r, 7), columns as above, in their order."""
+    columns = ASSIGNMENT if table == "assignments" else MARK
+    with open_to_read(Path(path) / "record.sqlite") as connection:
+        sql = f"SELECT {', '.join(columns)} FROM {table} WHERE run = {int(run)} ORDER BY row"
+        return _numbers(connection, sql, len(columns))
 
 
 def count_tuning(path: str | Path) -> int:

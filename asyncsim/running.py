@@ -56,7 +56,8 @@ from asyncsim.update_rules import UPDATE_RULES, Plain, UpdateRule
 from asyncsim.verify import VerifyingServer, server_for
 
 if TYPE_CHECKING:
-    from asyncsim.cluster import Cluster, Crew, RayEngine
+    from asyncsim.cluster import Crew, RayEngine
+    from asyncsim.replay import Measured
 
 # whether blocks of arrivals are made by compiled code; None leaves it to the length of the run
 CORES: dict[str, bool | None] = {"auto": None, "plain": None, "block": False, "compiled": True}
@@ -231,12 +232,13 @@ def execute(
     on_error: Callable[[Exception], str] | None = None,
     crew: Crew | None = None,
     build: Callable[[], Any] | None = None,
+    measured: Measured | None = None,
 ) -> Run:
     """One run, from its beginning or from a checkpoint; everything else in this file is built on it.
 
     With `on_error`, an error of the method, a law or the problem ends the run as "failed", with what
     `on_error` says of it; without, it passes through. With a `crew` (asyncsim/cluster.py) it is played by real workers,
-    each of which calls `build` for its problem.
+    each of which calls `build` for its problem; what was `measured` is replayed (asyncsim/replay.py).
     """
     check(method, problem, workers, target, update_rule)
     if stop.target:
@@ -244,14 +246,11 @@ def execute(
     if asks_theory(method):  # knowledge may be dear: laws without a mean are sampled for it
         method = resolved(method, knowledge(problem, workers, target))
     events = _Events(sink) if record.events == "all" else None
-    log = Log(workers.n, events, _regret(method, problem, workers))
+    log = _log(measured, workers.n, events, _regret(method, problem, workers))
     recorder = Recorder(problem, record, stop.time, target, sink.curve if sink is not None else None)
-    engine: Simulation | Cluster
-    if crew is None:
-        how = choose(problem, evaluation, workers.n)
-        engine = Simulation(problem, workers, seed, stop, log, recorder, how, keeper, look)
-    else:
-        engine = _cluster(crew, problem, build, workers, seed, stop, log, recorder, keeper, look, label)
+    engine = _engine(
+        crew, measured, problem, workers, evaluation, build, label, seed, stop, log, recorder, keeper, look
+    )
     made_of = (workers.n, sequential(seed, "method"), log, update_rule)
     # x⁰ is in no variable here: points live as long as somebody needs them
     server = _server(core, method, verify, engine, np.array(problem.x0), *made_of)
@@ -283,10 +282,41 @@ def execute(
     return dataclasses.replace(run, parameters=parameters_of(method, update_rule), **kept)
 
 
-def _cluster(crew: Crew, problem: Any, build: Callable[[], Any] | None, workers: Workers, *rest: Any) -> Cluster:
+def _engine(
+    crew: Crew | None,
+    measured: Measured | None,
+    problem: Any,
+    workers: Workers,
+    evaluation: str,
+    build: Callable[[], Any] | None,
+    label: str,
+    seed: int,
+    stop: Stop,
+    log: Any,
+    recorder: Recorder,
+    keeper: Keeper | None,
+    look: Callable[[Playing], None] | None,
+) -> Any:
+    """The engine: real workers, what was measured of them, or the simulation."""
+    if measured is not None:
+        from asyncsim.replay import Playback
+
+        return Playback(measured, problem, seed, How.of(evaluation), log, recorder)
+    if crew is None:
+        how = choose(problem, evaluation, workers.n)
+        return Simulation(problem, workers, seed, stop, log, recorder, how, keeper, look)
     from asyncsim.cluster import Cluster
 
-    return Cluster(crew, build or partial(_as_it_is, problem), crew.options.unequal(workers), *rest)
+    unequal = crew.options.unequal(workers)
+    return Cluster(crew, build or partial(_as_it_is, problem), unequal, seed, stop, log, recorder, keeper, look, label)
+
+
+def _log(measured: Measured | None, *kept: Any) -> Log:
+    if measured is None:
+        return Log(*kept)
+    from asyncsim.replay import CheckedLog
+
+    return CheckedLog(measured, *kept)
 
 
 def _as_it_is(problem: Any) -> Any:
@@ -297,7 +327,7 @@ def _server(
     core: str,
     method: Any,
     verify: bool,
-    engine: Simulation | Cluster,
+    engine: Any,
     x0: np.ndarray,
     n: int,
     rng: np.random.Generator,
@@ -620,7 +650,7 @@ def _ended(
     seed: int,
     over: EndOfRun,
     now: float,
-    engine: Simulation | Cluster,
+    engine: Any,
     server: Server,
     log: Log,
     recorder: Recorder,

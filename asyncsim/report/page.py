@@ -25,6 +25,7 @@ from asyncsim.report.player import player
 from asyncsim.report.ratios import how_much_sooner
 from asyncsim.report.theory import theory
 from asyncsim.report.tuning import tuning
+from asyncsim.report.twin import twin
 
 if TYPE_CHECKING:
     from asyncsim.result import Result
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 SCRIPTS = (
     *("shared.js", "intervals.js", "charts.js", "timeline.js", "heat.js"),
     *("film.js", "stage.js", "race.js", "player.js"),
+    "twin.js",
 )
 
 MANY = data.COLOURS  # more methods than these are folded where each has a figure of its own
@@ -692,6 +694,7 @@ def _facts(result: "Result") -> str:
 SECTIONS = (
     *(
         opening,
+        twin,
         numbers,
         outcomes,
         methods,
