@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 import asyncsim
 
@@ -23,8 +24,21 @@ if TYPE_CHECKING:
     from asyncsim.metrics import Metrics
     from asyncsim.result import Result
 
+# the order of --help: the way through a study, then what is known before and beside a run
+IN_ORDER = (
+    "demo", "init", "check", "run", "sweep", "resume", "dash", "report", "compare", "export", "replay", "list", "describe",
+    "schema", "theory", "advise", "times", "fit", "twin",
+)  # fmt: skip
+
+
+class _InOrder(TyperGroup):
+    def list_commands(self, ctx: Any) -> list[str]:
+        return sorted(self.commands, key=lambda name: IN_ORDER.index(name) if name in IN_ORDER else len(IN_ORDER))
+
+
 app = typer.Typer(
     name="asyncsim",
+    cls=_InOrder,
     help="Which distributed optimization method reaches the accuracy first, in seconds, on these workers?",
     no_args_is_help=True,
     add_completion=False,
@@ -141,7 +155,7 @@ def sweep(
     browser: Browser = True,
     metrics: MetricsPort = None,
 ) -> None:
-    """Choose each method's parameters as `sweep:` says, then compare the winners on fresh seeds."""
+    """Tune each method as `sweep:` says, then compare the winners."""
     from asyncsim import sweep
     from asyncsim.scenario import load
 
@@ -258,15 +272,17 @@ def _tuned(result: "Result") -> None:
 
 @app.command()
 def check(file: File, changes: Changes = None, allow_code: AllowCode = False) -> None:
-    """Say everything that is wrong with a scenario, without running it."""
+    """Say all that is wrong with a scenario, without running it."""
     from asyncsim import study
     from asyncsim.scenario import load
+    from asyncsim.summary import counted
 
     scenario = load(file, changes or (), allow_code=allow_code)
     problem = scenario.check_problem()
     methods = study.checked_methods(scenario, problem)
     typer.echo(
-        f"{file}: good. {scenario.name}: {scenario.build_workers().n} workers, {_counted(scenario.seeds, 'seed')}"
+        f"{file}: good. {scenario.name}: {counted(scenario.build_workers().n, 'worker')}, "
+        f"{counted(len(scenario.seeds), 'seed')}"
     )
     for label, method in methods:
         typer.echo(f"  {label}: {method!r}")
@@ -275,7 +291,9 @@ def check(file: File, changes: Changes = None, allow_code: AllowCode = False) ->
 
         choices, seeds = sweep.choices_of(scenario, problem), sweep.tuning_seeds(scenario)
         runs = len(choices) * len(seeds)
-        typer.echo(f"  sweep: {len(choices)} choices × {_counted(seeds, 'tuning seed')} = {runs} tuning runs")
+        typer.echo(
+            f"  sweep: {counted(len(choices), 'choice')} × {counted(len(seeds), 'tuning seed')} = {counted(runs, 'tuning run')}"
+        )
 
 
 @app.command()
@@ -286,7 +304,7 @@ def theory(
     every_method: Annotated[bool, typer.Option("--all", help="all methods there are, not only the scenario's")] = False,
     allow_code: AllowCode = False,
 ) -> None:
-    """Say what theory knows before a run: parameters, proven times, orders, which method and why."""
+    """Say what theory knows before a run: parameters, times, bounds."""
     from asyncsim.scenario import load
     from asyncsim.theory.overview import overview
 
@@ -300,10 +318,6 @@ def theory(
         typer.echo(f"- {note}")
 
 
-def _counted(things: Sequence[Any], noun: str) -> str:
-    return f"{len(things)} {noun}" if len(things) == 1 else f"{len(things)} {noun}s"
-
-
 @app.command()
 def times(
     file: File,
@@ -314,7 +328,7 @@ def times(
     ] = None,
     allow_code: AllowCode = False,
 ) -> None:
-    """Show the workers' times before any run: quantiles, gradients a second, equilibrium times."""
+    """Show the workers' times before a run: quantiles, rates."""
     from itertools import pairwise
 
     from asyncsim.problems.problem import message_size
@@ -365,7 +379,9 @@ def init(
 def list_(
     kind: Annotated[
         str | None,
-        typer.Argument(metavar="[methods|allocations|update_rules|laws|problems|starters]", show_default=False),
+        typer.Argument(
+            metavar="[KIND]", help="methods, laws, problems, speeds, … ; all unless given", show_default=False
+        ),
     ] = None,
 ) -> None:
     """List what a scenario can name."""
@@ -385,7 +401,7 @@ def list_(
 
 @app.command()
 def describe(name: Annotated[str, typer.Argument(metavar="NAME", show_default=False)]) -> None:
-    """Show a method, law or problem: what it is, its parameters, its source."""
+    """Show a method, law, problem …: what it is, parameters, source."""
     from asyncsim.catalogue import describe
 
     for number, about in enumerate(describe(name)):
@@ -418,7 +434,7 @@ def report(
         ),
     ] = None,
 ) -> None:
-    """Write the report of a run folder again, as one HTML file; or figures for a paper."""
+    """Write a run folder's report again, or figures for a paper."""
     from asyncsim.result import Result
 
     result = Result.read(folder, events=False)
@@ -437,7 +453,7 @@ def compare(
     ] = None,
     anyway: Annotated[bool, typer.Option("--anyway", help="compare runs on different problems too")] = False,
 ) -> None:
-    """Show several run folders in one table, say what differs between them, write one report."""
+    """Show several run folders in one table and one report."""
     from asyncsim import summary
     from asyncsim.beside import beside
     from asyncsim.result import Result
@@ -484,7 +500,7 @@ def export(
         ),
     ] = None,
 ) -> None:
-    """Write the curves, delays, counts and timelines of a run folder for other programs."""
+    """Write a run folder's curves, delays, counts for other programs."""
     from asyncsim.export import PLACES
     from asyncsim.result import Result
     from asyncsim.yaml_file import did_you_mean
@@ -508,7 +524,7 @@ def fit(
     ] = "auto",
     force: Annotated[bool, typer.Option("--force", help="replace files that are there")] = False,
 ) -> None:
-    """Fit laws to measured times, say how well they fit, and write a scenario with them."""
+    """Fit laws to measured times, and write a scenario with them."""
     from asyncsim import fitting
 
     for path in (output, picture):
@@ -595,7 +611,7 @@ def advise(
     force: Annotated[bool, typer.Option("--force", help="replace the advice in the folder given with -o")] = False,
     quiet: Quiet = False,
 ) -> None:
-    """Say which method suits your machines, how much sooner it is, and what each kind of them brings."""
+    """Say which method suits your machines, and what each kind brings."""
     from asyncsim import advise as asking
     from asyncsim.report import advice as words
 
@@ -737,7 +753,7 @@ def twin(
 
 @app.command()
 def schema() -> None:
-    """Print the JSON schema of scenario files, for completion in editors."""
+    """Print the JSON schema of scenarios, for completion in editors."""
     import json
 
     from asyncsim.scenario import schema

@@ -1,13 +1,13 @@
 """A result for other tools. What stands here needs the standard library and numpy only; asyncsim/exports/ has the rest.
 
 csv: runs.csv, curves.csv, contributions.csv (gradients that had arrived of up to 40 workers at each record point),
-delays.csv, workers.csv, intervals.csv, away.csv (when these workers were away or without power) and, where they were
+delays.csv, workers.csv, intervals.csv, away.csv (when these workers were away or without power), powers.csv (how fast while it changed) and, where they were
 kept, events.csv; every row begins with the label and the seed of its run, outcomes and kinds are written as words, nan
 as an empty field. Numbers are written so that they read
 back as the same floats. Rows are written one after the other: no table is held twice in memory.
 
 npz: keys ``<label>/<seed>/<array>`` (the curves, ``contributions``, ``shown``, ``delays``, ``workers/<column>``,
-``intervals``, ``away``, ``events``), and ``manifest``, a JSON text with all that is not an array. It loads with
+``intervals``, ``away``, ``powers``, ``events``), and ``manifest``, a JSON text with all that is not an array. It loads with
 ``allow_pickle=False``.
 
 trace: a folder with a trace (asyncsim.measuring has the format) for each run, named after its label and seed, to be
@@ -33,8 +33,21 @@ from typing import Any
 import numpy as np
 
 from asyncsim.folder import count_events, plain, read_assignments, read_events, slug
-from asyncsim.measuring import Row
-from asyncsim.result import AWAY, CURVES, EVENT, INTERVAL, KINDS, OUTCOMES, WORKERS, Array, Result, Run, unique_labels
+from asyncsim.measuring import COMPLETE, Row
+from asyncsim.result import (
+    AWAY,
+    CURVES,
+    EVENT,
+    INTERVAL,
+    KINDS,
+    OUTCOMES,
+    POWERS,
+    WORKERS,
+    Array,
+    Result,
+    Run,
+    unique_labels,
+)
 from asyncsim.times.traces import write_trace
 
 SCALARS = (
@@ -53,7 +66,7 @@ def export(result: Result, path: str | Path, to: str = "csv") -> Path:
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as parent:
     ...     sorted(file.name for file in export(Result("study", ()), Path(parent, "out"), "csv").iterdir())
-    ['away.csv', 'contributions.csv', 'curves.csv', 'delays.csv', 'intervals.csv', 'runs.csv', 'workers.csv']
+    ['away.csv', 'contributions.csv', 'curves.csv', 'delays.csv', 'intervals.csv', 'powers.csv', 'runs.csv', 'workers.csv']
     """
     if to not in FORMATS:
         raise ValueError(f"no export to {to!r}; there is {', '.join(FORMATS)}")
@@ -70,6 +83,7 @@ def to_csv(result: Result, path: Path) -> Path:
         "workers": (("worker", *WORKERS), _worker_rows),
         "intervals": (INTERVAL.names or (), lambda run: _named_rows(run.intervals, "outcome", OUTCOMES)),
         "away": (AWAY.names or (), lambda run: run.away.tolist()),
+        "powers": (POWERS.names or (), lambda run: run.powers.tolist()),
     }
     if any(keeps_events(result, run) for run in result.runs):
         tables["events"] = (EVENT.names or (), lambda run: _event_rows(result, run))
@@ -192,6 +206,8 @@ def _all_rows(folder: Path, run: Run, effect: Any) -> Iterator[Row]:
     ):
         outcome = "stopped" if KINDS[kind] == "arrived" and done < cost else KINDS[kind]
         row = _row(worker, jobs[worker], computing_from, computing_to, ended, outcome, int(cost), effect)
+        if run.engine and outcome not in COMPLETE:
+            row = row._replace(send_seconds=0.0)  # told a moment later than it was stopped: nothing was sent
         yield row._replace(device=devices.get(int(worker), ""))
         jobs[worker] += 1
 
@@ -254,6 +270,7 @@ def _arrays(result: Result) -> Iterator[tuple[str, Array]]:
         yield f"{where}/delays", run.delays
         yield f"{where}/intervals", run.intervals
         yield f"{where}/away", run.away
+        yield f"{where}/powers", run.powers
 
 
 def _key(run: Run) -> str:

@@ -1486,7 +1486,15 @@ class Scenario(_Strict):
     """A checked scenario. Made by `load` (a file) and `from_data` (plain data); frozen.
 
     `seeds` is what runs, whichever of seed and seeds was written. `base` is the folder that relative paths start from,
-    `source` the file's text (empty if there was none), `overrides` what the command line changed.
+    `source` the file's text (empty if there was none), `overrides` what the command line changed. ScenarioError, with
+    all that is wrong, for what is no scenario.
+
+    >>> scenario = from_data({
+    ...     "workers": {"count": 3, "compute_time": "i"}, "problem": "none", "seeds": "0..2",
+    ...     "methods": [{"name": "hero_sgd", "stepsize": 0.1}], "stop": {"time": 10},
+    ... })
+    >>> scenario.seeds, scenario.build_workers().n, scenario.labels
+    (range(0, 3), 3, ['hero_sgd'])
     """
 
     name: Annotated[Name, Field(description="the name of the run folder and of the report")] = "scenario"

@@ -70,7 +70,7 @@ def run(
     processes : how many runs are played side by side, each in a process of its own; 1: one after the other, here;
         None: here for the first second, then on all cores that this process may use. The result is the same.
     metrics : an open `asyncsim.metrics.Metrics`, which tells Prometheus how the runs go
-    tell : is called before the first run with a line on the memory that runs take
+    tell : is called before the first run with a line on the memory that runs take, where it is much
 
     Raises ScenarioError for a scenario that cannot be run, FolderError where the folder cannot be used.
     When a signal ends it, the result has manifest["status"] == "interrupted".
@@ -88,8 +88,8 @@ def run(
     problem = scenario.check_problem()
     methods = checked_methods(scenario, problem)
     manifest = manifest_of(scenario, problem) | {"theory": theory_of(scenario, methods, problem)}
-    if tell is not None and problem.dimension:
-        side_by_side = min(len(scenario.seeds) * len(methods), processes or cores())
+    side_by_side = min(len(scenario.seeds) * len(methods), processes or cores())
+    if tell is not None and running.is_much(manifest["memory"], side_by_side):
         tell(running.memory_words(manifest["memory"], side_by_side))
     if output is None:
         return _play(scenario, methods, manifest, None, progress, processes, metrics)
@@ -109,7 +109,14 @@ def resume(
     """Go on with the runs of a folder that are not finished, on as many processes as you like; others stay as they are.
 
     Each goes on from its last whole checkpoint, or from its beginning if it has none, and ends
-    bit-identical to one left alone.
+    bit-identical to one left alone. FolderError for what is no run folder, or one that another process uses.
+
+    >>> import tempfile
+    >>> folder = Path(tempfile.mkdtemp()) / "mine"
+    >>> small = {"workers": {"count": 3, "compute_time": 1.0}, "problem": "none",
+    ...          "methods": [{"name": "hero_sgd", "stepsize": 0.5}], "stop": {"time": 5}}
+    >>> run(small, output=folder).runs[0].event_hash == resume(folder).runs[0].event_hash  # nothing was left to do
+    True
     """
     checked(processes)
     with RunFolder.open(folder) as opened:
@@ -141,7 +148,10 @@ def demo(
     progress: bool | None = None,
     processes: int | None = None,
 ) -> Result:
-    """Run the quickstart scenario that travels with the package: five methods on the digits data."""
+    """Run the quickstart scenario that travels with the package: five methods on the digits data, for half a minute.
+
+    FolderError where the folder `output` holds a run, and `force` does not say to replace it. Else as `run`.
+    """
     return run(starters() / "quickstart.yaml", output=output, force=force, progress=progress, processes=processes)
 
 

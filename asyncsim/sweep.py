@@ -618,8 +618,14 @@ def table(result: Result) -> tuple[list[str], list[list[str]]]:
     for label, about in result.manifest.get("tuning", {}).items():
         values = [value for value in _flat(about["values"]) if value is not None]
         words = ", ".join(f"{name} {_said(value)}" for name, value in about["winner"].items() if name != "sample")
-        least = f"{shown(min(values))}{' s' if about['rule'] == 'time_to_target' else ''}" if values else "∞"
-        value = f"{names[about['rule']]} {least}"
+        seconds = " s" if about["rule"] == "time_to_target" else ""
+        value = (
+            f"{names[about['rule']]} {shown(min(values))}{seconds}"
+            if values
+            else "target not reached"
+            if seconds
+            else "—"
+        )
         rows.append([label, words, value, str(about["choices"]), f"{about['reached']} of {len(about['seeds'])}"])
     return headers, rows
 

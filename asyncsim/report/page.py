@@ -127,7 +127,11 @@ def _differences(result: "Result") -> str:
 def subtitle(result: "Result") -> str:
     """What was run, in a few words."""
     problem, n = result.problem, max((run.n for run in result.runs), default=0)
-    parts = [counted(n, "worker"), counted(len(result.labels), "method"), counted(len(result.seeds), "seed")]
+    parts = [
+        summary.counted(n, "worker"),
+        summary.counted(len(result.labels), "method"),
+        summary.counted(len(result.seeds), "seed"),
+    ]
     if problem.get("name") and data.has_objective(result):
         parts.append(f"{problem['name']} in dimension {problem.get('dimension', '?')}")
     elif not data.has_objective(result):
@@ -171,7 +175,7 @@ def outcomes(result: "Result") -> str:
         for key in occurred(result)
     )
     return f"""<ul class="words">{rows}
-{AWAY if was_away(result) else ""}<li><span class="swatch idle"></span><span><b>idle</b>: the worker has nothing to do</span></li>
+{AWAY if was_away(result) else ""}{POWER if changed_power(result) else ""}<li><span class="swatch idle"></span><span><b>idle</b>: the worker has nothing to do</span></li>
 <li><span class="swatch trip"></span><span><b>thin ends</b>: the point on its way
 to the worker, the gradient on its way back</span></li>
 </ul>"""
@@ -181,10 +185,19 @@ AWAY = """<li><span class="swatch away"></span><span><b>away</b>: the worker is 
 what it has in hand waits, begins anew or is lost</span></li>
 """
 
+POWER = """<li><span class="swatch power"></span><span><b>the line under a lane</b>: how fast the worker is just then, dark at
+its fastest, pale where it is slow</span></li>
+"""
+
 
 def was_away(result: "Result") -> bool:
     """Whether an absence is drawn anywhere."""
     return any(len(run.away) for run in result.runs)
+
+
+def changed_power(result: "Result") -> bool:
+    """Whether the line under a lane is drawn anywhere."""
+    return any(len(run.powers) for run in result.runs)
 
 
 def best_first(result: "Result") -> list[str]:
@@ -198,12 +211,14 @@ def occurred(result: "Result") -> list[str]:
     return [key for key in OUTCOMES if key in here]
 
 
-def key(result: "Result") -> str:
+def key(result: "Result", powers: bool = False) -> str:
     """The same without the words, for those who have scrolled on."""
     swatches = "".join(
         f'<span><span class="swatch {css(outcome)}"></span>{spoken(outcome)}</span>'
         for outcome in [*occurred(result), *(["away"] if was_away(result) else []), "idle"]
     )
+    if powers and changed_power(result):
+        swatches += '<span><span class="swatch power"></span>fast, slow</span>'
     return f'<div class="key">{swatches}</div>'
 
 
@@ -318,7 +333,7 @@ def lanes(result: "Result") -> str:
 Drag to move; click, then turn the wheel to zoom; on the keyboard <kbd>←</kbd> <kbd>→</kbd> <kbd>+</kbd> <kbd>−</kbd>,
 <kbd>0</kbd> for the whole window. Point at an interval to read it.{SLICES if slices else ""}</p>
 <div class="bar">{choices}<span class="keys">{keys}</span></div>
-{key(result)}
+{key(result, powers=True)}
 <div class="lanes" tabindex="0" role="group"
 aria-label="Timelines; arrows move, plus and minus zoom, 0 shows the whole window">{figures}</div>
 <div class="tip" role="status"></div></section>"""
@@ -376,7 +391,7 @@ def folded(figures: Sequence[str], grid: str) -> str:
     if len(figures) <= MANY:
         return "".join(figures)
     rest = "".join(figures[UNFOLDED:])
-    more = counted(len(figures) - UNFOLDED, "more method")
+    more = summary.counted(len(figures) - UNFOLDED, "more method")
     return "".join(figures[:UNFOLDED]) + (
         f'<details class="more"><summary>{more}</summary><div class="{grid}">{rest}</div></details>'
     )
@@ -478,7 +493,7 @@ def _allocation_table(result: "Result", group: list[str]) -> str:
     name = escape(result.of(group[0])[0].method)
     return f"""<div class="scroll" tabindex="0" role="region" aria-label="Cost of the allocations under {name}">
 <table><thead><tr>{head}</tr></thead><tbody>{cells}</tbody></table></div>
-<p class="note" style="margin-top:8px">{name} when {counted(rounds, "round")} were over{_median_words(result)}. Worker time is the
+<p class="note" style="margin-top:8px">{name} when {summary.counted(rounds, "round")} were over{_median_words(result)}. Worker time is the
 computing of all assignments that had ended, stopped ones too.</p>"""
 
 
@@ -532,11 +547,11 @@ def _split_words(result: "Result", found: Mapping[str, Any]) -> str:
     }
     workers, labels = int(found.get("workers") or 0), int(found.get("labels") or 0)
     words = (
-        f"{found.get('samples', 0):,} samples of {counted(labels, 'label')} are shared out among {counted(workers, 'worker')}, "
+        f"{found.get('samples', 0):,} samples of {summary.counted(labels, 'label')} are shared out among {summary.counted(workers, 'worker')}, "
         f"{kinds.get(str(found.get('split')), str(found.get('split')))}; all have equally many. "
     )
     if found.get("left_out"):
-        words += f"{counted(found['left_out'], 'sample')} left over. "
+        words += f"{summary.counted(found['left_out'], 'sample')} left over. "
     words += "A column is a worker, a row a label; the stronger the colour, the more of the worker's samples have that label."
     if found.get("problem_seed") is not None:
         words += f" Drawn from the problem's own seed {found['problem_seed']}, the same for all runs."
@@ -724,15 +739,6 @@ def flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
         name = f"{prefix}{str(key).replace('_', ' ')}"
         leaves |= flat(value, f"{name} ") if isinstance(value, Mapping) else {name: value}
     return leaves
-
-
-def counted(count: int, noun: str) -> str:
-    """
-
-    >>> counted(1, "seed"), counted(1000, "worker")
-    ('1 seed', '1,000 workers')
-    """
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def percent(count: float, total: float) -> str:
