@@ -476,7 +476,7 @@ def dash(
     browser: Browser = True,
     with_parent: Annotated[bool, typer.Option("--with-parent", hidden=True)] = False,
 ) -> None:
-    """Show the report of a run while it goes on, on a page that follows it; Ctrl-C ends."""
+    """Show a run's report while it goes on, on a live page; Ctrl-C ends."""
     from asyncsim import dash
 
     dash.serve(folder, port, browser=browser, with_parent=with_parent)
