@@ -643,6 +643,114 @@ def advise(
         typer.echo(f"{path.stem}: {path}")
 
 
+# ---- real workers and the simulation of them
+
+
+Seeds = Annotated[int, typer.Option("--seeds", min=1, metavar="N", help="seeds of the simulation")]
+
+
+@app.command()
+def replay(
+    folder: Folder,
+    *,
+    fitted: Annotated[
+        bool, typer.Option("--fitted/--exact", help="simulate with laws fitted to what was measured; or event by event")
+    ] = False,
+    verify: Annotated[bool, typer.Option("--verify", help="check at every event what the papers promise")] = False,
+    seeds: Seeds = 10,
+    output: Output = None,
+    force: Force = False,
+    allow_code: AllowCode = False,
+    quiet: Quiet = False,
+    processes: Processes = None,
+) -> None:
+    """Play a run on real workers again: exactly as it was, or simulated with fitted laws."""
+    from asyncsim import replay as replays
+    from asyncsim import twin as twins
+
+    if not fitted:
+        where = _folder(f"{folder.resolve().name}-replay", output)
+        result = replays.exact(folder, where, force=force, allow_code=allow_code, verify=verify)
+        for same in result.manifest["replay"]:
+            typer.echo(replays.in_words(same))
+        typer.echo()
+    else:
+        where = _folder(f"{folder.resolve().name}-fitted", output)
+        result = twins.what_if(
+            folder, where, seeds=seeds, anew=False,
+            force=force, allow_code=allow_code, progress=_progress(quiet), processes=processes,
+        )  # fmt: skip
+    _end(result)
+
+
+@app.command()
+def twin(
+    source: Annotated[
+        Path, typer.Argument(metavar="FILE|DIR", help="a scenario, or what was run on Ray", show_default=False)
+    ],
+    changes: Changes = None,
+    *,
+    workers: Annotated[
+        str | None,
+        typer.Option("--workers", metavar="x10|N", help="what if: each fitted worker ten times, or N in all"),
+    ] = None,
+    without_slowest: Annotated[
+        int, typer.Option("--without-slowest", min=0, metavar="K", help="what if: the K slowest workers are left out")
+    ] = 0,
+    method: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--method",
+            metavar="NAME|{…}",
+            help="what if: this one in place of those that were run; again for more; what it needs comes from theory",
+            show_default=False,
+        ),
+    ] = None,
+    address: Annotated[
+        str | None, typer.Option("--address", metavar="HOST:PORT|auto|local", help="of the Ray cluster")
+    ] = None,
+    seeds: Seeds = 10,
+    output: Output = None,
+    force: Force = False,
+    allow_code: AllowCode = False,
+    quiet: Quiet = False,
+    processes: Processes = None,
+) -> None:
+    """Run on Ray, fit, simulate, and hold the two against each other; or simulate what would be if …"""
+    from asyncsim import twin as twins
+
+    common: dict[str, Any] = {
+        "seeds": seeds, "force": force, "allow_code": allow_code, "progress": _progress(quiet), "processes": processes,
+    }  # fmt: skip
+    if workers is not None or without_slowest or method or (changes and source.is_dir()):
+        if not source.is_dir():
+            raise ValueError(
+                f"{source}: what if asks for workers that were measured; first `asyncsim twin {source} -o DIR`, then give DIR"
+            )
+        where = _folder(f"{source.resolve().name}-what-if", output)
+        common |= {"workers": workers, "without_slowest": without_slowest, "methods": method or ()}
+        imagined = twins.what_if(source, where, overrides=changes or (), **common)
+        typer.echo(f"as it was measured: {twins.as_measured(source)}\n")
+        _end(imagined)
+        return
+    where = _folder(f"{source.resolve().stem}-twin", output)
+    if not source.is_dir():
+        measured = twins.measure(
+            source, where, address=address, overrides=changes or (),
+            force=force, allow_code=allow_code, progress=_progress(quiet),
+        )  # fmt: skip
+        if measured.manifest["status"] != "finished":
+            _end(measured)
+        source = where
+    found = twins.twin(source, where, **common)
+    _table(*found.table())
+    typer.echo()
+    typer.echo(found.sentence())
+    for warning in found.warnings:
+        _say(f"note: {warning}")
+    typer.echo(f"report: {where / 'twin.html'}")
+
+
 @app.command()
 def schema() -> None:
     """Print the JSON schema of scenarios, for completion in editors."""

@@ -470,6 +470,8 @@ class Cluster:
         a.done = answer["done"]
         a.draws = answer["seconds"] + [math.nan] * (a.job.cost - len(answer["seconds"]))
         self._place(a, answer["begun"], answer["ended"] - answer["copied"], at)
+        if a.done == a.job.cost == 1:
+            a.draws = [a.computing_to - a.computing_from]  # to the last bit what is kept of it, for a replay
         a.answer = answer["answer"]
         return a
 

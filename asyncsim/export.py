@@ -1,13 +1,13 @@
 """A result for other tools. What stands here needs the standard library and numpy only; asyncsim/exports/ has the rest.
 
 csv: runs.csv, curves.csv, contributions.csv (gradients that had arrived of up to 40 workers at each record point),
-delays.csv, workers.csv, intervals.csv, away.csv (when these workers were away or without power) and, where they were
+delays.csv, workers.csv, intervals.csv, away.csv (when these workers were away or without power), powers.csv (how fast while it changed) and, where they were
 kept, events.csv; every row begins with the label and the seed of its run, outcomes and kinds are written as words, nan
 as an empty field. Numbers are written so that they read
 back as the same floats. Rows are written one after the other: no table is held twice in memory.
 
 npz: keys ``<label>/<seed>/<array>`` (the curves, ``contributions``, ``shown``, ``delays``, ``workers/<column>``,
-``intervals``, ``away``, ``events``), and ``manifest``, a JSON text with all that is not an array. It loads with
+``intervals``, ``away``, ``powers``, ``events``), and ``manifest``, a JSON text with all that is not an array. It loads with
 ``allow_pickle=False``.
 
 trace: a folder with a trace (asyncsim.measuring has the format) for each run, named after its label and seed, to be
@@ -34,7 +34,20 @@ import numpy as np
 
 from asyncsim.folder import count_events, plain, read_assignments, read_events, slug
 from asyncsim.measuring import COMPLETE, Row
-from asyncsim.result import AWAY, CURVES, EVENT, INTERVAL, KINDS, OUTCOMES, WORKERS, Array, Result, Run, unique_labels
+from asyncsim.result import (
+    AWAY,
+    CURVES,
+    EVENT,
+    INTERVAL,
+    KINDS,
+    OUTCOMES,
+    POWERS,
+    WORKERS,
+    Array,
+    Result,
+    Run,
+    unique_labels,
+)
 from asyncsim.times.traces import write_trace
 
 SCALARS = (
@@ -53,7 +66,7 @@ def export(result: Result, path: str | Path, to: str = "csv") -> Path:
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as parent:
     ...     sorted(file.name for file in export(Result("study", ()), Path(parent, "out"), "csv").iterdir())
-    ['away.csv', 'contributions.csv', 'curves.csv', 'delays.csv', 'intervals.csv', 'runs.csv', 'workers.csv']
+    ['away.csv', 'contributions.csv', 'curves.csv', 'delays.csv', 'intervals.csv', 'powers.csv', 'runs.csv', 'workers.csv']
     """
     if to not in FORMATS:
         raise ValueError(f"no export to {to!r}; there is {', '.join(FORMATS)}")
@@ -70,6 +83,7 @@ def to_csv(result: Result, path: Path) -> Path:
         "workers": (("worker", *WORKERS), _worker_rows),
         "intervals": (INTERVAL.names or (), lambda run: _named_rows(run.intervals, "outcome", OUTCOMES)),
         "away": (AWAY.names or (), lambda run: run.away.tolist()),
+        "powers": (POWERS.names or (), lambda run: run.powers.tolist()),
     }
     if any(keeps_events(result, run) for run in result.runs):
         tables["events"] = (EVENT.names or (), lambda run: _event_rows(result, run))
@@ -256,6 +270,7 @@ def _arrays(result: Result) -> Iterator[tuple[str, Array]]:
         yield f"{where}/delays", run.delays
         yield f"{where}/intervals", run.intervals
         yield f"{where}/away", run.away
+        yield f"{where}/powers", run.powers
 
 
 def _key(run: Run) -> str:

@@ -18,6 +18,7 @@ Tables of record.sqlite, for anybody's SQL (floats that are nan are NULL):
     workers(run, worker, sent, used, discarded, stopped, timed_out, lost, in_flight, busy_seconds, compute_seconds)
     intervals(run, row, window, worker, m, sent, computing_from, computing_to, ended, outcome, k, version)
     away(run, row, worker, away_from, away_to)          when these workers were away or without power in these windows
+    powers(run, row, worker, power_from, power_to, power)                               how fast while it changed; may lack
     assignments(run, row, time, worker, m, kind, k, version, sent, computing_from, computing_to, done, cost)
     marks(run, row, time, worker, m, kind, k, delay, gradients)                         these two: events: all only
     outcomes(outcome, name), kinds(kind, name)                                          names of the numbers above
@@ -40,8 +41,10 @@ Rules:
 3. Nothing is overwritten unless asked (`force`), and then only a run folder's own files. A folder in use is refused.
    What a kill leaves of a start, before the manifest, holds no run, and is replaced without being asked: a lock signed
    by us, tables without a row, no checkpoint.
-4. Files that are read back are checked first: each finished run against its digest, checkpoints against theirs,
-   the tables by SQLite. What is damaged is refused by name; an older checkpoint is used in place of a damaged one.
+4. Files that are read back are checked first: the manifest against its seal, each finished run against its digest, its
+   events (time, worker, m, kind, k) against the event hash where they are read, checkpoints against their digests, the
+   tables by SQLite and by the number of rows that a checkpoint counts on. What is damaged is refused by name; an older
+   checkpoint is used in place of a damaged one. Only the curves of a run that has not ended yet have no digest.
 5. Nothing is pickled, no code is stored or named. Numbers JSON can't hold become null (nan) or the texts "inf", "-inf".
 """
 
@@ -62,10 +65,11 @@ from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 
+from asyncsim.log import hash_of_events
 from asyncsim.result import (
     AWAY,
     CURVES,
@@ -73,6 +77,7 @@ from asyncsim.result import (
     INTERVAL,
     KINDS,
     OUTCOMES,
+    POWERS,
     WORKERS,
     Array,
     Run,
@@ -81,6 +86,7 @@ from asyncsim.result import (
     no_contributions,
     no_delays,
     no_intervals,
+    no_powers,
     no_workers,
 )
 
@@ -226,7 +232,8 @@ class RunFolder:
     def update_manifest(self, **changes: Any) -> None:
         """Change these entries of manifest.json; readers see the old file or the new one, never a part."""
         self.manifest = {**self.manifest, **plain(changes)}
-        text = json.dumps(plain(self.manifest), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+        sealed = {**plain(self.manifest), "seal": _seal_of(self.manifest)}
+        text = json.dumps(sealed, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
         with _said(self.path / "manifest.json"):
             _write_whole(self.path / "manifest.json", text.encode())
 
@@ -234,6 +241,7 @@ class RunFolder:
         self, run: int, label: str, method: str, parameters: Mapping[str, Any], seed: int, n: int
     ) -> "RunWriter":
         """Begin run number `run`, or take it up again. FolderError when the folder holds another run by this number."""
+        self._write(_POWERS_TABLE, [()])
         found = self._select("SELECT label, method, seed, n FROM runs WHERE run = ?", run)
         if found and found[0] != (label, method, seed, n):
             raise FolderError(
@@ -242,7 +250,7 @@ class RunFolder:
         if found:
             # what a run writes at its end holds no longer once it goes on
             self._write("UPDATE runs SET status = 'running', reason = '', digest = NULL WHERE run = ?", [(run,)])
-            for table in ("delays", "workers", "intervals", "away"):
+            for table in ("delays", "workers", "intervals", "away", "powers"):
                 self._write(f"DELETE FROM {table} WHERE run = ?", [(run,)])
         else:
             row = (run, label, method, _json(parameters), seed, n)
@@ -386,7 +394,16 @@ class RunWriter:
         return dict(self._lengths)
 
     def truncate(self, lengths: Mapping[str, int]) -> None:
-        """Drop the rows written after these lengths were taken; tables not named are emptied."""
+        """Drop the rows written after these lengths were taken; tables not named are emptied.
+
+        FolderError where rows that a checkpoint counts on are missing.
+        """
+        for table in ("assignments", "marks"):
+            if (counted := int(lengths.get(table, 0))) > (there := self._lengths[table]):
+                raise FolderError(
+                    f"{self._folder.path / 'record.sqlite'} is damaged: run {self.run} has {there:,} rows of {table}, "
+                    f"but its checkpoint counts {counted:,}; {_ANEW}"
+                )
         for table, column in _GROWING:
             length = int(lengths.get(table, 0))
             self._folder._write(f"DELETE FROM {table} WHERE run = ? AND {column} >= ?", [(self.run, length)])
@@ -408,7 +425,7 @@ class RunWriter:
         workers = np.column_stack([np.asarray(run.workers[name], dtype=np.float64) for name in WORKERS])
         self._replace("delays", run.delays.tolist())
         self._replace("workers", [[worker, *row] for worker, row in enumerate(workers.tolist())])
-        for table, kept in (("intervals", run.intervals), ("away", run.away)):
+        for table, kept in (("intervals", run.intervals), ("away", run.away), ("powers", run.powers)):
             self._replace(table, [[number, *row] for number, row in enumerate(kept.tolist())])
         update = f"UPDATE runs SET {', '.join(f'{name} = ?' for name in _SCALARS)}, digest = ? WHERE run = ?"
         folder._write(update, [(*_scalars(run), _digest(run), self.run)])
@@ -560,6 +577,14 @@ def read_assignments(path: str | Path, label: str, seed: int) -> Iterator[tuple[
         )
 
 
+def read_rows(path: str | Path, table: Literal["assignments", "marks"], run: int) -> Array:
+    """All rows of run number `run` in `assignments` (r, 11) or `marks` (r, 7), columns as above, in their order."""
+    columns = ASSIGNMENT if table == "assignments" else MARK
+    with open_to_read(Path(path) / "record.sqlite") as connection:
+        sql = f"SELECT {', '.join(columns)} FROM {table} WHERE run = {int(run)} ORDER BY row"
+        return _numbers(connection, sql, len(columns))
+
+
 def count_tuning(path: str | Path) -> int:
     """How many tuning runs of a sweep have ended."""
     with open_to_read(Path(path) / "record.sqlite") as connection:
@@ -661,6 +686,10 @@ def read_manifest(path: str | Path) -> dict[str, Any]:
         raise FolderError(f"{file}: {error.strerror}") from None
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
         raise FolderError(f"{path} is not a run folder: its manifest.json was not written by asyncsim")
+    # those of earlier versions have none
+    seal = manifest.pop("seal", None)
+    if seal is not None and seal != _seal_of(manifest):
+        raise FolderError(f"{file} is damaged, or was changed by hand: it does not fit its seal; {_ANEW}")
     version = manifest.get("version")
     if not isinstance(version, int) or version < 1:
         raise FolderError(f"{file} is damaged (version {version!r}); {_ANEW}")
@@ -674,6 +703,11 @@ def read_manifest(path: str | Path) -> dict[str, Any]:
             f"{path} was written by a newer asyncsim (folder version {version}, this one reads {VERSION}): upgrade it"
         )
     return manifest
+
+
+def _seal_of(manifest: Mapping[str, Any]) -> str:
+    text = json.dumps(plain(manifest), sort_keys=True, ensure_ascii=True, allow_nan=False)
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
 def in_use(path: str | Path) -> bool:
@@ -752,7 +786,7 @@ def _read_run(connection: sqlite3.Connection, number: int, folder: Path, alive: 
             run = Run(**kept)
             if _digest(run) != digest:
                 raise ValueError("its tables do not fit their digest")
-        return Run(**{**run.__dict__, "events": _read_events(connection, number)}) if events else run
+        return Run(**{**run.__dict__, "events": _read_events(connection, number, run.event_hash)}) if events else run
     except (TypeError, ValueError, OverflowError) as error:
         raise FolderError(f"{where} is damaged: {error}; {_ANEW}") from None
 
@@ -778,6 +812,7 @@ def _so_far(kept: Mapping[str, Any], alive: bool) -> dict[str, Any]:
         "delays": no_delays(),
         "intervals": no_intervals(),
         "away": no_away(),
+        "powers": no_powers(),
     }
 
 
@@ -793,8 +828,13 @@ def _at_the_end(connection: sqlite3.Connection, number: int, kept: Mapping[str, 
         "delays": np.column_stack([delays[name] for name in ("delay", "used", "arrived")]),
         "intervals": _fetch(connection, "intervals", "row", number, INTERVAL),
         "away": _fetch(connection, "away", "row", number, AWAY),
+        "powers": _fetch(connection, "powers", "row", number, POWERS) if _has_powers(connection) else no_powers(),
         **nan_for_null,
     }
+
+
+def _has_powers(connection: sqlite3.Connection) -> bool:
+    return bool(connection.execute("SELECT count(*) FROM sqlite_master WHERE name = 'powers'").fetchone()[0])
 
 
 def _fetch(connection: sqlite3.Connection, table: str, order: str, run: int, dtype: np.dtype[Any]) -> Array:
@@ -806,12 +846,18 @@ def _fetch(connection: sqlite3.Connection, table: str, order: str, run: int, dty
     return np.fromiter(rows, dtype=dtype, count=count)
 
 
-def _read_events(connection: sqlite3.Connection, run: int) -> Array | None:
+def _read_events(connection: sqlite3.Connection, run: int, event_hash: str) -> Array | None:
     parts = [_fetch(connection, table, "row", run, EVENT) for table in ("assignments", "marks")]
     events = np.concatenate(parts)
     if not len(events):
         return None
+    if event_hash and hash_of_events(*(_numbers_of(part) for part in parts)) != event_hash:
+        raise ValueError("its events do not fit their hash")
     return events_in_order(events)
+
+
+def _numbers_of(events: Array) -> Array:
+    return np.column_stack([events[name].astype(np.float64) for name in EVENT.names or ()])
 
 
 def _digest(run: Run) -> str:
@@ -822,7 +868,8 @@ def _digest(run: Run) -> str:
         seal.update(_bare(values))
     seal.update(_bare(run.contributions))
     seal.update(_bare(run.delays))
-    for rows in (run.intervals, run.away):
+    # of a run without such powers the digest is that of folders from before there were any
+    for rows in (run.intervals, run.away, *((run.powers,) if len(run.powers) else ())):
         for name in rows.dtype.names or ():
             seal.update(_bare(rows[name]))
     return seal.hexdigest()
@@ -897,12 +944,19 @@ def _insertion(table: str, columns: int) -> str:
     return f"INSERT INTO {table} VALUES ({', '.join('?' * columns)})"
 
 
+# made where it is needed, so that folders from before there was one can still be read and gone on with
+_POWERS_TABLE = (
+    f"CREATE TABLE IF NOT EXISTS powers (run INTEGER, row INTEGER, {_typed(POWERS.names or ())}, PRIMARY KEY (run, row)) "
+    "WITHOUT ROWID"
+)
+
 _INSERT = {
     "curves": _insertion("curves", 3 + len(CURVES)),
     "delays": _insertion("delays", 4),
     "workers": _insertion("workers", 2 + len(WORKERS)),
     "intervals": _insertion("intervals", 2 + len(INTERVAL.names or ())),
     "away": _insertion("away", 2 + len(AWAY.names or ())),
+    "powers": _insertion("powers", 2 + len(POWERS.names or ())),
     "assignments": _insertion("assignments", 2 + len(ASSIGNMENT)),
     "marks": _insertion("marks", 2 + len(MARK)),
 }
@@ -1109,7 +1163,8 @@ def _said(path: Path, comfort: str = "what was written before is kept and readab
         yield
     except sqlite3.OperationalError as error:
         raise FolderError(f"{path}: {error}; {comfort}") from error
-    except sqlite3.DatabaseError as error:
+    except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
+        # SQLite's own message quotes the damaged bytes
         raise FolderError(f"{path} is damaged ({error}); {_ANEW}") from error
     except OSError as error:
         raise FolderError(f"{error.filename or path}: {error.strerror or error}") from error

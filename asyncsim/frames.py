@@ -8,6 +8,7 @@ Every row begins with the label and the seed of its run. The tables:
 - ``delays``: gradients used and arrived at each delay
 - ``intervals``: what up to 40 workers did in the recorded windows, outcomes in words
 - ``away``: when these workers were away or without power
+- ``powers``: how fast these workers were while it changed
 """
 
 from collections.abc import Callable, Sequence
@@ -15,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from asyncsim.result import AWAY, CURVES, INTERVAL, OUTCOMES, WORKERS, Array, Result, Run
+from asyncsim.result import AWAY, CURVES, INTERVAL, OUTCOMES, POWERS, WORKERS, Array, Result, Run
 
 RUN = ("method", "n", "status", "reason", "iterations", "time", "wall_seconds")
 TOTALS = ("sent", *OUTCOMES, "mean_delay", "largest_delay", "busy_share", "event_hash")
@@ -91,6 +92,10 @@ def _away(run: Run) -> list[Array]:
     return [run.away[key] for key in AWAY.names or ()]
 
 
+def _powers(run: Run) -> list[Array]:
+    return [run.powers[key] for key in POWERS.names or ()]
+
+
 TABLES: dict[str, tuple[Sequence[str], Callable[[Run], list[Array]]]] = {
     "curves": (CURVES, _curves),
     "runs": ((), lambda run: []),
@@ -98,6 +103,7 @@ TABLES: dict[str, tuple[Sequence[str], Callable[[Run], list[Array]]]] = {
     "delays": (("delay", "used", "arrived"), _delays),
     "intervals": (INTERVAL.names or (), _intervals),
     "away": (AWAY.names or (), _away),
+    "powers": (POWERS.names or (), _powers),
 }
 
 

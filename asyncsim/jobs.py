@@ -36,6 +36,14 @@ class ProtocolError(ValueError):
     """
 
 
+class WorkerAwayError(ProtocolError):
+    """A job for a worker that is away. A method that does not catch it cannot go on, and its run ends as stalled."""
+
+    def __init__(self, message: str, worker: int) -> None:
+        super().__init__(message)
+        self.worker = worker
+
+
 class Gradient:
     """`count` stochastic gradients at x, shape (d,); the answer's `gradient` is their mean.
 

@@ -93,12 +93,11 @@ class Session:
         meanwhile.enter_context(_our_signals())
         self._ours.callback(ray.shutdown)
         try:
-            ray.init(**options)
+            _init(ray, options)
         except Exception as error:
             raise EngineError(f"engine ray: address {self._address}: {_one_line(error)}") from None
         if self._address == "local":
-            psutil = importlib.import_module("psutil")  # comes with Ray
-            self._guard.watch(child.pid for child in psutil.Process().children(recursive=True))
+            self._guard.watch(child.pid for child in _children())
         if self._address == "auto" and "RAY_ADDRESS" not in os.environ:
             self._look_for_openness(*_host_and_port(ray.get_runtime_context().gcs_address))
 
@@ -239,6 +238,28 @@ class Session:
         found = self._ray.exceptions
         gone = (found.RayActorError, found.WorkerCrashedError, found.ObjectLostError, found.OutOfMemoryError)
         return isinstance(error, gone)
+
+
+def _init(ray: Any, options: dict[str, Any]) -> None:
+    """ray.init; once more where a busy machine did not start all within the 30 seconds that Ray gives it."""
+    before = {child.pid for child in _children()}
+    try:
+        ray.init(**options)
+    except Exception as error:
+        if "timed out during startup" not in str(error):
+            raise
+        for child in _children():
+            if child.pid not in before:
+                child.kill()
+        ray.shutdown()
+        ray.init(**options)
+
+
+def _children() -> list[Any]:
+    """The processes that this one has started, and theirs."""
+    psutil = importlib.import_module("psutil")  # comes with Ray
+    found: list[Any] = psutil.Process().children(recursive=True)
+    return found
 
 
 @contextmanager

@@ -74,6 +74,9 @@ INTERVAL = np.dtype(
 # When a worker was away or without power, as far as it lies in the windows of the intervals.
 AWAY = np.dtype([("worker", "i4"), ("away_from", "f8"), ("away_to", "f8")])
 
+# The power of a worker whose power changes, likewise.
+POWERS = np.dtype([("worker", "i4"), ("power_from", "f8"), ("power_to", "f8"), ("power", "f8")])
+
 EVENT = np.dtype([("time", "f8"), ("worker", "i4"), ("m", "i8"), ("kind", "i1"), ("k", "i8")])  # kind: index into KINDS
 
 
@@ -117,6 +120,11 @@ def no_away() -> Array:
     return np.empty(0, dtype=AWAY)
 
 
+def no_powers() -> Array:
+    """No power that changes."""
+    return np.empty(0, dtype=POWERS)
+
+
 @dataclass(frozen=True, eq=False)
 class Run:
     """One method with one seed.
@@ -126,6 +134,7 @@ class Run:
     ``delays`` the full histogram with columns delay, gradients used, gradients arrived (int64),
     ``intervals`` what up to 40 workers did in a first, a middle and a last window (`INTERVAL`),
     ``away`` when these workers were away or without power in these windows (`AWAY`), the longest absences if many,
+    ``powers`` how fast those were meanwhile whose power changes (`POWERS`, `asyncsim.times.powers`),
     ``events`` everything that happened (`EVENT`), only where the scenario asked for it, ``verification`` what the
     self-check found (`asyncsim.verify`), empty where none was asked for, ``effort`` what it took to compute the run:
     gradients `computed`, those `ahead` of their reading and of these the `unread` (`asyncsim.evaluation`), and the
@@ -156,6 +165,7 @@ class Run:
     workers: dict[str, Array] = field(default_factory=no_workers)
     intervals: Array = field(default_factory=no_intervals)
     away: Array = field(default_factory=no_away)
+    powers: Array = field(default_factory=no_powers)
     events: Array | None = None
     verification: dict[str, Any] = field(default_factory=dict)
     effort: dict[str, Any] = field(default_factory=dict)
@@ -333,7 +343,7 @@ class Result:
         return write_figures(self, Path(folder), to)
 
     def to_pandas(self, table: str = "curves") -> Any:
-        """A long table as a pandas frame: curves, runs, workers, delays, intervals or away (`asyncsim.frames`)."""
+        """A long table as a pandas frame: curves, runs, workers, delays, intervals, away or powers (`asyncsim.frames`)."""
         from asyncsim.frames import to_pandas
 
         return to_pandas(self, table)

@@ -25,12 +25,25 @@ from asyncsim.allocation.regret import Regret
 from asyncsim.blocks import BlockServer
 from asyncsim.checkpoint import classes_of
 from asyncsim.evaluation import How, choose, memory_of
+from asyncsim.folder import FolderError
+from asyncsim.jobs import WorkerAwayError
 from asyncsim.log import Log, Rows
 from asyncsim.methods import METHODS
 from asyncsim.problems import PROBLEMS, check_problem
 from asyncsim.problems.problem import message_size
 from asyncsim.record import TARGETS, Record, Recorder, has_test
-from asyncsim.result import AWAY, EVENT, INTERVAL, OUTCOMES, Result, Run, events_in_order, unique_labels
+from asyncsim.result import (
+    AWAY,
+    EVENT,
+    INTERVAL,
+    OUTCOMES,
+    POWERS,
+    Result,
+    Run,
+    events_in_order,
+    shown_workers,
+    unique_labels,
+)
 from asyncsim.server import EndOfRun, Server
 from asyncsim.simulation import Simulation
 from asyncsim.stop import Keeper, Playing, Stop
@@ -38,11 +51,13 @@ from asyncsim.streams import sequential
 from asyncsim.theory import Knowledge, asks_theory, resolved
 from asyncsim.times import Workers
 from asyncsim.times.absences import absences
+from asyncsim.times.powers import powers
 from asyncsim.update_rules import UPDATE_RULES, Plain, UpdateRule
 from asyncsim.verify import VerifyingServer, server_for
 
 if TYPE_CHECKING:
-    from asyncsim.cluster import Cluster, Crew, RayEngine
+    from asyncsim.cluster import Crew, RayEngine
+    from asyncsim.replay import Measured
 
 # whether blocks of arrivals are made by compiled code; None leaves it to the length of the run
 CORES: dict[str, bool | None] = {"auto": None, "plain": None, "block": False, "compiled": True}
@@ -217,12 +232,13 @@ def execute(
     on_error: Callable[[Exception], str] | None = None,
     crew: Crew | None = None,
     build: Callable[[], Any] | None = None,
+    measured: Measured | None = None,
 ) -> Run:
     """One run, from its beginning or from a checkpoint; everything else in this file is built on it.
 
     With `on_error`, an error of the method, a law or the problem ends the run as "failed", with what
     `on_error` says of it; without, it passes through. With a `crew` (asyncsim/cluster.py) it is played by real workers,
-    each of which calls `build` for its problem.
+    each of which calls `build` for its problem; what was `measured` is replayed (asyncsim/replay.py).
     """
     check(method, problem, workers, target, update_rule)
     if stop.target:
@@ -230,14 +246,11 @@ def execute(
     if asks_theory(method):  # knowledge may be dear: laws without a mean are sampled for it
         method = resolved(method, knowledge(problem, workers, target))
     events = _Events(sink) if record.events == "all" else None
-    log = Log(workers.n, events, _regret(method, problem, workers))
+    log = _log(measured, workers.n, events, _regret(method, problem, workers))
     recorder = Recorder(problem, record, stop.time, target, sink.curve if sink is not None else None)
-    engine: Simulation | Cluster
-    if crew is None:
-        how = choose(problem, evaluation, workers.n)
-        engine = Simulation(problem, workers, seed, stop, log, recorder, how, keeper, look)
-    else:
-        engine = _cluster(crew, problem, build, workers, seed, stop, log, recorder, keeper, look, label)
+    engine = _engine(
+        crew, measured, problem, workers, evaluation, build, label, seed, stop, log, recorder, keeper, look
+    )
     made_of = (workers.n, sequential(seed, "method"), log, update_rule)
     # x⁰ is in no variable here: points live as long as somebody needs them
     server = _server(core, method, verify, engine, np.array(problem.x0), *made_of)
@@ -255,7 +268,8 @@ def execute(
             epsilon = (target or {}).get("squared_gradient_norm")
             verification = server.verification(Knowledge(n=workers.n, L=L, sigma2=sigma2, epsilon=epsilon))
     except Exception as error:
-        if on_error is None:
+        # what cannot be written down or is damaged is no fault of the method's
+        if on_error is None or isinstance(error, FolderError):
             raise
         over = EndOfRun("failed", on_error(error))
     now = engine.now()
@@ -263,16 +277,46 @@ def execute(
     if over.status != "failed":
         recorder.take(now, server.k, server.x, log)
     run = _ended(label, method, seed, over, now, engine, server, log, recorder, events)
-    away = _away(workers, seed, log, run)
-    return dataclasses.replace(
-        run, parameters=parameters_of(method, update_rule), verification=verification, away=away, engine=engine.facts()
-    )
+    away, powers = _speeds(workers, seed, log, run, whole=events is not None)
+    kept: dict[str, Any] = {"verification": verification, "away": away, "powers": powers, "engine": engine.facts()}
+    return dataclasses.replace(run, parameters=parameters_of(method, update_rule), **kept)
 
 
-def _cluster(crew: Crew, problem: Any, build: Callable[[], Any] | None, workers: Workers, *rest: Any) -> Cluster:
+def _engine(
+    crew: Crew | None,
+    measured: Measured | None,
+    problem: Any,
+    workers: Workers,
+    evaluation: str,
+    build: Callable[[], Any] | None,
+    label: str,
+    seed: int,
+    stop: Stop,
+    log: Any,
+    recorder: Recorder,
+    keeper: Keeper | None,
+    look: Callable[[Playing], None] | None,
+) -> Any:
+    """The engine: real workers, what was measured of them, or the simulation."""
+    if measured is not None:
+        from asyncsim.replay import Playback
+
+        return Playback(measured, problem, seed, How.of(evaluation), log, recorder)
+    if crew is None:
+        how = choose(problem, evaluation, workers.n)
+        return Simulation(problem, workers, seed, stop, log, recorder, how, keeper, look)
     from asyncsim.cluster import Cluster
 
-    return Cluster(crew, build or partial(_as_it_is, problem), crew.options.unequal(workers), *rest)
+    unequal = crew.options.unequal(workers)
+    return Cluster(crew, build or partial(_as_it_is, problem), unequal, seed, stop, log, recorder, keeper, look, label)
+
+
+def _log(measured: Measured | None, *kept: Any) -> Log:
+    if measured is None:
+        return Log(*kept)
+    from asyncsim.replay import CheckedLog
+
+    return CheckedLog(measured, *kept)
 
 
 def _as_it_is(problem: Any) -> Any:
@@ -283,7 +327,7 @@ def _server(
     core: str,
     method: Any,
     verify: bool,
-    engine: Simulation | Cluster,
+    engine: Any,
     x0: np.ndarray,
     n: int,
     rng: np.random.Generator,
@@ -326,6 +370,12 @@ def _played(method: Any, server: Server, rule: tuple[int, int] | None = None) ->
             method.run(server)
         except EndOfRun as over:
             return over
+        except WorkerAwayError as away:
+            return EndOfRun(
+                "stalled",
+                f"stalled: worker {away.worker} is away at iteration {server.k}, and the method has work for that very "
+                "worker; one that gives work to whoever is idle goes on",
+            )
     return EndOfRun("finished", "the method returned")
 
 
@@ -600,7 +650,7 @@ def _ended(
     seed: int,
     over: EndOfRun,
     now: float,
-    engine: Simulation | Cluster,
+    engine: Any,
     server: Server,
     log: Log,
     recorder: Recorder,
@@ -668,14 +718,21 @@ def _intervals(log: Log, now: float) -> np.ndarray:
     return np.concatenate([_window(window, number) for window, number in zip(windows, numbers, strict=True)])
 
 
-def _away(workers: Workers, seed: int, log: Log, run: Run) -> np.ndarray:
-    """When the shown workers were away in the windows of the intervals; before the first one ended all is known."""
-    spans = [(0.0, run.time)] if not len(run.intervals) else []
+MOST_LANES = 100  # that the picture of a whole run has
+
+
+def _speeds(workers: Workers, seed: int, log: Log, run: Run, whole: bool) -> tuple[np.ndarray, np.ndarray]:
+    """When the shown workers were away, and how fast while it changed, in the windows of the intervals.
+
+    Before the first interval has ended all is known, and of the whole run where all its events were kept."""
+    shown = shown_workers(run.n, min(run.n, MOST_LANES)) if whole else log.shown
+    spans = [(0.0, run.time)] if whole or not len(run.intervals) else []
     for window in np.unique(run.intervals["window"]):
         rows = run.intervals[run.intervals["window"] == window]
         begin = rows["sent"].min() if window else 0.0
         spans.append((float(begin), min(run.time, float(rows["ended"].max()))))
-    return np.array(absences(workers, seed, log.shown.tolist(), spans), AWAY)
+    given = (workers, seed, shown.tolist(), spans)
+    return np.array(absences(*given), AWAY), np.array(powers(*given), POWERS)
 
 
 def _window(window: log_.Window, number: int) -> np.ndarray:

@@ -1739,11 +1739,16 @@ def load(path: str | Path, overrides: Sequence[str] = (), allow_code: bool = Fal
 
 
 def from_data(
-    data: Mapping[str, Any], *, base: str | Path = ".", name: str = "scenario", allow_code: bool = False
+    data: Mapping[str, Any],
+    *,
+    base: str | Path = ".",
+    name: str = "scenario",
+    overrides: Sequence[str] = (),
+    allow_code: bool = False,
 ) -> Scenario:
     """The scenario in plain data (as in the file, or as `Scenario.canonical` gives it); ScenarioError as for files.
 
-    base: the folder that relative data paths start from; name: used when the data have none.
+    base: the folder that relative data paths start from; name: used when the data have none; overrides: as for `load`.
 
     >>> scenario = from_data({
     ...     "workers": {"count": 3, "compute_time": "i"}, "problem": "none",
@@ -1754,7 +1759,7 @@ def from_data(
     """
     if not isinstance(data, Mapping):
         raise ScenarioError(f"{shown(data)} is no scenario; a mapping, a path or a Scenario is needed")
-    return _scenario(Document(dict(data), ""), Path(base), name, allow_code, ())
+    return _scenario(Document(dict(data), ""), Path(base), name, allow_code, overrides)
 
 
 def _again(data: dict[str, Any], base: Path, allow_code: bool) -> Scenario:

@@ -124,13 +124,13 @@ def resume(
         base = Path(manifest["base"]) if manifest.get("base") else Path()
         scenario = from_data(manifest["scenario"], base=base, allow_code=allow_code)
         problem = scenario.check_problem()
-        _same_data(manifest, running.facts(problem), opened)
+        same_data(manifest, running.facts(problem), str(opened.path))
         if _traces(scenario) != {key: manifest[key] for key in ("traces",) if key in manifest}:
             raise FolderError(
                 f"{opened.path}: the trace that the workers play back has changed since this was started; "
                 "put the old file back, or run the scenario anew"
             )
-        opened.warnings += _other_versions(manifest)
+        opened.warnings += other_versions(manifest)
         if "tuning_seeds" in manifest:
             from asyncsim import sweep
 
@@ -248,23 +248,25 @@ def versions() -> dict[str, str]:
     return found
 
 
-def _other_versions(manifest: Mapping[str, Any]) -> list[str]:
+def other_versions(manifest: Mapping[str, Any]) -> list[str]:
+    """A warning where versions differ from those that the manifest was written with."""
     then, now = manifest.get("versions", {}), versions()
     differ = [f"{name} {then[name]} then, {now.get(name, 'none')} now" for name in then if then[name] != now.get(name)]
     return [f"other versions than at the start, the numbers may differ: {'; '.join(differ)}"] if differ else []
 
 
-def _same_data(manifest: Mapping[str, Any], now: Mapping[str, Any], folder: RunFolder) -> None:
+def same_data(manifest: Mapping[str, Any], now: Mapping[str, Any], folder: str) -> None:
+    """FolderError unless the problem's data and kernel, as `running.facts` has them, are those of the manifest."""
     then = manifest.get("problem", {}).get("data_sha256")
     if then is not None and then != now.get("data_sha256"):
         raise FolderError(
-            f"{folder.path}: the data of the problem have changed since this was started; "
+            f"{folder}: the data of the problem have changed since this was started; "
             "put the old file back, or run the scenario anew"
         )
     kernel = manifest.get("problem", {}).get("kernel")
     if kernel is not None and kernel != now.get("kernel"):
         raise FolderError(
-            f"{folder.path}: this was started with the kernel {kernel}, and now it is {now.get('kernel')}, which gives "
+            f"{folder}: this was started with the kernel {kernel}, and now it is {now.get('kernel')}, which gives "
             "other numbers; install what was there, or run the scenario anew"
         )
 

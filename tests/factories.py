@@ -20,10 +20,12 @@ from asyncsim.result import (
     INTERVAL,
     KINDS,
     OUTCOMES,
+    POWERS,
     SHOWN_WORKERS,
     Result,
     Run,
     no_away,
+    no_powers,
     no_workers,
     shown_workers,
     unique_labels,
@@ -111,6 +113,7 @@ def make_run(
         workers=life["workers"],
         intervals=life["intervals"],
         away=np.array([(0, 0.25 * time, 0.5 * time), (n - 1, 0.0, 0.125 * time)], AWAY) if away else no_away(),
+        powers=np.array([(0, 0.0, 0.25 * time, 1.0), (0, 0.5 * time, time, 0.1)], POWERS) if away else no_powers(),
         events=life["events"] if events else None,
     )
 

@@ -225,6 +225,8 @@ def test_gradients_computed_ahead_are_the_same_under_both_cores(case):
     for core in FAST:
         fast = execute(*given_, core=core, evaluation="prefetched 8")
         assert differences(plain, fast) == []
+        for counted in ("computed", "ahead", "unread"):
+            assert fast.effort[counted] == plain.effort[counted]
 
 
 # ---- long calm runs: whole blocks, many of them

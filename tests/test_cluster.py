@@ -23,6 +23,7 @@ from toys import ALL_EVENTS, Method, Noisy
 from asyncsim import METHODS, Constant, Gradient, Quadratic, Record, Stop, Workers, simulate
 from asyncsim.result import KINDS, Run
 from asyncsim.running import execute
+from asyncsim.server import EndOfRun
 
 ray = pytest.importorskip("ray", reason="needs ray (extra ray)")
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(120)]
@@ -191,11 +192,19 @@ def test_a_run_goes_on_when_two_workers_are_killed(name, tmp_path):
     assert run.sent == run.used + run.discarded + run.in_flight
 
 
+def until_gone(engine):
+    if engine.facts()["gone"]:
+        engine.end(EndOfRun("finished", "one is gone"))
+
+
 def test_a_worker_that_keeps_dying_is_given_up_and_the_others_go_on(tmp_path):
     engine = dataclasses.replace(SLEEPING, replacements=1)
     with Crew(engine, N) as crew:
         problem, workers = KillsItself(tmp_path, (1,), always=True), Workers(N, Constant(0.02))
-        run = play(METHODS["asynchronous_sgd"](stepsize=0.1), problem, workers, crew, Stop(time=8))
+        method = METHODS["asynchronous_sgd"](stepsize=0.1)
+        run = execute(
+            method, problem, workers, Stop(time=100), 3, None, ALL_EVENTS, "dying", crew=crew, look=until_gone
+        )
     assert run.status == "finished"
     assert run.engine["gone"] == [1]
     assert run.lost == 1

@@ -10,7 +10,7 @@ import pytest
 from factories import make_result
 
 from asyncsim.export import export
-from asyncsim.result import AWAY, CURVES, INTERVAL, OUTCOMES, WORKERS, Result, Run
+from asyncsim.result import AWAY, CURVES, INTERVAL, OUTCOMES, POWERS, WORKERS, Result, Run
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def test_csv_holds_every_number_exactly(result: Result, tmp_path: Path) -> None:
     folder = result.export(tmp_path / "out", to="csv")
     assert {file.name for file in folder.iterdir()} == {
         f"{name}.csv"
-        for name in ("runs", "curves", "contributions", "delays", "workers", "intervals", "away", "events")
+        for name in ("runs", "curves", "contributions", "delays", "workers", "intervals", "away", "powers", "events")
     }
     tables = {file.stem: rows(file) for file in folder.iterdir()}
     for run in result.runs:
@@ -55,6 +55,10 @@ def test_csv_holds_every_number_exactly(result: Result, tmp_path: Path) -> None:
         assert [
             (int(row["worker"]), *(float(row[name]) for name in AWAY.names[1:])) for row in away
         ] == run.away.tolist()
+        powers = of(tables["powers"], run)
+        assert [[float(row[name]) for name in POWERS.names] for row in powers] == [
+            list(row) for row in run.powers.tolist()
+        ]
         assert [OUTCOMES.index(row["outcome"]) for row in intervals] == run.intervals["outcome"].tolist()
         assert run.events is not None
         assert len(of(tables["events"], run)) == len(run.events)
@@ -98,6 +102,7 @@ def test_npz_holds_the_arrays_under_label_and_seed_without_pickle(result: Result
             np.testing.assert_array_equal(arrays[f"{where}/delays"], run.delays)
             np.testing.assert_array_equal(arrays[f"{where}/intervals"], run.intervals)
             np.testing.assert_array_equal(arrays[f"{where}/away"], run.away)
+            np.testing.assert_array_equal(arrays[f"{where}/powers"], run.powers)
             np.testing.assert_array_equal(arrays[f"{where}/events"], run.events)
         about = json.loads(str(arrays["manifest"]))
     assert about["target"] == result.target

@@ -10,6 +10,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -32,7 +33,8 @@ from asyncsim.folder import (
     read_folder,
     slug,
 )
-from asyncsim.result import AWAY, CURVES, INTERVAL, KINDS, OUTCOMES, WORKERS, Result, Run
+from asyncsim.log import hash_of_events
+from asyncsim.result import AWAY, CURVES, INTERVAL, KINDS, OUTCOMES, POWERS, WORKERS, Result, Run
 
 POINT = dict.fromkeys(CURVES, 1.0)
 
@@ -70,6 +72,8 @@ def assert_equal(a: Run, b: Run) -> None:
     assert b.intervals.dtype == INTERVAL
     np.testing.assert_array_equal(a.away, b.away)
     assert b.away.dtype == AWAY
+    np.testing.assert_array_equal(a.powers, b.powers)
+    assert b.powers.dtype == POWERS
 
 
 @pytest.fixture
@@ -176,7 +180,8 @@ def test_events_come_back_merged_in_order(folder: RunFolder, path: Path) -> None
     writer.assignments(assignments)
     marks = [[1.0, 0, 0, names["used"], 0], [1.0, -1, -1, names["step"], 1], [2.0, 1, 0, names["used"], 1]]
     writer.marks(np.array(marks))
-    writer.finish(make_run("hero_sgd", n=2))
+    event_hash = hash_of_events(assignments, np.array(marks))
+    writer.finish(replace(make_run("hero_sgd", n=2), event_hash=event_hash))
     events = read_folder(path).runs[0].events
     assert events is not None
     assert [(time, KINDS[kind]) for time, _, _, kind, _ in events.tolist()] == [
@@ -436,7 +441,8 @@ def test_rows_half_written_when_killed_do_not_count(path: Path, wal: bool) -> No
 
 
 def test_a_run_taken_up_again_goes_on_after_its_checkpoint(path: Path) -> None:
-    run = make_run("hero_sgd", n=2, points=6)
+    event_hash = hash_of_events(np.empty((0, 5)), np.zeros((4, 5)))
+    run = replace(make_run("hero_sgd", n=2, points=6), event_hash=event_hash)
     points = [dict(zip(CURVES, row, strict=True)) for row in zip(*(run.curves[name] for name in CURVES), strict=True)]
     with RunFolder.create(path, {}, "") as folder:
         writer = begun(folder)
@@ -447,8 +453,8 @@ def test_a_run_taken_up_again_goes_on_after_its_checkpoint(path: Path) -> None:
         assert lengths == {"curves": 3, "assignments": 0, "marks": 4}
         writer.curve(points[5])
         writer.marks(np.ones((1, len(MARK))))
-        writer.finish(Run(**{**run.__dict__, "status": "interrupted"}))
-    assert Result.read(path).runs[0].used == run.used
+        writer.finish(replace(run, status="interrupted"))
+    assert Result.read(path, events=False).runs[0].used == run.used
     with RunFolder.open(path) as folder:
         assert folder.statuses() == {0: "interrupted"}
         writer = begun(folder)
@@ -463,6 +469,37 @@ def test_a_run_taken_up_again_goes_on_after_its_checkpoint(path: Path) -> None:
     assert_equal(run, back)
     assert back.events is not None
     assert len(back.events) == 4
+
+
+def test_rows_that_a_checkpoint_counts_on_must_be_there(folder: RunFolder) -> None:
+    writer = begun(folder)
+    writer.marks(np.zeros((4, len(MARK))))
+    with pytest.raises(
+        FolderError, match=r"record\.sqlite is damaged: run 0 has 4 rows of marks, but its checkpoint counts 5"
+    ):
+        writer.truncate({"marks": 5})
+
+
+def test_a_manifest_that_was_changed_does_not_fit_its_seal(folder: RunFolder, path: Path) -> None:
+    folder.update_manifest(name="study")
+    text = (path / "manifest.json").read_text(encoding="utf-8")
+    (path / "manifest.json").write_text(text.replace("study", "stody"), encoding="utf-8")
+    with pytest.raises(FolderError, match=r"manifest\.json is damaged, or was changed by hand"):
+        read_folder(path)
+
+
+@pytest.mark.parametrize("column", ["time", "worker", "m", "kind", "k"])
+def test_events_that_were_changed_do_not_fit_their_hash(path: Path, column: str) -> None:
+    with RunFolder.create(path, {}, "") as folder:
+        writer = begun(folder)
+        rows = np.zeros((3, len(ASSIGNMENT)))
+        writer.assignments(rows)
+        writer.finish(replace(make_run("hero_sgd", n=2), event_hash=hash_of_events(rows, np.empty((0, 5)))))
+    assert read_folder(path).runs[0].events is not None
+    with closing(sqlite3.connect(path / "record.sqlite")) as connection, connection:
+        connection.execute(f"UPDATE assignments SET {column} = {column} + 1 WHERE row = 1")
+    with pytest.raises(FolderError, match=r"record.sqlite: run 0 .* is damaged: its events do not fit their hash"):
+        read_folder(path)
 
 
 def test_another_run_under_the_same_number_is_refused(folder: RunFolder) -> None:
@@ -640,6 +677,8 @@ def test_a_path_without_anything_is_refused(path: Path) -> None:
         "UPDATE intervals SET m = 1000000 WHERE row = 5",
         "UPDATE intervals SET worker = 'x' WHERE row = 5",
         "UPDATE away SET away_to = away_to + 1 WHERE row = 1",
+        "UPDATE powers SET power = power / 2 WHERE row = 1",
+        "DELETE FROM powers WHERE run >= 0",
         "UPDATE runs SET iterations = 1 WHERE run = 1",
         "UPDATE runs SET parameters = '{' WHERE run = 1",
     ],
@@ -650,6 +689,19 @@ def test_a_changed_table_is_refused_by_the_name_of_its_run(path: Path, change: s
         connection.execute(change + ("" if "run = 1" in change else " AND run = 1"))
     with pytest.raises(FolderError, match=r"record.sqlite: run 1 \(rennala_sgd, seed 7\) is damaged"):
         read_folder(path)
+
+
+def test_a_folder_from_before_powers_were_kept_can_be_read_and_written(path: Path) -> None:
+    result = make_result(methods=("rennala_sgd",), seeds=(0, 7))
+    written(path, result)
+    with closing(sqlite3.connect(path / "record.sqlite")) as connection, connection:
+        connection.execute("DROP TABLE powers")
+    for mine, other in zip(result.runs, read_folder(path).runs, strict=True):
+        assert_equal(mine, other)
+    late = make_result(methods=("rennala_sgd",), seeds=(8,), away=True).runs[0]
+    with RunFolder.open(path) as folder:
+        folder.writer(2, late.label, late.method, late.parameters, late.seed, late.n).finish(late)
+    assert_equal(late, read_folder(path).runs[2])
 
 
 @pytest.mark.parametrize(("start", "stop"), [(0, 4000), (4096, 30_000), (20, 24)])

@@ -2,8 +2,8 @@
 
 Rules:
 1. Everything is shrunk here and nowhere else: curves to `POINTS` points (fewer where there are many
-   methods), histograms to `BINS` bins, dots to `DOTS` a method, intervals to `INTERVALS` in all, heat maps to
-   `SLICES` of time. A page stays below 8 MB whatever was run.
+   methods), histograms to `BINS` bins, dots to `DOTS` a method, intervals to `INTERVALS` in all, absences and
+   changes of power to `ABSENCES` and `POWERS`, heat maps to `SLICES` of time. A page stays below 8 MB whatever was run.
 2. JSON knows neither NaN nor infinity. Both become null, and the page leaves a gap there.
 3. Curves of several seeds are put on one grid of record points. Between two record points a positive
    quantity is interpolated in its logarithm, any other stays at the earlier value. A seed that has ended
@@ -36,6 +36,7 @@ DISTINCT_DELAYS = 200
 DOTS = 1500
 INTERVALS = 120_000
 ABSENCES = 30_000
+POWERS = 60_000
 LANES = 40
 SLICES = 60
 COLOURS = 8  # as many as style.css has for methods
@@ -345,15 +346,16 @@ def _timeline(result: "Result") -> dict[str, Any]:
     shown = [run for run in result.runs if run.seed in kept]
     everything = whole(result, [run for run in shown if run.seed == kept[0]]) if kept else {}
     room = INTERVALS - ROOM if everything else INTERVALS
-    most, absences = (max(room // max(1, 3 * len(shown)), 1) for room in (room, ABSENCES))
+    most, absences, powers = (max(room // max(1, 3 * len(shown)), 1) for room in (room, ABSENCES, POWERS))
     for run in shown:
         rows = _intervals(run)
         panels[run.label][str(run.seed)] = [
-            _with_away(_window(rows[rows["window"] == window], window, most), run.away, absences) for window in range(3)
+            _with_speeds(_window(rows[rows["window"] == window], window, most), run, absences, powers)
+            for window in range(3)
         ]
     for label, (rows, is_merged) in everything.items():
         (run,) = [run for run in shown if run.label == label and run.seed == kept[0]]
-        packed = _with_away(_window(rows, 0, len(rows)), run.away, absences)
+        packed = _with_speeds(_window(rows, 0, len(rows)), run, absences, powers)
         if packed is not None:
             packed |= {"merged": is_merged, "lanes": np.unique(rows["worker"]).tolist()}
         panels[label][str(kept[0])].append(packed)
@@ -447,6 +449,41 @@ def _one_by_one(moments: Floats, first: NDArray[np.bool_]) -> Floats:
         until = np.maximum.accumulate(moments[3, begin:end])
         drawn[:, begin + 1 : end] = np.maximum(moments[:, begin + 1 : end], until[:-1])
     return drawn
+
+
+def _with_speeds(packed: dict[str, Any] | None, run: "Run", absences: int, powers: int) -> dict[str, Any] | None:
+    return _with_powers(_with_away(packed, run.away, absences), run.powers, powers)
+
+
+def _with_powers(packed: dict[str, Any] | None, powers: Rows, most: int) -> dict[str, Any] | None:
+    """The window with `powers`: [worker, from, to, power, from, to, power, …], times in ticks, neighbours made one until
+    at most `most` are left (or one a worker)."""
+    if packed is None or not len(powers):
+        return packed
+    inside = powers[(powers["power_from"] < packed["end"]) & (powers["power_to"] > packed["start"])].copy()
+    inside["power_from"] = np.maximum(inside["power_from"], packed["start"])
+    inside["power_to"] = np.minimum(inside["power_to"], packed["end"])
+    while len(inside) > most and len(inside) > len(np.unique(inside["worker"])):
+        inside = _halved(inside)
+    ticks = np.rint((np.stack([inside["power_from"], inside["power_to"]]) - packed["start"]) / packed["tick"])
+    told: dict[int, list[float]] = {}
+    for worker, power, begin, end in zip(
+        inside["worker"].tolist(), inside["power"].tolist(), *ticks.tolist(), strict=True
+    ):
+        told.setdefault(worker, []).extend((int(begin), int(end), float(f"{power:.3g}")))
+    return packed | {"powers": [[worker, *parts] for worker, parts in told.items()]}
+
+
+def _halved(powers: Rows) -> Rows:
+    """Every two neighbours of a worker as one of their mean power; what lies between them, without power, counts as 0."""
+    first = np.append(True, powers["worker"][1:] != powers["worker"][:-1])
+    place = np.arange(len(powers)) - np.flatnonzero(first)[np.cumsum(first) - 1]
+    begins = np.flatnonzero(place % 2 == 0)
+    made = powers[begins]
+    made["power_to"] = powers["power_to"][np.append(begins[1:], len(powers)) - 1]
+    done = np.add.reduceat(powers["power"] * (powers["power_to"] - powers["power_from"]), begins)
+    made["power"] = done / (made["power_to"] - made["power_from"])
+    return made
 
 
 def _with_away(packed: dict[str, Any] | None, away: Rows, most: int) -> dict[str, Any] | None:

@@ -29,7 +29,13 @@
     const asked = new Set(packed.worker);
     (packed.lanes || data.workers).filter((worker) => !asked.has(worker)).forEach((worker) => lanes.push({ worker, first: 0, end: 0 }));
     const away = new Map((packed.away || []).map(([worker, ...ticks]) => [worker, ticks.map((tick) => tick * packed.tick)]));
-    lanes.forEach((lane) => { lane.away = away.get(lane.worker) || []; });
+    // [from, to, power, from, to, power, …]
+    const powers = new Map((packed.powers || []).map(([worker, ...parts]) => [worker, parts.map((part, i) => (i % 3 === 2 ? part : part * packed.tick))]));
+    lanes.forEach((lane) => {
+      lane.away = away.get(lane.worker) || [];
+      lane.powers = powers.get(lane.worker) || [];
+      lane.fastest = lane.powers.reduce((most, power, i) => (i % 3 === 2 ? Math.max(most, power) : most), 0);
+    });
     lanes.sort((a, b) => a.worker - b.worker);
     return { ...columns, lanes, merged: Boolean(packed.merged), start: packed.start, span: packed.end - packed.start };
   };

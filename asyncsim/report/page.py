@@ -26,6 +26,7 @@ from asyncsim.report.player import player
 from asyncsim.report.ratios import how_much_sooner
 from asyncsim.report.theory import theory
 from asyncsim.report.tuning import tuning
+from asyncsim.report.twin import twin
 
 if TYPE_CHECKING:
     from asyncsim.result import Result
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 SCRIPTS = (
     *("shared.js", "intervals.js", "charts.js", "timeline.js", "heat.js"),
     *("film.js", "stage.js", "race.js", "player.js"),
+    "twin.js",
 )
 
 MANY = data.COLOURS  # more methods than these are folded where each has a figure of its own
@@ -183,7 +185,7 @@ def outcomes(result: "Result") -> str:
         for key in occurred(result)
     )
     return f"""<ul class="words">{rows}
-{AWAY if was_away(result) else ""}<li><span class="swatch idle"></span><span><b>idle</b>: the worker has nothing to do</span></li>
+{AWAY if was_away(result) else ""}{POWER if changed_power(result) else ""}<li><span class="swatch idle"></span><span><b>idle</b>: the worker has nothing to do</span></li>
 <li><span class="swatch trip"></span><span><b>thin ends</b>: the point on its way
 to the worker, the gradient on its way back</span></li>
 </ul>"""
@@ -193,10 +195,19 @@ AWAY = """<li><span class="swatch away"></span><span><b>away</b>: the worker is 
 what it has in hand waits, begins anew or is lost</span></li>
 """
 
+POWER = """<li><span class="swatch power"></span><span><b>the line under a lane</b>: how fast the worker is just then, dark at
+its fastest, pale where it is slow</span></li>
+"""
+
 
 def was_away(result: "Result") -> bool:
     """Whether an absence is drawn anywhere."""
     return any(len(run.away) for run in result.runs)
+
+
+def changed_power(result: "Result") -> bool:
+    """Whether the line under a lane is drawn anywhere."""
+    return any(len(run.powers) for run in result.runs)
 
 
 def best_first(result: "Result") -> list[str]:
@@ -210,12 +221,14 @@ def occurred(result: "Result") -> list[str]:
     return [key for key in OUTCOMES if key in here]
 
 
-def key(result: "Result") -> str:
+def key(result: "Result", powers: bool = False) -> str:
     """The same without the words, for those who have scrolled on."""
     swatches = "".join(
         f'<span><span class="swatch {css(outcome)}"></span>{spoken(outcome)}</span>'
         for outcome in [*occurred(result), *(["away"] if was_away(result) else []), "idle"]
     )
+    if powers and changed_power(result):
+        swatches += '<span><span class="swatch power"></span>fast, slow</span>'
     return f'<div class="key">{swatches}</div>'
 
 
@@ -330,7 +343,7 @@ def lanes(result: "Result") -> str:
 Drag to move; click, then turn the wheel to zoom; on the keyboard <kbd>←</kbd> <kbd>→</kbd> <kbd>+</kbd> <kbd>−</kbd>,
 <kbd>0</kbd> for the whole window. Point at an interval to read it.{SLICES if slices else ""}</p>
 <div class="bar">{choices}<span class="keys">{keys}</span></div>
-{key(result)}
+{key(result, powers=True)}
 <div class="lanes" tabindex="0" role="group"
 aria-label="Timelines; arrows move, plus and minus zoom, 0 shows the whole window">{figures}</div>
 <div class="tip" role="status"></div></section>"""
@@ -691,6 +704,7 @@ def _facts(result: "Result") -> str:
 SECTIONS = (
     *(
         opening,
+        twin,
         numbers,
         outcomes,
         methods,

@@ -53,7 +53,7 @@
   const paints = () => {
     const paper = bits(colour("panel")), track = bits(colour("track")), dark = matchMedia("(prefers-color-scheme: dark)").matches;
     const solid = OUTCOMES.map((name) => bits(colour(name)));
-    return { paper, track, solid, away: bits(colour("away")), cross: bits(colour("away-line")), hatch: solid.map((pixel) => mixed(pixel, dark ? bits("#0a0e12") : bits("#ffffff"), dark ? 0.58 : 0.62)) };
+    return { paper, track, solid, power: bits(colour("power")), away: bits(colour("away")), cross: bits(colour("away-line")), hatch: solid.map((pixel) => mixed(pixel, dark ? bits("#0a0e12") : bits("#ffffff"), dark ? 0.58 : 0.62)) };
   };
   // Whether the pattern of an outcome is light at a place (in CSS pixels); the same patterns as in the legend.
   const PATTERNS = [
@@ -106,7 +106,27 @@
     shares.forEach((share, x) => { if (x < width) paintColumn(x, share); });
   };
 
-  const paintLane = (buffer, width, top, bottom, view, lane, look, unit) => {
+  // Where the power changes, a line under the lane: dark where the worker is as fast as it gets, pale where it is slow.
+  const paintPowers = (buffer, width, top, bottom, lane, look) => {
+    const scale = width / state.span, start = state.start, { powers, fastest } = lane;
+    const seen = new Float32Array(width), sum = new Float32Array(width);
+    for (let i = 0; i < powers.length; i += 3) {
+      const x0 = Math.max(0, (powers[i] - start) * scale), x1 = Math.min(width, (powers[i + 1] - start) * scale);
+      for (let x = Math.floor(x0); x < x1; x++) {
+        const part = Math.min(x1, x + 1) - Math.max(x0, x);
+        seen[x] += part;
+        sum[x] += part * powers[i + 2];
+      }
+    }
+    for (let x = 0; x < width; x++) {
+      const pixel = seen[x] > 0 ? mixed(look.paper, look.power, 0.08 + 0.92 * Math.min(1, sum[x] / seen[x] / fastest)) : look.paper;
+      for (let y = top; y < bottom; y++) buffer[y * width + x] = pixel;
+    }
+  };
+
+  const paintLane = (buffer, width, top, lower, view, lane, look, unit) => {
+    const line = lane.powers.length ? Math.round(unit * (lower - top >= 14 * unit ? 3 : lower - top >= 8 * unit ? 2 : 1)) : 0, bottom = lower - line;
+    if (line) paintPowers(buffer, width, bottom, lower, lane, look);
     const scale = width / state.span, start = state.start, stop = start + state.span;
     // beyond the end of what was kept nothing is known: no lane there
     const kept = Math.max(0, Math.min(width, Math.ceil((view.span - start) * scale)));
@@ -243,15 +263,15 @@
   };
   const whole = () => { state.whole = Math.max(...views().map((view) => view.span), 0) || 1; move(0, state.whole); };
   // At first some dozen intervals of a worker in the middle: what one gradient did is to be seen at once. Where workers are
-  // away, but not so soon, all that was kept of every method.
+  // away or change their speed, but not so soon, all that was kept of every method.
   const opening = () => {
     whole();
     const lengths = views().flatMap((view) => view.lanes.filter((lane) => lane.end > lane.first).map((lane) => view.span / (lane.end - lane.first)));
     const middle = lengths.sort((a, b) => a - b)[Math.floor(lengths.length / 2)] || state.whole;
     const kept = Math.min(...views().map((view) => view.span));
     const span = Math.max(2 * middle, Math.min(24 * middle, kept));
-    const absent = views().flatMap((view) => view.lanes.flatMap((lane) => lane.away.slice(0, 1)));
-    move(0, absent.length && Math.min(...absent) > span / 2 ? Math.max(span, kept) : span);
+    const changes = views().flatMap((view) => view.lanes.flatMap((lane) => [...lane.away.slice(0, 1), ...(lane.powers.length > 3 ? [lane.powers[1]] : [])]));
+    move(0, changes.length && Math.min(...changes) > span / 2 ? Math.max(span, kept) : span);
   };
 
   root.addEventListener("keydown", (event) => {
@@ -321,6 +341,10 @@
     return { lane, time, share, row: low < lane.end && view.sent[low] <= time ? low : null, before: low > lane.first ? view.ended[low - 1] : 0,
       after: low < lane.end ? view.sent[low] : view.span };
   };
+  const powerAt = (lane, time) => {
+    for (let i = 0; i < lane.powers.length; i += 3) if (lane.powers[i] <= time && time < lane.powers[i + 1]) return lane.powers[i + 2];
+    return null;
+  };
   const hover = (panel, event) => {
     const at = found(panel, event);
     if (!at) { hide(); return; }
@@ -361,6 +385,12 @@
     pointed(event, at);
   };
   const pointed = (event, at) => {
+    const power = powerAt(at.lane, at.time);
+    if (power !== null) {
+      const part = document.createElement("div");
+      part.textContent = `power ${number(power, 3)}, at most ${number(at.lane.fastest, 3)} here`;
+      tip.append(part);
+    }
     tip.style.display = "block";
     const { offsetWidth: w, offsetHeight: h } = tip;
     tip.style.left = `${Math.max(6, Math.min(event.clientX + 14, document.documentElement.clientWidth - w - 6))}px`;

@@ -31,7 +31,7 @@ def absences(workers: Any, seed: int, shown: Iterable[int], spans: Sequence[Span
     >>> absences(workers, seed=0, shown=[0, 1], spans=[(0.0, 10.0)])
     [(1, 0.0, 3.0)]
     """
-    spans = _joined(sorted(span for span in spans if span[0] < span[1]))
+    spans = joined(sorted(span for span in spans if span[0] < span[1]))
     if not spans or (workers.speed is None and workers.availability is None):
         return []
     found = [
@@ -47,7 +47,7 @@ def absences(workers: Any, seed: int, shown: Iterable[int], spans: Sequence[Span
 
 def _of(workers: Any, seed: int, worker: int, until: float) -> list[Span]:
     try:
-        return _joined(sorted(_unfolded(workers, seed, worker, until)))
+        return joined(sorted(_unfolded(workers, seed, worker, until)))
     except Exception:  # no run fails for its picture: of who was never asked a user's own may not unfold
         return []
 
@@ -67,18 +67,22 @@ def _unfolded(workers: Any, seed: int, worker: int, until: float) -> Iterator[Sp
 
 def _zeros(path: Unfolding, until: float) -> Iterator[Span]:
     """The pieces of power 0 that begin before `until`."""
+    return ((begin, end) for begin, end, power in pieces(path, until) if power == 0.0)
+
+
+def pieces(path: Unfolding, until: float) -> Iterator[tuple[float, float, float]]:
+    """(from, to, power) of the pieces that begin before `until`, the first `PIECES` of them."""
     place, begin = path.at(0.0), 0.0
     for _ in range(PIECES):
         path.now = begin  # what lies before may be forgotten
         end = path.ends[place]
-        if path.powers[place] == 0.0:
-            yield begin, end
+        yield begin, end, path.powers[place]
         if end >= until:
             return
         begin, place = end, path.after(place)
 
 
-def _joined(spans: Sequence[Span]) -> list[Span]:
+def joined(spans: Sequence[Span]) -> list[Span]:
     """Spans in order, those that touch made one."""
     joined: list[Span] = []
     for begin, end in spans:

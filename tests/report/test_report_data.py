@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from asyncsim.report import data
-from asyncsim.result import AWAY, INTERVAL, Result, Run
+from asyncsim.result import AWAY, INTERVAL, POWERS, Result, Run
 
 
 def unpacked(window):
@@ -254,6 +254,24 @@ def test_absences_lie_in_their_window_and_of_too_many_the_longest_are_drawn():
     packed = data._with_away(data._window(rows, 1, 10), away, 2)
     told = [[worker, *(packed["start"] + np.array(ticks) * packed["tick"])] for worker, *ticks in packed["away"]]
     assert told == [pytest.approx([0, 10, 12]), pytest.approx([2, 18, 20])]
+
+
+def test_powers_lie_in_their_window_and_of_too_many_neighbours_are_made_one():
+    rows = np.zeros(2, INTERVAL)
+    rows["window"], rows["worker"] = 1, [0, 1]
+    for column in ("sent", "computing_from", "computing_to", "ended"):
+        rows[column] = [10.0, 20.0]
+    powers = np.array([(0, 0.0, 12.0, 1.0), (0, 12.0, 18.0, 0.5), (0, 18.0, 30.0, 0.1), (2, 0.0, 9.0, 1.0)], POWERS)
+
+    def told(most):
+        packed = data._with_powers(data._window(rows, 1, 10), powers, most)
+        ((worker, *parts),) = packed["powers"]
+        ends = packed["start"] + packed["tick"] * np.array(parts).reshape(-1, 3)[:, :2]
+        return worker, ends.ravel().tolist(), parts[2::3]
+
+    assert told(3) == (0, pytest.approx([10, 12, 12, 18, 18, 20]), [1.0, 0.5, 0.1])
+    assert told(2) == (0, pytest.approx([10, 18, 18, 20]), [0.625, 0.1])
+    assert told(1) == (0, pytest.approx([10, 20]), [0.52])
 
 
 def test_a_window_without_absences_says_nothing_of_them():

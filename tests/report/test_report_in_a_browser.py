@@ -9,7 +9,7 @@ from report.looking import settled
 from report.odd import HOSTILE, ODD
 
 from asyncsim.report import write_report
-from asyncsim.result import AWAY, INTERVAL, OUTCOMES
+from asyncsim.result import AWAY, INTERVAL, OUTCOMES, POWERS
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(90)]
 
@@ -33,7 +33,10 @@ def one_of_each():
     rows["outcome"], rows["k"], rows["version"] = [0, *range(6)], 7, 4
     # and worker 0 is away for a while
     away = np.array([(0, 40.0, 50.0)], AWAY)
-    return dataclasses.replace(result, runs=(dataclasses.replace(result.runs[0], intervals=rows, away=away),))
+    powers = np.array([(1, 0.0, 30.0, 2.0), (1, 30.0, 60.0, 0.5)], POWERS)
+    return dataclasses.replace(
+        result, runs=(dataclasses.replace(result.runs[0], intervals=rows, away=away, powers=powers),)
+    )
 
 
 def test_the_timeline_paints_every_outcome_in_the_colour_of_its_legend(opened):
@@ -50,9 +53,9 @@ def test_the_timeline_paints_every_outcome_in_the_colour_of_its_legend(opened):
             return pixels.reduce((sum, other) => sum + (other === pixel), 0);
           });
         }""",
-        [*(outcome.replace("_", "-") for outcome in OUTCOMES), "away"],
+        [*(outcome.replace("_", "-") for outcome in OUTCOMES), "away", "power"],
     )
-    assert all(count > 100 for count in counts), dict(zip([*OUTCOMES, "away"], counts, strict=True))
+    assert all(count > 100 for count in counts), dict(zip([*OUTCOMES, "away", "power"], counts, strict=True))
 
 
 def test_the_pointer_over_an_interval_shows_worker_gradient_times_outcome_and_delay(opened):
@@ -67,6 +70,7 @@ def test_the_pointer_over_an_interval_shows_worker_gradient_times_outcome_and_de
     assert "20 → 30 s, 8 s computing" in words
     assert "downlink 1 s, uplink 1 s" in words
     assert "at iteration 7, delay 3" in words
+    assert "power 2, at most 2 here" in words
     page.mouse.move(box["x"] + 40 + plot * 25 / 60, box["y"] + 10)
     assert "Worker 0: idle" in page.locator(".timeline .tip").inner_text()
     page.mouse.move(box["x"] + 40 + plot * 45 / 60, box["y"] + 10)

@@ -15,7 +15,7 @@ from asyncsim import summary
 from asyncsim.report import page as page_module
 from asyncsim.report import write_report
 from asyncsim.report.page import asset, embedded, page, policy
-from asyncsim.result import AWAY, no_contributions
+from asyncsim.result import AWAY, POWERS, no_contributions
 
 
 class Outline(HTMLParser):
@@ -266,6 +266,14 @@ def test_absences_are_explained_where_there_are_any():
     away = np.array([(0, 1.0, 2.0)], AWAY)
     absent = dataclasses.replace(result, runs=tuple(dataclasses.replace(run, away=away) for run in result.runs))
     assert page(absent).count("swatch away") == 3  # in words, and in the keys of the player and of the timeline
+
+
+def test_the_line_of_speeds_is_explained_where_one_is_drawn():
+    result = make_result(methods=("rennala_sgd",), seeds=(0,))
+    assert "swatch power" not in page(result)
+    powers = np.array([(0, 1.0, 2.0, 1.0), (0, 2.0, 3.0, 0.5)], POWERS)
+    changing = dataclasses.replace(result, runs=tuple(dataclasses.replace(run, powers=powers) for run in result.runs))
+    assert page(changing).count("swatch power") == 2  # in words, and in the key of the timeline
 
 
 def test_what_makes_workers_depend_on_each_other_is_said_behind_the_numbers():
