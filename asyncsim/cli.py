@@ -716,7 +716,7 @@ def twin(
     quiet: Quiet = False,
     processes: Processes = None,
 ) -> None:
-    """Run on Ray, fit, simulate, and compare the two; or simulate what would be if …"""
+    """Run on Ray, fit laws, simulate, compare; or simulate what if."""
     from asyncsim import twin as twins
 
     common: dict[str, Any] = {
