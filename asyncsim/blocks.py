@@ -24,8 +24,9 @@ follows for all: it grows by one at each step.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import Any, Literal
+from collections.abc import Callable, Sequence
+from importlib.util import find_spec
+from typing import Any, Literal, cast
 
 import numpy as np
 
@@ -54,17 +55,21 @@ from asyncsim.log import (
     Log,
     M,
 )
-from asyncsim.server import Server
+from asyncsim.server import EndOfRun, Server
 from asyncsim.simulation import Simulation
 from asyncsim.update_rules import UpdateRule
 
+LONG = 2 * 10**6  # gradients after which it pays to load numba
 CUTS = 8  # blocks cut short in a row, after which the plain core goes on
 SMALL, LARGE = 64, 4096  # arrivals in a block: after a deviation, and at most (with many workers n/8)
 PATIENCE = 64  # arrivals that keep to the pattern before the plain core gives way again; doubled at each relapse
 
 
 class BlockServer(Server):
-    """A server whose engine's workers are independent of each other. Parameters as of `Server`."""
+    """A server whose engine's workers are independent of each other. Parameters as of `Server`, and:
+
+    compiled : whether numba makes the blocks; None leaves it to the length of the run
+    """
 
     _engine: Simulation
 
@@ -76,8 +81,10 @@ class BlockServer(Server):
         rng: np.random.Generator,
         log: Log,
         update_rule: UpdateRule | None = None,
+        compiled: bool | None = None,
     ) -> None:
         super().__init__(engine, x0, n, rng, log, update_rule)
+        self._compile_at = {None: LONG if find_spec("numba") else math.inf, True: 0, False: math.inf}[compiled]
         self._clock = engine.clock
         self._evaluation = engine.evaluation
         self._forecast = Forecast(engine.timing, n)
@@ -110,6 +117,7 @@ class BlockServer(Server):
         self._expected = -1  # the worker that should be sent out again
         self._cut = 0  # how often blocks in a row were cut short
         self._for_good = False
+        self.before_leaving: Callable[[], None] | None = None  # who counts for the method tells jobs and points then
 
     # ---- the hot path
 
@@ -218,20 +226,14 @@ class BlockServer(Server):
     def _receive_slowly(self) -> Any:
         if not self._blocked:
             return self._receive_plainly()
-        engine = self._engine
         if self._open >= 0:
             self._cut_off()
         elif self._position < self._end:  # only time to look at the clock on the wall
-            engine.look()
-            if engine.over is not None:
-                raise engine.over
-            self._limit = min(self._end, self._position + engine.arrivals_between_looks)
-            return self.receive()
+            return self._receive_until_the_next_look()
         if len(self._idle) == self._n and not self._timers:
             raise self._nothing_can_come()
         self._hand_over()
         self._log.flush_if_many()
-        engine.look()
         if self._cut >= CUTS or (self._is_time_for_progress() and self._forecast.waits_for_ever):
             self._leave()
             return self._receive_plainly()
@@ -247,8 +249,20 @@ class BlockServer(Server):
             return super().receive()
         if timer is not None:
             return self._fired(timer)
-        room = min(engine.room(), self._check_progress_at - self._arrivals_since_step - 1)
-        self._end = min(self._block.size, self._position + room)  # type: ignore[union-attr]
+        block = self._block
+        assert block is not None  # as no timer fired
+        if not self._position:
+            self._workers, self._times = block.worker.tolist(), block.time.tolist()
+        room = min(self._engine.room(), self._check_progress_at - self._arrivals_since_step - 1)
+        self._end = min(block.size, self._position + room)
+        return self._receive_until_the_next_look()
+
+    def _receive_until_the_next_look(self) -> Any:
+        """Receive, and so may the next few, before the clock on the wall is looked at again."""
+        over, engine = self._engine.over, self._engine
+        engine.look()
+        if engine.over is not over:
+            raise cast(EndOfRun, engine.over)
         self._limit = min(self._end, self._position + engine.arrivals_between_looks)
         return self.receive()
 
@@ -263,6 +277,9 @@ class BlockServer(Server):
     def _next_block(self) -> TimerFired | None:
         """Have a block with something left in it, or a timer that fired; raises EndOfRun."""
         engine, forecast = self._engine, self._forecast
+        if engine.gradients >= self._compile_at:
+            self._compile_at = math.inf
+            forecast.compile()
         while engine.over is None:
             if self._block is not None:
                 if self._position < self._block.size:
@@ -276,11 +293,10 @@ class BlockServer(Server):
                 timer = self._next_event()
                 if timer is not None:
                     return timer
-            elif engine.crowded(block.times[0], block.size):
+            elif engine.crowded(block.time[0], block.size):
                 raise Unforeseeable
             else:
                 self._block, self._base_k = block, self._k
-                self._workers, self._times = block.workers, block.times
                 self._look_at_k = engine.next_look_at_iteration()
         raise engine.over
 
@@ -518,6 +534,9 @@ class BlockServer(Server):
         """Let the engine's own event loop go on."""
         if not self._blocked:
             return
+        if self.before_leaving is not None:
+            self.before_leaving()
+            self.before_leaving = None
         self._end_block()
         given = self.given().tolist()
         new, self._new = self._new, []
@@ -629,7 +648,7 @@ class BlockArrival(Arrival):
         # its number of dispatch is not known any more, and nobody needs it when it has arrived
         a = Assignment(self.worker, self.job, self._version, self.m, -1, block.sent[p].item())
         a.draws = [block.draw[p].item()]
-        a.computing_from, a.computing_to, a.arrives = block.begins[p].item(), block.ends[p].item(), block.times[p]
+        a.computing_from, a.computing_to, a.arrives = block.begins[p].item(), block.ends[p].item(), block.time[p].item()
         return a
 
 

@@ -11,18 +11,34 @@ import os
 import sys
 import textwrap
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 import asyncsim
 
 if TYPE_CHECKING:
+    from asyncsim.metrics import Metrics
     from asyncsim.result import Result
+
+# the order of --help: the way through a study, then what is known before and beside a run
+IN_ORDER = (
+    "demo", "init", "check", "run", "sweep", "resume", "dash", "report", "compare", "export", "replay", "list", "describe",
+    "schema", "theory", "advise", "times", "fit", "twin",
+)  # fmt: skip
+
+
+class _InOrder(TyperGroup):
+    def list_commands(self, ctx: Any) -> list[str]:
+        return sorted(self.commands, key=lambda name: IN_ORDER.index(name) if name in IN_ORDER else len(IN_ORDER))
+
 
 app = typer.Typer(
     name="asyncsim",
+    cls=_InOrder,
     help="Which distributed optimization method reaches the accuracy first, in seconds, on these workers?",
     no_args_is_help=True,
     add_completion=False,
@@ -52,6 +68,20 @@ Processes = Annotated[
         metavar="N",
         show_default=False,
         help="runs played side by side; all cores it may use unless given, once it has run for a second",
+    ),
+]
+Port = Annotated[int, typer.Option("--port", min=0, max=65535, help="of the live page; a free one unless given")]
+Browser = Annotated[bool, typer.Option("--browser/--no-browser", help="whether to open the live page")]
+Dash = Annotated[bool, typer.Option("--dash", help="show a live page that follows the run (asyncsim dash)")]
+MetricsPort = Annotated[
+    int | None,
+    typer.Option(
+        "--metrics",
+        min=0,
+        max=65535,
+        metavar="[PORT]",
+        show_default=False,
+        help="tell Prometheus how the run goes, at 127.0.0.1:PORT/metrics; 9464 where no port is given, 0: a free one",
     ),
 ]
 
@@ -92,6 +122,9 @@ def run(
     allow_code: AllowCode = False,
     quiet: Quiet = False,
     processes: Processes = None,
+    dash: Dash = False,
+    browser: Browser = True,
+    metrics: MetricsPort = None,
 ) -> None:
     """Run a scenario: table, one sentence, a report."""
     from asyncsim import study
@@ -100,7 +133,12 @@ def run(
     scenario = load(file, changes or (), allow_code=allow_code)
     folder = _folder(scenario.name, output)
     tell = None if quiet else _say
-    _end(study.run(scenario, output=folder, force=force, progress=_progress(quiet), processes=processes, tell=tell))
+    with _metrics(metrics) as endpoint, _dash(dash, folder, browser):
+        result = study.run(
+            scenario, output=folder, force=force, progress=_progress(quiet), processes=processes, tell=tell,
+            metrics=endpoint,
+        )  # fmt: skip
+    _end(result)
 
 
 @app.command()
@@ -113,22 +151,62 @@ def sweep(
     allow_code: AllowCode = False,
     quiet: Quiet = False,
     processes: Processes = None,
+    dash: Dash = False,
+    browser: Browser = True,
+    metrics: MetricsPort = None,
 ) -> None:
-    """Choose each method's parameters as `sweep:` says, then compare the winners on fresh seeds."""
+    """Tune each method as `sweep:` says, then compare the winners."""
     from asyncsim import sweep
     from asyncsim.scenario import load
 
     scenario = load(file, changes or (), allow_code=allow_code)
     folder = _folder(scenario.name, output)
-    _end(sweep.tune(scenario, output=folder, force=force, progress=_progress(quiet), processes=processes))
+    with _metrics(metrics) as endpoint, _dash(dash, folder, browser):
+        result = sweep.tune(
+            scenario, output=folder, force=force, progress=_progress(quiet), processes=processes, metrics=endpoint
+        )
+    _end(result)
 
 
 @app.command()
-def resume(folder: Folder, *, allow_code: AllowCode = False, quiet: Quiet = False, processes: Processes = None) -> None:
+def resume(
+    folder: Folder,
+    *,
+    allow_code: AllowCode = False,
+    quiet: Quiet = False,
+    processes: Processes = None,
+    dash: Dash = False,
+    browser: Browser = True,
+    metrics: MetricsPort = None,
+) -> None:
     """Go on with a run that was interrupted or killed."""
     from asyncsim import study
 
-    _end(study.resume(folder, allow_code=allow_code, progress=_progress(quiet), processes=processes))
+    with _metrics(metrics) as endpoint, _dash(dash, folder, browser):
+        result = study.resume(
+            folder, allow_code=allow_code, progress=_progress(quiet), processes=processes, metrics=endpoint
+        )
+    _end(result)
+
+
+def _dash(wanted: bool, folder: Path, browser: bool) -> AbstractContextManager[None]:
+    """The live page beside a run, where it is wanted."""
+    if not wanted:
+        return nullcontext()
+    from asyncsim.dash import beside
+
+    return beside(folder, browser=browser)
+
+
+def _metrics(port: int | None) -> "AbstractContextManager[Metrics | None]":
+    """The metrics endpoint of a run, where it is wanted."""
+    if port is None:
+        return nullcontext()
+    from asyncsim.metrics import Metrics
+
+    endpoint = Metrics(port)
+    _say(f"metrics: {endpoint.address}")
+    return endpoint
 
 
 def _progress(quiet: bool) -> bool | None:
@@ -194,15 +272,17 @@ def _tuned(result: "Result") -> None:
 
 @app.command()
 def check(file: File, changes: Changes = None, allow_code: AllowCode = False) -> None:
-    """Say everything that is wrong with a scenario, without running it."""
+    """Say all that is wrong with a scenario, without running it."""
     from asyncsim import study
     from asyncsim.scenario import load
+    from asyncsim.summary import counted
 
     scenario = load(file, changes or (), allow_code=allow_code)
     problem = scenario.check_problem()
     methods = study.checked_methods(scenario, problem)
     typer.echo(
-        f"{file}: good. {scenario.name}: {scenario.build_workers().n} workers, {_counted(scenario.seeds, 'seed')}"
+        f"{file}: good. {scenario.name}: {counted(scenario.build_workers().n, 'worker')}, "
+        f"{counted(len(scenario.seeds), 'seed')}"
     )
     for label, method in methods:
         typer.echo(f"  {label}: {method!r}")
@@ -211,7 +291,9 @@ def check(file: File, changes: Changes = None, allow_code: AllowCode = False) ->
 
         choices, seeds = sweep.choices_of(scenario, problem), sweep.tuning_seeds(scenario)
         runs = len(choices) * len(seeds)
-        typer.echo(f"  sweep: {len(choices)} choices × {_counted(seeds, 'tuning seed')} = {runs} tuning runs")
+        typer.echo(
+            f"  sweep: {counted(len(choices), 'choice')} × {counted(len(seeds), 'tuning seed')} = {counted(runs, 'tuning run')}"
+        )
 
 
 @app.command()
@@ -222,7 +304,7 @@ def theory(
     every_method: Annotated[bool, typer.Option("--all", help="all methods there are, not only the scenario's")] = False,
     allow_code: AllowCode = False,
 ) -> None:
-    """Say what theory knows before a run: parameters, proven times, orders, which method and why."""
+    """Say what theory knows before a run: parameters, times, bounds."""
     from asyncsim.scenario import load
     from asyncsim.theory.overview import overview
 
@@ -236,10 +318,6 @@ def theory(
         typer.echo(f"- {note}")
 
 
-def _counted(things: Sequence[Any], noun: str) -> str:
-    return f"{len(things)} {noun}" if len(things) == 1 else f"{len(things)} {noun}s"
-
-
 @app.command()
 def times(
     file: File,
@@ -250,7 +328,7 @@ def times(
     ] = None,
     allow_code: AllowCode = False,
 ) -> None:
-    """Show the workers' times before any run: quantiles, gradients a second, equilibrium times."""
+    """Show the workers' times before a run: quantiles, rates."""
     from itertools import pairwise
 
     from asyncsim.problems.problem import message_size
@@ -301,7 +379,9 @@ def init(
 def list_(
     kind: Annotated[
         str | None,
-        typer.Argument(metavar="[methods|allocations|update_rules|laws|problems|starters]", show_default=False),
+        typer.Argument(
+            metavar="[KIND]", help="methods, laws, problems, speeds, … ; all unless given", show_default=False
+        ),
     ] = None,
 ) -> None:
     """List what a scenario can name."""
@@ -321,7 +401,7 @@ def list_(
 
 @app.command()
 def describe(name: Annotated[str, typer.Argument(metavar="NAME", show_default=False)]) -> None:
-    """Show a method, law or problem: what it is, its parameters, its source."""
+    """Show a method, law, problem …: what it is, parameters, source."""
     from asyncsim.catalogue import describe
 
     for number, about in enumerate(describe(name)):
@@ -354,7 +434,7 @@ def report(
         ),
     ] = None,
 ) -> None:
-    """Write the report of a run folder again, as one HTML file; or figures for a paper."""
+    """Write a run folder's report again, or figures for a paper."""
     from asyncsim.result import Result
 
     result = Result.read(folder, events=False)
@@ -373,7 +453,7 @@ def compare(
     ] = None,
     anyway: Annotated[bool, typer.Option("--anyway", help="compare runs on different problems too")] = False,
 ) -> None:
-    """Show several run folders in one table, say what differs between them, write one report."""
+    """Show several run folders in one table and one report."""
     from asyncsim import summary
     from asyncsim.beside import beside
     from asyncsim.result import Result
@@ -389,24 +469,45 @@ def compare(
 
 
 @app.command()
+def dash(
+    folder: Folder,
+    *,
+    port: Port = 0,
+    browser: Browser = True,
+    with_parent: Annotated[bool, typer.Option("--with-parent", hidden=True)] = False,
+) -> None:
+    """Show the report of a run while it goes on, on a page that follows it; Ctrl-C ends."""
+    from asyncsim import dash
+
+    dash.serve(folder, port, browser=browser, with_parent=with_parent)
+
+
+@app.command()
 def export(
     folder: Folder,
     to: Annotated[
         str,
-        typer.Option("--to", metavar="csv|npz|trace", help="a folder of csv files, one npz file, a folder of traces"),
+        typer.Option(
+            "--to",
+            metavar="csv|npz|trace|parquet|chrome-trace|tensorboard|mlflow|wandb",
+            help="tables (csv, npz, parquet), traces to play back, a timeline for Perfetto, or a tracker's own files",
+        ),
     ],
     output: Annotated[
         Path | None,
-        typer.Option("-o", "--output", metavar="PATH", help="DIR/csv, DIR/arrays.npz or DIR/trace unless given"),
+        typer.Option(
+            "-o", "--output", metavar="PATH", help="DIR/<format>, DIR/arrays.npz, DIR/chrome-trace.json unless given"
+        ),
     ] = None,
 ) -> None:
-    """Write the curves, delays and counts of a run folder for other programs."""
+    """Write a run folder's curves, delays, counts for other programs."""
+    from asyncsim.export import PLACES
     from asyncsim.result import Result
+    from asyncsim.yaml_file import did_you_mean
 
-    places = {"csv": "csv", "npz": "arrays.npz", "trace": "trace"}
-    if to not in places:
-        raise ValueError(f"--to {to} is not known; allowed: {', '.join(places)}")
-    typer.echo(Result.read(folder).export(output or folder / places[to], to))
+    if to not in PLACES:
+        raise ValueError(f"--to {to} is not known; allowed: {', '.join(PLACES)}{did_you_mean(to, PLACES)}")
+    typer.echo(Result.read(folder, events=False).export(output or folder / PLACES[to], to))
 
 
 @app.command()
@@ -423,7 +524,7 @@ def fit(
     ] = "auto",
     force: Annotated[bool, typer.Option("--force", help="replace files that are there")] = False,
 ) -> None:
-    """Fit laws to measured times, say how well they fit, and write a scenario with them."""
+    """Fit laws to measured times, and write a scenario with them."""
     from asyncsim import fitting
 
     for path in (output, picture):
@@ -510,7 +611,7 @@ def advise(
     force: Annotated[bool, typer.Option("--force", help="replace the advice in the folder given with -o")] = False,
     quiet: Quiet = False,
 ) -> None:
-    """Say which method suits your machines, how much sooner it is, and what each kind of them brings."""
+    """Say which method suits your machines, and what each kind brings."""
     from asyncsim import advise as asking
     from asyncsim.report import advice as words
 
@@ -542,9 +643,117 @@ def advise(
         typer.echo(f"{path.stem}: {path}")
 
 
+# ---- real workers and the simulation of them
+
+
+Seeds = Annotated[int, typer.Option("--seeds", min=1, metavar="N", help="seeds of the simulation")]
+
+
+@app.command()
+def replay(
+    folder: Folder,
+    *,
+    fitted: Annotated[
+        bool, typer.Option("--fitted/--exact", help="simulate with laws fitted to what was measured; or event by event")
+    ] = False,
+    verify: Annotated[bool, typer.Option("--verify", help="check at every event what the papers promise")] = False,
+    seeds: Seeds = 10,
+    output: Output = None,
+    force: Force = False,
+    allow_code: AllowCode = False,
+    quiet: Quiet = False,
+    processes: Processes = None,
+) -> None:
+    """Play a run on real workers again: exactly as it was, or simulated with fitted laws."""
+    from asyncsim import replay as replays
+    from asyncsim import twin as twins
+
+    if not fitted:
+        where = _folder(f"{folder.resolve().name}-replay", output)
+        result = replays.exact(folder, where, force=force, allow_code=allow_code, verify=verify)
+        for same in result.manifest["replay"]:
+            typer.echo(replays.in_words(same))
+        typer.echo()
+    else:
+        where = _folder(f"{folder.resolve().name}-fitted", output)
+        result = twins.what_if(
+            folder, where, seeds=seeds, anew=False,
+            force=force, allow_code=allow_code, progress=_progress(quiet), processes=processes,
+        )  # fmt: skip
+    _end(result)
+
+
+@app.command()
+def twin(
+    source: Annotated[
+        Path, typer.Argument(metavar="FILE|DIR", help="a scenario, or what was run on Ray", show_default=False)
+    ],
+    changes: Changes = None,
+    *,
+    workers: Annotated[
+        str | None,
+        typer.Option("--workers", metavar="x10|N", help="what if: each fitted worker ten times, or N in all"),
+    ] = None,
+    without_slowest: Annotated[
+        int, typer.Option("--without-slowest", min=0, metavar="K", help="what if: the K slowest workers are left out")
+    ] = 0,
+    method: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--method",
+            metavar="NAME|{…}",
+            help="what if: this one in place of those that were run; again for more; what it needs comes from theory",
+            show_default=False,
+        ),
+    ] = None,
+    address: Annotated[
+        str | None, typer.Option("--address", metavar="HOST:PORT|auto|local", help="of the Ray cluster")
+    ] = None,
+    seeds: Seeds = 10,
+    output: Output = None,
+    force: Force = False,
+    allow_code: AllowCode = False,
+    quiet: Quiet = False,
+    processes: Processes = None,
+) -> None:
+    """Run on Ray, fit, simulate, and hold the two against each other; or simulate what would be if …"""
+    from asyncsim import twin as twins
+
+    common: dict[str, Any] = {
+        "seeds": seeds, "force": force, "allow_code": allow_code, "progress": _progress(quiet), "processes": processes,
+    }  # fmt: skip
+    if workers is not None or without_slowest or method or (changes and source.is_dir()):
+        if not source.is_dir():
+            raise ValueError(
+                f"{source}: what if asks for workers that were measured; first `asyncsim twin {source} -o DIR`, then give DIR"
+            )
+        where = _folder(f"{source.resolve().name}-what-if", output)
+        common |= {"workers": workers, "without_slowest": without_slowest, "methods": method or ()}
+        imagined = twins.what_if(source, where, overrides=changes or (), **common)
+        typer.echo(f"as it was measured: {twins.as_measured(source)}\n")
+        _end(imagined)
+        return
+    where = _folder(f"{source.resolve().stem}-twin", output)
+    if not source.is_dir():
+        measured = twins.measure(
+            source, where, address=address, overrides=changes or (),
+            force=force, allow_code=allow_code, progress=_progress(quiet),
+        )  # fmt: skip
+        if measured.manifest["status"] != "finished":
+            _end(measured)
+        source = where
+    found = twins.twin(source, where, **common)
+    _table(*found.table())
+    typer.echo()
+    typer.echo(found.sentence())
+    for warning in found.warnings:
+        _say(f"note: {warning}")
+    typer.echo(f"report: {where / 'twin.html'}")
+
+
 @app.command()
 def schema() -> None:
-    """Print the JSON schema of scenario files, for completion in editors."""
+    """Print the JSON schema of scenarios, for completion in editors."""
     import json
 
     from asyncsim.scenario import schema
@@ -621,7 +830,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _code(arguments: Sequence[str] | None) -> int:
     # the classes of errors are looked up by name, as importing them would load what --help does without
     try:
-        return app(args=None if arguments is None else list(arguments), standalone_mode=False) or 0
+        return app(args=_with_port(sys.argv[1:] if arguments is None else arguments), standalone_mode=False) or 0
     except typer.Exit as error:
         return error.exit_code
     except (typer.Abort, KeyboardInterrupt):
@@ -632,6 +841,22 @@ def _code(arguments: Sequence[str] | None) -> int:
         if code is None:
             raise
         return code
+
+
+def _with_port(arguments: Sequence[str]) -> list[str]:
+    """An option's value cannot be left out in typer: `--metrics` alone means the usual port.
+
+    >>> _with_port(["run", "a.yaml", "--metrics", "seeds=0..3"])
+    ['run', 'a.yaml', '--metrics', '9464', 'seeds=0..3']
+    """
+    following = [*arguments[1:], ""]
+    return [
+        word
+        for argument, after in zip(arguments, following, strict=True)
+        for word in (
+            [argument, "9464"] if argument == "--metrics" and not after.lstrip("-").isdecimal() else [argument]
+        )
+    ]
 
 
 def _code_of(error: Exception) -> int | None:

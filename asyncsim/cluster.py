@@ -42,6 +42,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from asyncsim.cluster_metrics import Metrics
 from asyncsim.cluster_worker import ClusterWorker, Slowdown
 from asyncsim.jobs import Assignment, ComponentGradient, Gradient, GradientDifference, Job, LocalSteps, TimerFired
 from asyncsim.log import ARRIVED, STOPPED, TIMED_OUT, Log
@@ -252,7 +253,10 @@ class Cluster:
         recorder: Recorder,
         keeper: Keeper | None = None,
         look: Callable[[Playing], None] | None = None,
+        label: str = "",
     ) -> None:
+        self._metrics = Metrics(f"{label} seed {seed}")
+        self._delays = 0  # their sum
         self._crew = crew
         self._stop = stop
         self._log = log
@@ -284,6 +288,7 @@ class Cluster:
         self._stopped_at: dict[int, tuple[int, float]] = {}
         self.dropped = 0  # answers that came late or twice
         self.gradients: int = 0
+        self._gradients_before = 0  # of earlier incarnations of a resumed run
         self._iteration_limit = math.inf if stop.iterations is None else stop.iterations
         self._gradient_limit = math.inf if stop.gradients is None else stop.gradients
         self._next_look = 0.0
@@ -354,8 +359,15 @@ class Cluster:
             self._came.put((time.monotonic(), lambda at: self._on_answer(a, sending, answer, error, at)))
 
         points, fields = _parts(a.job)
+        # plain numbers and lists take Ray's short way; a tuple would be pickled
         self._crew.call(
-            a.worker, tell, a.number, type(a.job).__name__, fields, a.m, *(self._travelling(x) for x in points)
+            a.worker,
+            tell,
+            a.number,
+            type(a.job).__name__,
+            list(fields),
+            int(a.m),
+            *(self._travelling(x) for x in points),
         )
 
     def _travelling(self, x: np.ndarray) -> Any:
@@ -434,6 +446,7 @@ class Cluster:
 
     def _counted(self, a: Assignment) -> Assignment:
         self.gradients += a.done
+        self._delays += (self._server.k - a.version) * a.done
         if self.gradients >= self._gradient_limit:
             # this arrival still reaches the method; the next receive or step ends the run
             self.end(EndOfRun("finished", f"{self.gradients} gradients received"))
@@ -457,6 +470,8 @@ class Cluster:
         a.done = answer["done"]
         a.draws = answer["seconds"] + [math.nan] * (a.job.cost - len(answer["seconds"]))
         self._place(a, answer["begun"], answer["ended"] - answer["copied"], at)
+        if a.done == a.job.cost == 1:
+            a.draws = [a.computing_to - a.computing_from]  # to the last bit what is kept of it, for a replay
         a.answer = answer["answer"]
         return a
 
@@ -574,10 +589,20 @@ class Cluster:
         now = time.monotonic()
         self._next_look = now + LOOK_EVERY
         self._look_for_hung()
+        self._show()
         if self._stop.wall_clock is not None and self.wall_seconds >= self._stop.wall_clock:
             self.end(EndOfRun("finished", f"{self._stop.wall_clock:g} seconds of wall-clock passed"))
         if self._look is not None:
             self._look(self)
+
+    def _show(self) -> None:
+        self._metrics.show(
+            gradients=self.gradients,
+            iterations=self.iterations,
+            busy_workers=len(self._out),
+            mean_delay=self._delays / max(1, self.gradients - self._gradients_before),
+            replaced_workers=sum(self._replaced),
+        )
 
     def stepped(self) -> None:
         k, now = self._server.k, self.now()
@@ -629,7 +654,7 @@ class Cluster:
         self._recorder.restore(tree["recorder"])
         engine = tree["engine"]
         self._zero = time.monotonic() - engine["now"]
-        self.gradients = engine["gradients"]
+        self.gradients = self._gradients_before = engine["gradients"]
         self._wall_before = engine["wall"] - engine["now"]
         for a in tree["server"]["in_flight"]:
             self.dispatch(a)
@@ -644,6 +669,7 @@ class Cluster:
 
     def close(self) -> None:
         """The run is over: let the workers end what they still compute."""
+        self._show()
         for a in self._out.values():
             if a.worker not in self._gone:
                 self._crew.stop(a.worker, a.number, False)
@@ -653,6 +679,10 @@ class Cluster:
     def held_after(self, now: float) -> np.ndarray:
         """(n,) seconds after `now` in which workers go on with what they were told to stop: not known here."""
         return np.zeros(self._crew.n)
+
+    def parts(self) -> tuple[Server, Log, Recorder]:
+        """What it plays with, for whoever looks on."""
+        return self._server, self._log, self._recorder
 
     @property
     def iterations(self) -> int:

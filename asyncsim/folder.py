@@ -41,8 +41,10 @@ Rules:
 3. Nothing is overwritten unless asked (`force`), and then only a run folder's own files. A folder in use is refused.
    What a kill leaves of a start, before the manifest, holds no run, and is replaced without being asked: a lock signed
    by us, tables without a row, no checkpoint.
-4. Files that are read back are checked first: each finished run against its digest, checkpoints against theirs,
-   the tables by SQLite. What is damaged is refused by name; an older checkpoint is used in place of a damaged one.
+4. Files that are read back are checked first: the manifest against its seal, each finished run against its digest, its
+   events (time, worker, m, kind, k) against the event hash where they are read, checkpoints against their digests, the
+   tables by SQLite and by the number of rows that a checkpoint counts on. What is damaged is refused by name; an older
+   checkpoint is used in place of a damaged one. Only the curves of a run that has not ended yet have no digest.
 5. Nothing is pickled, no code is stored or named. Numbers JSON can't hold become null (nan) or the texts "inf", "-inf".
 """
 
@@ -63,10 +65,11 @@ from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 
+from asyncsim.log import hash_of_events
 from asyncsim.result import (
     AWAY,
     CURVES,
@@ -78,6 +81,7 @@ from asyncsim.result import (
     WORKERS,
     Array,
     Run,
+    events_in_order,
     no_away,
     no_contributions,
     no_delays,
@@ -228,7 +232,8 @@ class RunFolder:
     def update_manifest(self, **changes: Any) -> None:
         """Change these entries of manifest.json; readers see the old file or the new one, never a part."""
         self.manifest = {**self.manifest, **plain(changes)}
-        text = json.dumps(plain(self.manifest), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+        sealed = {**plain(self.manifest), "seal": _seal_of(self.manifest)}
+        text = json.dumps(sealed, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
         with _said(self.path / "manifest.json"):
             _write_whole(self.path / "manifest.json", text.encode())
 
@@ -389,7 +394,16 @@ class RunWriter:
         return dict(self._lengths)
 
     def truncate(self, lengths: Mapping[str, int]) -> None:
-        """Drop the rows written after these lengths were taken; tables not named are emptied."""
+        """Drop the rows written after these lengths were taken; tables not named are emptied.
+
+        FolderError where rows that a checkpoint counts on are missing.
+        """
+        for table in ("assignments", "marks"):
+            if (counted := int(lengths.get(table, 0))) > (there := self._lengths[table]):
+                raise FolderError(
+                    f"{self._folder.path / 'record.sqlite'} is damaged: run {self.run} has {there:,} rows of {table}, "
+                    f"but its checkpoint counts {counted:,}; {_ANEW}"
+                )
         for table, column in _GROWING:
             length = int(lengths.get(table, 0))
             self._folder._write(f"DELETE FROM {table} WHERE run = ? AND {column} >= ?", [(self.run, length)])
@@ -532,18 +546,25 @@ class Contents:
     runs: tuple[Run, ...]
 
 
-def read_folder(path: str | Path, events: bool = True) -> Contents:
+def read_folder(path: str | Path, events: bool = True, known: dict[str, Run] | None = None) -> Contents:
     """All that a run folder holds, also while it is being written and after its writer was killed.
 
     A run that nobody is writing any more and that has no end reads as interrupted, with its curves so far.
-    Without `events` the kept events stay on the disk. Raises FolderError.
+    Without `events` the kept events stay on the disk. `known` has runs that were read before without their events, by
+    their digest: they are not read again, and what has ended since is added. Raises FolderError.
     """
     path = Path(path)
     manifest = read_manifest(path)
     alive = in_use(path)
+    known = {} if known is None or events else known
+    runs = []
     with open_to_read(path / "record.sqlite") as connection:
-        numbers = [row[0] for row in connection.execute("SELECT run FROM runs ORDER BY run")]
-        return Contents(path, manifest, tuple(_read_run(connection, number, path, alive, events) for number in numbers))
+        for number, digest in connection.execute("SELECT run, digest FROM runs ORDER BY run").fetchall():
+            run = known.get(digest) or _read_run(connection, number, path, alive, events)
+            if digest is not None:
+                known[digest] = run
+            runs.append(run)
+    return Contents(path, manifest, tuple(runs))
 
 
 def read_assignments(path: str | Path, label: str, seed: int) -> Iterator[tuple[Any, ...]]:
@@ -554,6 +575,67 @@ def read_assignments(path: str | Path, label: str, seed: int) -> Iterator[tuple[
             "WHERE run = (SELECT run FROM runs WHERE label = ? AND seed = ?) ORDER BY row",
             (label, seed),
         )
+
+
+def read_rows(path: str | Path, table: Literal["assignments", "marks"], run: int) -> Array:
+    """All rows of run number `run` in `assignments` (r, 11) or `marks` (r, 7), columns as above, in their order."""
+    columns = ASSIGNMENT if table == "assignments" else MARK
+    with open_to_read(Path(path) / "record.sqlite") as connection:
+        sql = f"SELECT {', '.join(columns)} FROM {table} WHERE run = {int(run)} ORDER BY row"
+        return _numbers(connection, sql, len(columns))
+
+
+def count_tuning(path: str | Path) -> int:
+    """How many tuning runs of a sweep have ended."""
+    with open_to_read(Path(path) / "record.sqlite") as connection:
+        if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'tuning'").fetchall():
+            return 0
+        return int(connection.execute("SELECT count(*) FROM tuning").fetchone()[0])
+
+
+def count_events(path: str | Path, label: str, seed: int) -> int:
+    """How many events of one run were kept."""
+    with open_to_read(Path(path) / "record.sqlite") as connection:
+        ours = "WHERE run = (SELECT run FROM runs WHERE label = ? AND seed = ?)"
+        counts = [
+            connection.execute(f"SELECT count(*) FROM {table} {ours}", (label, seed)).fetchone()[0]
+            for table in ("assignments", "marks")
+        ]
+    return sum(counts)
+
+
+def read_events(path: str | Path, label: str, seed: int, rows: int = 50_000) -> Iterator[Array]:
+    """The kept events of one run (`asyncsim.result.EVENT`) in the order in which they happened, some `rows` at a time.
+
+    However many there are, no more than a few parts are held at once: both tables are in order of time.
+    """
+    with open_to_read(Path(path) / "record.sqlite") as connection:
+        run = connection.execute("SELECT run FROM runs WHERE label = ? AND seed = ?", (label, seed)).fetchone()
+        tables = ("assignments", "marks") if run is not None else ()
+        streams = [_events_of(connection, table, int(run[0]), rows) for table in tables]
+        held = [_NO_EVENTS] * len(streams)
+        live = [True] * len(streams)
+        while any(live) or any(map(len, held)):
+            for place, stream in enumerate(streams):
+                # rows of one time only: there may be more of that time
+                if live[place] and (not len(held[place]) or held[place]["time"][0] == held[place]["time"][-1]):
+                    part = next(stream, None)
+                    live[place] = part is not None
+                    held[place] = held[place] if part is None else np.concatenate([held[place], part])
+            upto = min((part["time"][-1] for place, part in enumerate(held) if live[place]), default=math.inf)
+            ready = np.concatenate([_NO_EVENTS, *(part[part["time"] < upto] for part in held)])
+            held = [part[part["time"] >= upto] for part in held]
+            if len(ready):
+                yield events_in_order(ready)
+
+
+def _events_of(connection: sqlite3.Connection, table: str, run: int, rows: int) -> Iterator[Array]:
+    found = connection.execute(f"SELECT {', '.join(EVENT.names or ())} FROM {table} WHERE run = ? ORDER BY row", (run,))
+    while part := found.fetchmany(rows):
+        yield np.array(part, dtype=EVENT)
+
+
+_NO_EVENTS = np.empty(0, EVENT)
 
 
 def read_intervals(path: str | Path, label: str, seed: int, workers: Sequence[int]) -> Array:
@@ -604,6 +686,10 @@ def read_manifest(path: str | Path) -> dict[str, Any]:
         raise FolderError(f"{file}: {error.strerror}") from None
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
         raise FolderError(f"{path} is not a run folder: its manifest.json was not written by asyncsim")
+    # those of earlier versions have none
+    seal = manifest.pop("seal", None)
+    if seal is not None and seal != _seal_of(manifest):
+        raise FolderError(f"{file} is damaged, or was changed by hand: it does not fit its seal; {_ANEW}")
     version = manifest.get("version")
     if not isinstance(version, int) or version < 1:
         raise FolderError(f"{file} is damaged (version {version!r}); {_ANEW}")
@@ -617,6 +703,11 @@ def read_manifest(path: str | Path) -> dict[str, Any]:
             f"{path} was written by a newer asyncsim (folder version {version}, this one reads {VERSION}): upgrade it"
         )
     return manifest
+
+
+def _seal_of(manifest: Mapping[str, Any]) -> str:
+    text = json.dumps(plain(manifest), sort_keys=True, ensure_ascii=True, allow_nan=False)
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
 def in_use(path: str | Path) -> bool:
@@ -695,7 +786,7 @@ def _read_run(connection: sqlite3.Connection, number: int, folder: Path, alive: 
             run = Run(**kept)
             if _digest(run) != digest:
                 raise ValueError("its tables do not fit their digest")
-        return Run(**{**run.__dict__, "events": _read_events(connection, number)}) if events else run
+        return Run(**{**run.__dict__, "events": _read_events(connection, number, run.event_hash)}) if events else run
     except (TypeError, ValueError, OverflowError) as error:
         raise FolderError(f"{where} is damaged: {error}; {_ANEW}") from None
 
@@ -755,16 +846,18 @@ def _fetch(connection: sqlite3.Connection, table: str, order: str, run: int, dty
     return np.fromiter(rows, dtype=dtype, count=count)
 
 
-# what happens first when time and iteration are the same: the step that made the iteration
-_ORDER = np.argsort(np.argsort([{"step": -1}.get(kind, place) for place, kind in enumerate(KINDS)]))
-
-
-def _read_events(connection: sqlite3.Connection, run: int) -> Array | None:
+def _read_events(connection: sqlite3.Connection, run: int, event_hash: str) -> Array | None:
     parts = [_fetch(connection, table, "row", run, EVENT) for table in ("assignments", "marks")]
     events = np.concatenate(parts)
     if not len(events):
         return None
-    return events[np.lexsort((_ORDER[events["kind"]], events["k"], events["time"]))]
+    if event_hash and hash_of_events(*(_numbers_of(part) for part in parts)) != event_hash:
+        raise ValueError("its events do not fit their hash")
+    return events_in_order(events)
+
+
+def _numbers_of(events: Array) -> Array:
+    return np.column_stack([events[name].astype(np.float64) for name in EVENT.names or ()])
 
 
 def _digest(run: Run) -> str:
@@ -1070,7 +1163,8 @@ def _said(path: Path, comfort: str = "what was written before is kept and readab
         yield
     except sqlite3.OperationalError as error:
         raise FolderError(f"{path}: {error}; {comfort}") from error
-    except sqlite3.DatabaseError as error:
+    except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
+        # SQLite's own message quotes the damaged bytes
         raise FolderError(f"{path} is damaged ({error}); {_ANEW}") from error
     except OSError as error:
         raise FolderError(f"{error.filename or path}: {error.strerror or error}") from error

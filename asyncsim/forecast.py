@@ -12,7 +12,7 @@ their dispatch.
 - *Renewals* (numpy): all arrivals up to a horizon, generation by generation over all workers, the last few workers
   by running sums; then sorted. Where two come at one time it does not know their order, and leaves it to
 - *the heap*, the ordinary event loop in Python;
-- *the tree*, the same loop compiled (asyncsim/compiled.py), where numba is installed and the run is long.
+- *the loop*, the same compiled (asyncsim/compiled.py), where numba is installed and the run is long.
 
 Only for times that are constant or drawn in blocks and depend on nobody else: `Timing.independent` says so. A law that
 raises, or gives what is no time, is no error here: it may lie beyond the end of the run. `Unforeseeable` says that the
@@ -22,14 +22,16 @@ event loop must find it.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from heapq import heapify, heappop, heapreplace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from asyncsim.streams import BLOCK
 from asyncsim.timing import Timing
+
+if TYPE_CHECKING:
+    from asyncsim.compiled import Loop
 
 Floats = np.ndarray
 Whole = np.ndarray
@@ -51,7 +53,7 @@ class Block:
 
     __slots__ = (
         "_backs", "_draws", "_numbers", "begins", "draw", "ends", "first", "m", "next_arrives", "next_begins", "next_draw",
-        "next_ends", "sent", "size", "time", "times", "worker", "workers",
+        "next_ends", "sent", "size", "time", "worker",
     )  # fmt: skip
 
     def __init__(self, columns: list[np.ndarray], first: int) -> None:
@@ -61,8 +63,6 @@ class Block:
         ) = columns  # fmt: skip
         self.first = first
         self.size = len(self.time)
-        self.workers: list[int] = self.worker.tolist()
-        self.times: list[float] = self.time.tolist()
         self._draws: list[float] | None = None
         self._numbers: list[int] | None = None
         self._backs: list[float] | None = None
@@ -111,7 +111,7 @@ class Forecast:
         self.begins = self.sent if self.silent else np.zeros(n)
         self.ends = self.arrives if self.silent else np.full(n, np.inf)
         self.at_work = np.zeros(n, bool)
-        self.tree: Callable[..., Block] | None = None
+        self.loop: Loop | None = None
         self._rate = 0.0  # arrivals a second, as last seen
         self._ties = False
 
@@ -130,8 +130,18 @@ class Forecast:
         self.at_work[workers] = False
         self.arrives[workers] = np.inf
 
+    def compile(self) -> None:
+        """Let the loop in machine code make the blocks where it is faster; needs numba."""
+        if self.loop is None:
+            from asyncsim.compiled import Loop
+
+            self.loop = Loop(self)
+
     def settle(self, block: Block, start: int, stop: int) -> None:
         """The arrivals start…stop of the block came, and their workers were sent out again."""
+        if self.loop is not None:
+            self.loop.settle(self, block, start, stop)
+            return
         part = slice(start, stop)
         # a worker that stands there twice keeps what is assigned last
         workers = block.worker[part]
@@ -161,9 +171,13 @@ class Forecast:
         soonest = float(self.arrives.min())
         if soonest > until or soonest == math.inf:
             return None
-        if self.tree is not None:
-            return self.tree(self, size, until, first)
         horizon = min(until, max(soonest, self._horizon(size, now)))
+        if self.loop is not None:
+            if not self._ties and (renewed := self.loop.renewals(self, size, horizon, first)) is not None:
+                return self._learnt(renewed[0], now, renewed[1], until)
+            self._ties = True
+            block = self.loop.block(self, size, horizon, first)
+            return self._learnt(block, now, horizon if block.size < 2 * size else float(block.time[-1]), until)
         if not self._ties:
             found = self._by_renewals(horizon, size)
             if found is not None:
@@ -232,7 +246,7 @@ class Forecast:
         kept = columns[0] <= horizon
         if not kept.all():
             columns = [column[kept] for column in columns]
-        order = np.argsort(columns[0], kind="stable")
+        order = np.argsort(columns[0])  # where two are equal it is of no use; a stable sort takes five times as long
         columns = [column[order] for column in columns]
         return None if (columns[0][1:] == columns[0][:-1]).any() else (columns, horizon)
 

@@ -27,7 +27,21 @@ Point = np.ndarray
 
 
 class ProtocolError(ValueError):
-    """A method asked for what the rules of the server forbid; nothing has changed."""
+    """A method asked for what the rules of the server forbid; nothing has changed.
+
+    >>> mean([])
+    Traceback (most recent call last):
+        ...
+    asyncsim.jobs.ProtocolError: mean(…): these arrivals hold no gradient; collect at least one first
+    """
+
+
+class WorkerAwayError(ProtocolError):
+    """A job for a worker that is away. A method that does not catch it cannot go on, and its run ends as stalled."""
+
+    def __init__(self, message: str, worker: int) -> None:
+        super().__init__(message)
+        self.worker = worker
 
 
 class Gradient:
@@ -89,6 +103,9 @@ class GradientDifference:
 
     With several components, j a sequence, the answer is the mean of the differences. Its version is that
     of x, the point it is made for.
+
+    >>> GradientDifference(np.ones(3), np.zeros(3), [4, 7]).cost
+    4
     """
 
     x: Point
@@ -112,7 +129,11 @@ class GradientDifference:
 class LocalSteps:
     """K local steps z ← z − γ_j g_j from z = x, with one stepsize or K of them; cost K.
 
-    The answer has `end_point` (z after the steps), `gradient_sum` (Σ g_j) and `steps`.
+    The answer has `end_point` (z after the steps, shape (d,)), `gradient_sum` (Σ g_j, shape (d,)) and `steps`.
+
+    >>> job = LocalSteps(np.zeros(3), 2, stepsizes=[0.2, 0.1])
+    >>> job.cost, job.stepsize(1)
+    (2, 0.1)
     """
 
     x: Point
@@ -209,7 +230,17 @@ class InFlight:
 
 @dataclasses.dataclass(frozen=True)
 class TimerFired:
-    """What `receive` returns when a timer of the method fires."""
+    """What `receive` returns when a timer of the method fires.
+
+    >>> class Impatient:
+    ...     def run(self, server):
+    ...         server.timer("tea", after=5.0)  # seconds
+    ...         server.broadcast(Gradient(server.x))
+    ...         print(server.receive(), server.receive())
+    >>> from asyncsim.testing import scripted
+    >>> _ = scripted(Impatient(), arrivals=[1, "tea"], n=2)
+    <arrival from worker 1: Gradient, delay 0> TimerFired(name='tea')
+    """
 
     name: str
 
@@ -227,6 +258,20 @@ class Arrival:
     timed_out : True when a deadline ended it
     gradient : (d,) array, the mean of its gradients; reading it makes them *used*
     end_point, gradient_sum, steps : for `LocalSteps`
+
+    ProtocolError for `gradient` of local steps, and for `end_point` or `gradient_sum` of anything else.
+
+    >>> class Twice:
+    ...     def run(self, server):
+    ...         server.broadcast(Gradient(server.x))
+    ...         for _ in range(2):
+    ...             arrival = server.receive()
+    ...             print(arrival.worker, arrival.delay, arrival.gradient)
+    ...             server.step(0.5, arrival.gradient)
+    >>> from asyncsim.testing import scripted
+    >>> _ = scripted(Twice(), arrivals=[1, 0], n=2, x0=[8.0], gradient=lambda x: x)
+    1 0 [8.]
+    0 1 [8.]
     """
 
     __slots__ = ("_answer", "_came", "_discarded", "_server", "_used_at", "delay", "job", "worker")
@@ -319,7 +364,15 @@ def read_together(arrivals: Sequence[Arrival]) -> None:
 def total(arrivals: Sequence[Arrival]) -> np.ndarray:
     """The sum of all gradients of the arrivals, shape (d,), evaluated together, added in the order given.
 
-    An arrival that a deadline left without a gradient adds nothing.
+    An arrival that a deadline left without a gradient adds nothing. ProtocolError for no arrivals at all.
+
+    >>> class Two:
+    ...     def run(self, server):
+    ...         server.broadcast(Gradient(server.x, count=3))  # each answer is a mean of three
+    ...         print(total([server.receive(), server.receive()]))
+    >>> from asyncsim.testing import scripted
+    >>> _ = scripted(Two(), arrivals=[0, 1], n=2, x0=[8.0], gradient=lambda x: x)
+    [48.]
     """
     if not arrivals:
         raise ProtocolError("total([]): there is nothing to add; collect at least one arrival first")
@@ -327,7 +380,18 @@ def total(arrivals: Sequence[Arrival]) -> np.ndarray:
 
 
 def mean(arrivals: Sequence[Arrival]) -> np.ndarray:
-    """The plain mean of all gradients of the arrivals, shape (d,), evaluated together."""
+    """The plain mean of all gradients of the arrivals, shape (d,), evaluated together.
+
+    ProtocolError where they hold no gradient.
+
+    >>> class Two:
+    ...     def run(self, server):
+    ...         server.broadcast(Gradient(server.x, count=3))
+    ...         print(mean([server.receive(), server.receive()]))
+    >>> from asyncsim.testing import scripted
+    >>> _ = scripted(Two(), arrivals=[0, 1], n=2, x0=[8.0], gradient=lambda x: x)
+    [8.]
+    """
     gradients = sum(arrival.count for arrival in arrivals)
     if gradients == 0:
         raise ProtocolError("mean(…): these arrivals hold no gradient; collect at least one first")

@@ -65,6 +65,18 @@ class Chain:
         return hashlib.blake2b(self.digest + self.rest.tobytes(), digest_size=16).digest()
 
 
+def hash_of_events(ends: Rows, marks: Rows) -> str:
+    """The event hash of all ends and all marks (rows of time, worker, m, kind, k), each in order."""
+    chains = Chain(), Chain()
+    for chain, rows in zip(chains, (ends, marks), strict=True):
+        chain.add(rows)
+    return _joined(*chains)
+
+
+def _joined(ends: Chain, marks: Chain) -> str:
+    return hashlib.blake2b(ends.result() + marks.result(), digest_size=16).hexdigest()
+
+
 class Window:
     """The rows of the shown workers from one moment on, until it is full."""
 
@@ -237,8 +249,8 @@ class Log:
 
     def _show(self, ends: Rows, marks: Rows) -> None:
         shown_ends = self._is_shown[ends[:, WORKER].astype(np.int64)]
-        about_gradients = marks[marks[:, WORKER] >= 0]
-        shown_marks = about_gradients[self._is_shown[about_gradients[:, WORKER].astype(np.int64)]]
+        whose = marks[:, WORKER].astype(np.int64)
+        shown_marks = marks[(whose >= 0) & self._is_shown[whose]]
         while self._ended + len(ends) > self._next_middle:
             self._middles.append(Window(self._next_middle))
             self._next_middle += max(WINDOW, self._next_middle // 2)
@@ -290,8 +302,7 @@ class Log:
     def event_hash(self) -> str:
         """The hash of all events so far, 32 hexadecimal digits."""
         self.flush()
-        joined = self._chains["ends"].result() + self._chains["marks"].result()
-        return hashlib.blake2b(joined, digest_size=16).hexdigest()
+        return _joined(self._chains["ends"], self._chains["marks"])
 
     # ---- taking a run up again
 

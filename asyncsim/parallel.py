@@ -37,7 +37,7 @@ from typing import Any, Protocol, Self
 import cloudpickle
 
 from asyncsim import running
-from asyncsim.playing import Interruption, Planned, Reached, Setting, Writer, play, reached
+from asyncsim.playing import Interruption, Planned, Reached, Seen, Setting, Writer, play, reached, seen
 from asyncsim.result import Run
 from asyncsim.server import EndOfRun
 from asyncsim.stop import Playing
@@ -67,7 +67,7 @@ class Watcher(Protocol):
     """Who is told what the processes do (`asyncsim.progress.Progress`)."""
 
     def begin(self, label: str, seed: int, process: int = 0) -> None: ...
-    def at(self, reached: Reached, process: int = 0) -> None: ...
+    def at(self, reached: Reached, process: int = 0, seen: Seen | None = None) -> None: ...
     def end(self, process: int = 0, *, begins_again: bool = False) -> None: ...
 
 
@@ -152,7 +152,15 @@ def play_all(
         if count == 1 or (first := next(queue, None)) is None:
             return
         queue = _chained([first], queue)
-    with _Processes(count, setting, modules or {}) as others:
+    try:
+        side_by_side = _Processes(count, setting, modules or {})
+    except ValueError:
+        if processes is not None:
+            raise
+        # nobody asked for processes: what cannot travel is played here
+        yield from _Here(setting, interruption, watcher, open_writer, math.inf).play(queue)
+        return
+    with side_by_side as others:
         yield from _Shared(others, interruption, watcher, open_writer).play(queue)
 
 
@@ -208,7 +216,7 @@ class _Here:
             yield planned, writer, run
 
     def _look(self, engine: Playing) -> None:
-        self._watcher.at(reached(engine))
+        self._watcher.at(reached(engine), seen=seen(engine, self._setting))
         if time.monotonic() >= self._until:
             self._over = True
             engine.end(EndOfRun("interrupted", "goes on in a process of its own"))
@@ -272,9 +280,8 @@ class _Processes:
     ) -> None:
         for each in self._all.values():
             if each.work is None and kind is None:
-                each.send(
-                    "done",
-                )  # lets it write out what the user's code printed
+                # lets it write out what the user's code printed
+                each.send("done")
             else:
                 each.process.kill()
         patience = time.monotonic() + 2.0
@@ -420,7 +427,7 @@ class _Shared:
                 getattr(work.writer, what)(*arguments)
             return None
         if kind == "at":
-            self._watcher.at(about[0], process.number)
+            self._watcher.at(about[0], process.number, about[1])
             return None
         process.work = None
         again = kind == "died" and work.attempt < ATTEMPTS

@@ -1,7 +1,7 @@
 """Ray itself: starting or finding a cluster, actors, references. Only this file and the metrics import ray.
 
-A Ray started here belongs to this process and ends with it, also when it is killed: its processes share our fate, and
-actors are owned by us. It asks for a token, listens on 127.0.0.1 only, and keeps its files (logs, sockets) in a folder
+A Ray started here belongs to this process and ends with it, also when it is killed: its processes share our fate (with
+some help, asyncsim/ray_guard.py), and actors are owned by us. It asks for a token, listens on 127.0.0.1 only, and keeps its files (logs, sockets) in a folder
 of its own that nobody else can enter and that is removed at the end. Ray lets its servers listen on every address of a
 Linux machine whatever `_node_ip_address` says; what stops it is the switch for Windows and macOS, where it does not.
 
@@ -30,6 +30,7 @@ from contextlib import ExitStack, contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+from asyncsim.ray_guard import Guard
 from asyncsim.ray_port import NoRayError, token_here, token_path, version_there
 
 __all__ = ["EngineError", "Session"]
@@ -68,6 +69,7 @@ class Session:
             with ExitStack() as meanwhile:
                 self._begin(meanwhile)
         except ImportError as error:
+            self._ours.close()
             raise EngineError(f"engine ray: ray is not installed ({error}); pip install 'asyncsim[ray]'") from None
         except BaseException:
             self._ours.close()
@@ -91,9 +93,11 @@ class Session:
         meanwhile.enter_context(_our_signals())
         self._ours.callback(ray.shutdown)
         try:
-            ray.init(**options)
+            _init(ray, options)
         except Exception as error:
             raise EngineError(f"engine ray: address {self._address}: {_one_line(error)}") from None
+        if self._address == "local":
+            self._guard.watch(child.pid for child in _children())
         if self._address == "auto" and "RAY_ADDRESS" not in os.environ:
             self._look_for_openness(*_host_and_port(ray.get_runtime_context().gcs_address))
 
@@ -101,6 +105,8 @@ class Session:
         # the path of a socket has at most 107 characters, so it lies in /tmp where there is one
         place = "/tmp" if os.path.isdir("/tmp") else None  # noqa: PTH112
         files = tempfile.mkdtemp(prefix="asyncsim-", dir=place)
+        self._guard = Guard(files)
+        self._ours.callback(self._guard.close)
         self._ours.callback(shutil.rmtree, files, ignore_errors=True)
         found = {
             "address": "local",
@@ -232,6 +238,28 @@ class Session:
         found = self._ray.exceptions
         gone = (found.RayActorError, found.WorkerCrashedError, found.ObjectLostError, found.OutOfMemoryError)
         return isinstance(error, gone)
+
+
+def _init(ray: Any, options: dict[str, Any]) -> None:
+    """ray.init; once more where a busy machine did not start all within the 30 seconds that Ray gives it."""
+    before = {child.pid for child in _children()}
+    try:
+        ray.init(**options)
+    except Exception as error:
+        if "timed out during startup" not in str(error):
+            raise
+        for child in _children():
+            if child.pid not in before:
+                child.kill()
+        ray.shutdown()
+        ray.init(**options)
+
+
+def _children() -> list[Any]:
+    """The processes that this one has started, and theirs."""
+    psutil = importlib.import_module("psutil")  # comes with Ray
+    found: list[Any] = psutil.Process().children(recursive=True)
+    return found
 
 
 @contextmanager

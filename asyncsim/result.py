@@ -262,20 +262,23 @@ class Result:
     problem: dict[str, Any] = field(default_factory=dict)
 
     def __repr__(self) -> str:
+        from asyncsim.summary import counted
+
         seeds = len({run.seed for run in self.runs})
         where = f" in {self.folder}" if self.folder else ""
-        return f"<Result {self.name}: {_number(len(self.labels), 'method')} × {_number(seeds, 'seed')}{where}>"
+        return f"<Result {self.name}: {counted(len(self.labels), 'method')} × {counted(seeds, 'seed')}{where}>"
 
     @classmethod
-    def read(cls, folder: str | Path, events: bool = True) -> Self:
+    def read(cls, folder: str | Path, events: bool = True, known: dict[str, "Run"] | None = None) -> Self:
         """The result kept in a run folder, also while it is still being written or after its writer died.
 
-        Without `events` the kept events, which may be many, stay on the disk.
+        Without `events` the kept events, which may be many, stay on the disk. `known`, for who reads again and again,
+        is as in `asyncsim.folder.read_folder`.
         Raises `asyncsim.folder.FolderError` when it is no run folder, or damaged.
         """
         from asyncsim.folder import read_folder
 
-        contents = read_folder(Path(folder), events)
+        contents = read_folder(Path(folder), events, known)
         manifest = contents.manifest
         return cls(
             name=manifest.get("name", contents.path.name),
@@ -389,10 +392,6 @@ def unique_labels(wanted: Sequence[str]) -> list[str]:
             candidate = f"{label} {numbers[label]}"
         labels[candidate] = None
     return list(labels)
-
-
-def _number(count: int, noun: str) -> str:
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 # what happens first when time and iteration are the same: the step that made the iteration

@@ -13,17 +13,20 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext
 from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from asyncsim import counting
 from asyncsim import log as log_
 from asyncsim.allocation import ALLOCATIONS
 from asyncsim.allocation.regret import Regret
 from asyncsim.blocks import BlockServer
 from asyncsim.checkpoint import classes_of
 from asyncsim.evaluation import How, choose, memory_of
+from asyncsim.folder import FolderError
+from asyncsim.jobs import WorkerAwayError
 from asyncsim.log import Log, Rows
 from asyncsim.methods import METHODS
 from asyncsim.problems import PROBLEMS, check_problem
@@ -53,7 +56,11 @@ from asyncsim.update_rules import UPDATE_RULES, Plain, UpdateRule
 from asyncsim.verify import VerifyingServer, server_for
 
 if TYPE_CHECKING:
-    from asyncsim.cluster import Cluster, Crew, RayEngine
+    from asyncsim.cluster import Crew, RayEngine
+    from asyncsim.replay import Measured
+
+# whether blocks of arrivals are made by compiled code; None leaves it to the length of the run
+CORES: dict[str, bool | None] = {"auto": None, "plain": None, "block": False, "compiled": True}
 
 Target = Mapping[str, float]
 
@@ -96,7 +103,8 @@ def simulate(
     update_rule : what the server makes of a direction: Momentum(), Adam(), Muon(), or an object of your own as
         asyncsim/update_rules.py describes; plain steps unless given
     verify : whether to check at every event what the method's paper promises (asyncsim/verify.py)
-    core : "plain" for the reference event loop, one arrival at a time; "auto" for what is fastest and gives the same
+    core : how events are simulated: "auto", or for comparisons "plain" (the reference, one arrival at a time), "block"
+        (many at a time, asyncsim/blocks.py) or "compiled" (besides, by numba). The numbers are the same with all
     engine : RayEngine(…) (asyncsim/cluster.py) plays it on real workers instead; `stop` is then in real seconds
 
     Errors of the method's own code pass through, and so does the VerificationError of a check that fails; a run that
@@ -224,12 +232,13 @@ def execute(
     on_error: Callable[[Exception], str] | None = None,
     crew: Crew | None = None,
     build: Callable[[], Any] | None = None,
+    measured: Measured | None = None,
 ) -> Run:
     """One run, from its beginning or from a checkpoint; everything else in this file is built on it.
 
     With `on_error`, an error of the method, a law or the problem ends the run as "failed", with what
     `on_error` says of it; without, it passes through. With a `crew` (asyncsim/cluster.py) it is played by real workers,
-    each of which calls `build` for its problem.
+    each of which calls `build` for its problem; what was `measured` is replayed (asyncsim/replay.py).
     """
     check(method, problem, workers, target, update_rule)
     if stop.target:
@@ -237,14 +246,11 @@ def execute(
     if asks_theory(method):  # knowledge may be dear: laws without a mean are sampled for it
         method = resolved(method, knowledge(problem, workers, target))
     events = _Events(sink) if record.events == "all" else None
-    log = Log(workers.n, events, _regret(method, problem, workers))
+    log = _log(measured, workers.n, events, _regret(method, problem, workers))
     recorder = Recorder(problem, record, stop.time, target, sink.curve if sink is not None else None)
-    engine: Simulation | Cluster
-    if crew is None:
-        how = choose(problem, evaluation, workers.n)
-        engine = Simulation(problem, workers, seed, stop, log, recorder, how, keeper, look)
-    else:
-        engine = _cluster(crew, problem, build, workers, seed, stop, log, recorder, keeper, look)
+    engine = _engine(
+        crew, measured, problem, workers, evaluation, build, label, seed, stop, log, recorder, keeper, look
+    )
     made_of = (workers.n, sequential(seed, "method"), log, update_rule)
     # x⁰ is in no variable here: points live as long as somebody needs them
     server = _server(core, method, verify, engine, np.array(problem.x0), *made_of)
@@ -256,13 +262,14 @@ def execute(
             engine.resume(server, checkpoint, classes_of(method))
             if sink is not None:
                 sink.truncate({"curves": len(recorder.rows), **log.lengths()})
-        over = _played(method, server)
+        over = _played(method, server, _rule(core, method, problem, workers, stop, server))
         if isinstance(server, VerifyingServer):
             L, sigma2 = (getattr(problem, name, None) for name in ("L", "sigma2"))
             epsilon = (target or {}).get("squared_gradient_norm")
             verification = server.verification(Knowledge(n=workers.n, L=L, sigma2=sigma2, epsilon=epsilon))
     except Exception as error:
-        if on_error is None:
+        # what cannot be written down or is damaged is no fault of the method's
+        if on_error is None or isinstance(error, FolderError):
             raise
         over = EndOfRun("failed", on_error(error))
     now = engine.now()
@@ -275,22 +282,63 @@ def execute(
     return dataclasses.replace(run, parameters=parameters_of(method, update_rule), **kept)
 
 
-def _cluster(crew: Crew, problem: Any, build: Callable[[], Any] | None, workers: Workers, *rest: Any) -> Cluster:
+def _engine(
+    crew: Crew | None,
+    measured: Measured | None,
+    problem: Any,
+    workers: Workers,
+    evaluation: str,
+    build: Callable[[], Any] | None,
+    label: str,
+    seed: int,
+    stop: Stop,
+    log: Any,
+    recorder: Recorder,
+    keeper: Keeper | None,
+    look: Callable[[Playing], None] | None,
+) -> Any:
+    """The engine: real workers, what was measured of them, or the simulation."""
+    if measured is not None:
+        from asyncsim.replay import Playback
+
+        return Playback(measured, problem, seed, How.of(evaluation), log, recorder)
+    if crew is None:
+        how = choose(problem, evaluation, workers.n)
+        return Simulation(problem, workers, seed, stop, log, recorder, how, keeper, look)
     from asyncsim.cluster import Cluster
 
-    return Cluster(crew, build or partial(_as_it_is, problem), crew.options.unequal(workers), *rest)
+    unequal = crew.options.unequal(workers)
+    return Cluster(crew, build or partial(_as_it_is, problem), unequal, seed, stop, log, recorder, keeper, look, label)
+
+
+def _log(measured: Measured | None, *kept: Any) -> Log:
+    if measured is None:
+        return Log(*kept)
+    from asyncsim.replay import CheckedLog
+
+    return CheckedLog(measured, *kept)
 
 
 def _as_it_is(problem: Any) -> Any:
     return problem
 
 
-def _server(core: str, method: Any, verify: bool, engine: Simulation | Cluster, *made_of: Any) -> Server:
-    if core not in ("auto", "plain"):
-        raise ValueError(f"core = {core!r}, but 'auto' or 'plain' is needed")
-    if core == "auto" and not verify and isinstance(engine, Simulation) and engine.by_blocks:
-        return BlockServer(engine, *made_of)
-    return server_for(method, verify, engine, *made_of)
+def _server(
+    core: str,
+    method: Any,
+    verify: bool,
+    engine: Any,
+    x0: np.ndarray,
+    n: int,
+    rng: np.random.Generator,
+    log: Log,
+    update_rule: UpdateRule | None,
+) -> Server:
+    if core not in CORES:
+        raise ValueError(f"core = {core!r}, but one of {', '.join(CORES)} is needed")
+    if core != "plain" and not verify and isinstance(engine, Simulation) and engine.by_blocks:
+        return BlockServer(engine, x0, n, rng, log, update_rule, CORES[core])
+    return server_for(method, verify, engine, x0, n, rng, log, update_rule)
 
 
 def _regret(method: Any, problem: Any, workers: Workers) -> Regret | None:
@@ -302,16 +350,32 @@ def _regret(method: Any, problem: Any, workers: Workers) -> Regret | None:
     return Regret(means, getattr(method, "gradients_of_a_task", 1)) if np.isfinite(means).any() else None
 
 
-def _played(method: Any, server: Server) -> EndOfRun:
+def _rule(core: str, method: Any, problem: Any, workers: Workers, stop: Stop, server: Server) -> tuple[int, int] | None:
+    """What is counted, where nothing but that is asked and machine code can do it; None = the method itself runs."""
+    rule = counting.rule_of(method, problem)
+    if rule is None or not isinstance(server, BlockServer) or server._update_rule is not None or core == "block":
+        return None
+    return rule if core == "compiled" or counting.pays(stop, workers.mean_times) else None
+
+
+def _played(method: Any, server: Server, rule: tuple[int, int] | None = None) -> EndOfRun:
     # One thread of BLAS: what a run multiplies is too small for more, more would make the sums depend on the number
     # of processors, and several processes would take them from each other.
     one_thread = threadpool_limits(limits=1, user_api="blas")
     # a diverging iterate overflows; the server notices and ends the run, numpy need not warn
     with one_thread, np.errstate(over="ignore", invalid="ignore"):
         try:
+            if rule is not None:
+                counting.play(cast(BlockServer, server), *rule, counting.state_of(method, server.n))
             method.run(server)
         except EndOfRun as over:
             return over
+        except WorkerAwayError as away:
+            return EndOfRun(
+                "stalled",
+                f"stalled: worker {away.worker} is away at iteration {server.k}, and the method has work for that very "
+                "worker; one that gives work to whoever is idle goes on",
+            )
     return EndOfRun("finished", "the method returned")
 
 
@@ -323,6 +387,15 @@ def evaluation_of(problem: Any, asked: str, n: int = 100) -> str:
 def memory(problem: Any, evaluation: str, n: int) -> dict[str, int]:
     """Bytes that a run takes at most, for the manifest."""
     return memory_of(problem, How.of(evaluation), n)
+
+
+def is_much(memory: Mapping[str, int], processes: int = 1) -> bool:
+    """Whether the memory of runs side by side is worth a line before they start: 100 MB and more.
+
+    >>> is_much({"points_bytes": 80_000_000, "groups_bytes": 0}), is_much({"points_bytes": 80_000_000, "groups_bytes": 0}, 2)
+    (False, True)
+    """
+    return processes * (memory["points_bytes"] + memory["groups_bytes"]) >= 100_000_000
 
 
 def memory_words(memory: Mapping[str, int], processes: int = 1) -> str:
@@ -577,7 +650,7 @@ def _ended(
     seed: int,
     over: EndOfRun,
     now: float,
-    engine: Simulation | Cluster,
+    engine: Any,
     server: Server,
     log: Log,
     recorder: Recorder,

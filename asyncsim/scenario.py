@@ -1486,7 +1486,15 @@ class Scenario(_Strict):
     """A checked scenario. Made by `load` (a file) and `from_data` (plain data); frozen.
 
     `seeds` is what runs, whichever of seed and seeds was written. `base` is the folder that relative paths start from,
-    `source` the file's text (empty if there was none), `overrides` what the command line changed.
+    `source` the file's text (empty if there was none), `overrides` what the command line changed. ScenarioError, with
+    all that is wrong, for what is no scenario.
+
+    >>> scenario = from_data({
+    ...     "workers": {"count": 3, "compute_time": "i"}, "problem": "none", "seeds": "0..2",
+    ...     "methods": [{"name": "hero_sgd", "stepsize": 0.1}], "stop": {"time": 10},
+    ... })
+    >>> scenario.seeds, scenario.build_workers().n, scenario.labels
+    (range(0, 3), 3, ['hero_sgd'])
     """
 
     name: Annotated[Name, Field(description="the name of the run folder and of the report")] = "scenario"
@@ -1731,11 +1739,16 @@ def load(path: str | Path, overrides: Sequence[str] = (), allow_code: bool = Fal
 
 
 def from_data(
-    data: Mapping[str, Any], *, base: str | Path = ".", name: str = "scenario", allow_code: bool = False
+    data: Mapping[str, Any],
+    *,
+    base: str | Path = ".",
+    name: str = "scenario",
+    overrides: Sequence[str] = (),
+    allow_code: bool = False,
 ) -> Scenario:
     """The scenario in plain data (as in the file, or as `Scenario.canonical` gives it); ScenarioError as for files.
 
-    base: the folder that relative data paths start from; name: used when the data have none.
+    base: the folder that relative data paths start from; name: used when the data have none; overrides: as for `load`.
 
     >>> scenario = from_data({
     ...     "workers": {"count": 3, "compute_time": "i"}, "problem": "none",
@@ -1746,7 +1759,7 @@ def from_data(
     """
     if not isinstance(data, Mapping):
         raise ScenarioError(f"{shown(data)} is no scenario; a mapping, a path or a Scenario is needed")
-    return _scenario(Document(dict(data), ""), Path(base), name, allow_code, ())
+    return _scenario(Document(dict(data), ""), Path(base), name, allow_code, overrides)
 
 
 def _again(data: dict[str, Any], base: Path, allow_code: bool) -> Scenario:

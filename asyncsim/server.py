@@ -19,14 +19,16 @@ who computes what, and what came of every gradient; the engine behind it knows t
     the worker sends what it has finished. A job for a busy worker, a `receive` with nobody at work
     and no timer pending, and other misuse is a `ProtocolError`, and nothing has changed.
 8.  +inf never returns. The run ends as stalled when nothing can come any more, or when no step comes
-    over max(10⁴, 100·n) arrivals while a worker can never return (a method that needs many arrivals
+    over max(10⁴, 100·n) arrivals while a worker can never return, or has been given no work since it was away or lost
+    its job (a method that needs many arrivals
     for one step says so by `expect`). 10⁶ steps without a receive, or 10⁶ arrivals at one instant,
     end it with a `NoProgressError`.
 9.  *Used* is a gradient that was read, at its first reading; never read is *discarded*; read and
     rejected is discarded by `Arrival.discard`. Counted in gradients,
     sent = used + discarded + stopped + timed out + lost + in flight, in timing-only runs too.
 10. Workers are 0…n−1. One that is away (it has not joined yet, or it left and its job was given up) is
-    neither idle nor at work until it joins; broadcast does not reach it, and a job for it is a ProtocolError.
+    neither idle nor at work until it joins; broadcast does not reach it, and a job for it is a ProtocolError
+    (`WorkerAwayError`). A method that needs that very worker and does not catch this has stalled, and its run ends so.
 
 Resuming. A run is taken up again by entering `run` once more with `x`, `k` and `state` as a step left
 them. Therefore `step` or `update` is the last statement of a method's outermost loop, what follows
@@ -59,6 +61,7 @@ from asyncsim.jobs import (
     LocalSteps,
     ProtocolError,
     TimerFired,
+    WorkerAwayError,
     at_point,
 )
 from asyncsim.log import DISCARDED, LOST, STEP, STOPPED, TIMER, USED, Log
@@ -74,6 +77,11 @@ class EndOfRun(BaseException):
     """Raised inside receive, send or step when the run is over; a method lets it pass.
 
     `status` is one of Run's ("finished", "stalled", "diverged", "interrupted"), `reason` says it in words.
+
+    >>> from asyncsim import HeroSGD, NoProblem, Stop, Workers, simulate
+    >>> run = simulate(HeroSGD(stepsize=0.1), NoProblem(), Workers(1, 1.0), stop=Stop(iterations=3))
+    >>> run.status, run.reason
+    ('finished', '3 iterations made')
     """
 
     def __init__(self, status: str, reason: str) -> None:
@@ -83,7 +91,10 @@ class EndOfRun(BaseException):
 
 
 class NoProgressError(RuntimeError):
-    """The run goes on without getting anywhere: time or iterations stand still."""
+    """The run goes on without getting anywhere: a million arrivals at one instant, or as many steps without a receive.
+
+    In a run of several, that run ends with status "failed" and this as its reason; alone, it is raised by `simulate`.
+    """
 
 
 class Engine(Protocol):
@@ -116,6 +127,17 @@ class Engine(Protocol):
 
 class Server:
     """What a method sees. See the head of this file for the rules.
+
+    >>> from asyncsim.jobs import Gradient
+    >>> class Halving:
+    ...     def run(self, server):
+    ...         while True:
+    ...             server.broadcast(Gradient(server.x))  # to every idle worker
+    ...             arrival = server.receive()  # ProtocolError when nothing can come
+    ...             server.step(0.5, arrival.gradient)
+    >>> from asyncsim.testing import scripted
+    >>> [x.item() for x in scripted(Halving(), arrivals=[1, 0], n=2, x0=[8.0], gradient=lambda x: x).iterates]
+    [8.0, 4.0, 0.0]
 
     Parameters
     ----------
@@ -156,6 +178,9 @@ class Server:
         self._idle = set(range(n))
         self._away: set[int] = set()  # workers that the server knows to be gone; neither idle nor at work
         self._lost_jobs = 0
+        self._missed: dict[
+            int, int
+        ] = {}  # by worker that was away or lost its job: how many gradients it had been given
         self._in_flight: list[Assignment | None] = [None] * n
         log.in_flight = self._assignment_of
         self._given = [0] * n
@@ -194,6 +219,11 @@ class Server:
     def idle(self) -> list[int]:
         """The workers that have nothing to do, in ascending order."""
         return sorted(self._idle)
+
+    @property
+    def busy(self) -> int:
+        """How many workers have something to do."""
+        return self._n - len(self._idle) - len(self._away)
 
     @property
     def rng(self) -> np.random.Generator:
@@ -436,6 +466,7 @@ class Server:
         self._lost_jobs += 1
         self._release(assignment)
         self._log.ended(assignment, self._engine.now(), self._k)
+        self._missed[assignment.worker] = self._given[assignment.worker]
         if not there:
             self.left(assignment.worker)
 
@@ -443,6 +474,7 @@ class Server:
         """An idle worker is away."""
         self._idle.discard(worker)
         self._away.add(worker)
+        self._missed[worker] = self._given[worker]
 
     def joined(self, worker: int) -> None:
         """A worker is there, with nothing to do."""
@@ -518,13 +550,20 @@ class Server:
                 f"stalled: waiting for workers {named(gone)}: no step over the last "
                 f"{self._arrivals_since_step:,} arrivals, and they can never return",
             )
+        if missed := [worker for worker, given in sorted(self._missed.items()) if self._given[worker] == given]:
+            raise EndOfRun(
+                "stalled",
+                f"stalled: no step over the last {self._arrivals_since_step:,} arrivals, and workers {named(missed)} have "
+                "been given no work since they were away or lost their job",
+            )
 
     def _cannot_send(self, worker: int) -> ProtocolError:
         if worker not in range(self._n):
             return ProtocolError(f"send({worker!r}, …): workers are 0…{self._n - 1}")
         if worker in self._away:
-            return ProtocolError(
-                f"send({worker}, …) at iteration {self._k}: worker {worker} is away; only idle workers can be sent a job"
+            return WorkerAwayError(
+                f"send({worker}, …) at iteration {self._k}: worker {worker} is away; only idle workers can be sent a job",
+                worker,
             )
         assignment = self._assignment_of(worker)
         number = assignment.number if assignment else 0
@@ -616,6 +655,7 @@ class Server:
             "steps_since_receive": self._steps_since_receive,
             "away": sorted(self._away),
             "lost_jobs": self._lost_jobs,
+            "missed": self._missed,
             "update_rule": None if self._rule is None else self._rule.state(),
         }
 
@@ -634,6 +674,7 @@ class Server:
         self._lost_jobs = snapshot["lost_jobs"]
         for worker in snapshot["away"]:
             self.left(worker)
+        self._missed = snapshot["missed"]
         for assignment in snapshot["in_flight"]:
             self._in_flight[assignment.worker] = assignment
             self._idle.discard(assignment.worker)

@@ -352,6 +352,10 @@ class Simulation:
         """Whether somebody keeps checkpoints, and asks at each step."""
         return self._keeper is not None
 
+    def wants_to_save(self, k: int) -> bool:
+        """Whether the next step should be one at which `stepped` is called, as a checkpoint is due."""
+        return self._keeper is not None and self._keeper.due(k)
+
     def crowded(self, at: float, arrivals: int) -> bool:
         """Whether so many more arrivals at this time may be too many for one instant."""
         return at == self._instant and self._arrivals_at_instant + arrivals >= ARRIVALS_AT_ONE_INSTANT
@@ -649,6 +653,10 @@ class Simulation:
     def corrections(self) -> np.ndarray | float:
         """(n,) by how much the logged busy seconds differ from what was computed, as stops took effect later."""
         return 0.0 if self._contended is None else self._contended.corrections(self.clock.now)
+
+    def parts(self) -> tuple[Server, Log, Recorder]:
+        """What it plays with, for whoever looks on."""
+        return self._server, self._log, self._recorder
 
     @property
     def iterations(self) -> int:

@@ -95,6 +95,10 @@ class Stream:
         state[7] = 0  # and so is the half word
         return generator
 
+    def plain(self) -> tuple[np.random.Generator, tuple[memoryview, memoryview, memoryview] | None]:
+        """A plain generator on the same state, and where its words lie (None where that is not known)."""
+        return np.random.Generator(self._bits), self._words
+
 
 def _words_of(bits: np.random.Philox) -> tuple[memoryview, memoryview, memoryview] | None:
     """Key, counter and the state with its buffer as 64-bit words, where they lie; None where that is not as expected."""
@@ -187,6 +191,10 @@ class Durations:
             self.refill_all(workers[missing], blocks[missing])
         drawn: np.ndarray = self.drawn[workers, m & (BLOCK - 1)]
         return drawn
+
+    def generator_and_words(self) -> tuple[np.random.Generator, Any]:
+        """A plain generator of this stream, and key, counter and state as they lie in memory, where that is known."""
+        return self._stream.plain()
 
     def refill_all(self, workers: np.ndarray, blocks: np.ndarray) -> None:
         """Draw these blocks of different workers."""

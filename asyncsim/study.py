@@ -25,7 +25,7 @@ from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import FrameType, TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import asyncsim
 from asyncsim import running
@@ -40,6 +40,9 @@ from asyncsim.scenario import Scenario, from_data, load
 from asyncsim.stop import Stop
 from asyncsim.theory import Knowledge, asks_theory, resolved
 
+if TYPE_CHECKING:
+    from asyncsim.metrics import Metrics
+
 RECORDED_VERSIONS = ("numpy", "simpy", "pydantic", "ruamel.yaml", "plotly", "scipy", "scikit-learn", "torch", "ray")
 
 
@@ -53,6 +56,7 @@ def run(
     allow_code: bool = False,
     processes: int | None = None,
     tell: Callable[[str], None] | None = None,
+    metrics: Metrics | None = None,
 ) -> Result:
     """Run all methods of a scenario with all its seeds.
 
@@ -65,7 +69,8 @@ def run(
     overrides : like on the command line, ("stop.time=100", …); for files only
     processes : how many runs are played side by side, each in a process of its own; 1: one after the other, here;
         None: here for the first second, then on all cores that this process may use. The result is the same.
-    tell : is called before the first run with a line on the memory that runs take
+    metrics : an open `asyncsim.metrics.Metrics`, which tells Prometheus how the runs go
+    tell : is called before the first run with a line on the memory that runs take, where it is much
 
     Raises ScenarioError for a scenario that cannot be run, FolderError where the folder cannot be used.
     When a signal ends it, the result has manifest["status"] == "interrupted".
@@ -83,23 +88,35 @@ def run(
     problem = scenario.check_problem()
     methods = checked_methods(scenario, problem)
     manifest = manifest_of(scenario, problem) | {"theory": theory_of(scenario, methods, problem)}
-    if tell is not None and problem.dimension:
-        side_by_side = min(len(scenario.seeds) * len(methods), processes or cores())
+    side_by_side = min(len(scenario.seeds) * len(methods), processes or cores())
+    if tell is not None and running.is_much(manifest["memory"], side_by_side):
         tell(running.memory_words(manifest["memory"], side_by_side))
     if output is None:
-        return _play(scenario, methods, manifest, None, progress, processes)
+        return _play(scenario, methods, manifest, None, progress, processes, metrics)
     with RunFolder.create(output, manifest, scenario.source, force) as folder:
-        result = _play(scenario, methods, manifest, folder, progress, processes)
+        result = _play(scenario, methods, manifest, folder, progress, processes, metrics)
     return warned(result, folder)
 
 
 def resume(
-    folder: str | Path, *, allow_code: bool = False, progress: bool | None = None, processes: int | None = None
+    folder: str | Path,
+    *,
+    allow_code: bool = False,
+    progress: bool | None = None,
+    processes: int | None = None,
+    metrics: Metrics | None = None,
 ) -> Result:
     """Go on with the runs of a folder that are not finished, on as many processes as you like; others stay as they are.
 
     Each goes on from its last whole checkpoint, or from its beginning if it has none, and ends
-    bit-identical to one left alone.
+    bit-identical to one left alone. FolderError for what is no run folder, or one that another process uses.
+
+    >>> import tempfile
+    >>> folder = Path(tempfile.mkdtemp()) / "mine"
+    >>> small = {"workers": {"count": 3, "compute_time": 1.0}, "problem": "none",
+    ...          "methods": [{"name": "hero_sgd", "stepsize": 0.5}], "stop": {"time": 5}}
+    >>> run(small, output=folder).runs[0].event_hash == resume(folder).runs[0].event_hash  # nothing was left to do
+    True
     """
     checked(processes)
     with RunFolder.open(folder) as opened:
@@ -107,20 +124,20 @@ def resume(
         base = Path(manifest["base"]) if manifest.get("base") else Path()
         scenario = from_data(manifest["scenario"], base=base, allow_code=allow_code)
         problem = scenario.check_problem()
-        _same_data(manifest, running.facts(problem), opened)
+        same_data(manifest, running.facts(problem), str(opened.path))
         if _traces(scenario) != {key: manifest[key] for key in ("traces",) if key in manifest}:
             raise FolderError(
                 f"{opened.path}: the trace that the workers play back has changed since this was started; "
                 "put the old file back, or run the scenario anew"
             )
-        opened.warnings += _other_versions(manifest)
+        opened.warnings += other_versions(manifest)
         if "tuning_seeds" in manifest:
             from asyncsim import sweep
 
-            result = sweep.play(scenario, problem, dict(manifest), opened, progress, processes)
+            result = sweep.play(scenario, problem, dict(manifest), opened, progress, processes, metrics)
         else:
             methods = checked_methods(scenario, problem)
-            result = _play(scenario, methods, dict(manifest), opened, progress, processes)
+            result = _play(scenario, methods, dict(manifest), opened, progress, processes, metrics)
     return warned(result, opened)
 
 
@@ -131,7 +148,10 @@ def demo(
     progress: bool | None = None,
     processes: int | None = None,
 ) -> Result:
-    """Run the quickstart scenario that travels with the package: five methods on the digits data."""
+    """Run the quickstart scenario that travels with the package: five methods on the digits data, for half a minute.
+
+    FolderError where the folder `output` holds a run, and `force` does not say to replace it. Else as `run`.
+    """
     return run(starters() / "quickstart.yaml", output=output, force=force, progress=progress, processes=processes)
 
 
@@ -228,23 +248,25 @@ def versions() -> dict[str, str]:
     return found
 
 
-def _other_versions(manifest: Mapping[str, Any]) -> list[str]:
+def other_versions(manifest: Mapping[str, Any]) -> list[str]:
+    """A warning where versions differ from those that the manifest was written with."""
     then, now = manifest.get("versions", {}), versions()
     differ = [f"{name} {then[name]} then, {now.get(name, 'none')} now" for name in then if then[name] != now.get(name)]
     return [f"other versions than at the start, the numbers may differ: {'; '.join(differ)}"] if differ else []
 
 
-def _same_data(manifest: Mapping[str, Any], now: Mapping[str, Any], folder: RunFolder) -> None:
+def same_data(manifest: Mapping[str, Any], now: Mapping[str, Any], folder: str) -> None:
+    """FolderError unless the problem's data and kernel, as `running.facts` has them, are those of the manifest."""
     then = manifest.get("problem", {}).get("data_sha256")
     if then is not None and then != now.get("data_sha256"):
         raise FolderError(
-            f"{folder.path}: the data of the problem have changed since this was started; "
+            f"{folder}: the data of the problem have changed since this was started; "
             "put the old file back, or run the scenario anew"
         )
     kernel = manifest.get("problem", {}).get("kernel")
     if kernel is not None and kernel != now.get("kernel"):
         raise FolderError(
-            f"{folder.path}: this was started with the kernel {kernel}, and now it is {now.get('kernel')}, which gives "
+            f"{folder}: this was started with the kernel {kernel}, and now it is {now.get('kernel')}, which gives "
             "other numbers; install what was there, or run the scenario anew"
         )
 
@@ -259,10 +281,13 @@ def _play(
     folder: RunFolder | None,
     progress: bool | None,
     processes: int | None,
+    metrics: Metrics | None,
 ) -> Result:
-    setting = setting_of(scenario, manifest["evaluation"])
+    setting = replace(setting_of(scenario, manifest["evaluation"]), observed=metrics is not None)
     plan = planned_runs(scenario, methods)
-    with Signals() as signals, Progress(len(plan), setting.stop, progress) as bar:
+    if metrics is not None:
+        metrics.plan(len(plan), setting.workers.n, setting.stop, setting.target)
+    with Signals() as signals, Progress(len(plan), setting.stop, progress, also=metrics) as bar:
         runs = play_runs(scenario, plan, setting, folder, signals, bar, processes)
         changes = ending(runs, signals)
         if folder is not None:
@@ -304,6 +329,7 @@ def play_runs(
         )  # fmt: skip
         with closing(played):
             for planned, writer, run in played:
+                bar.ended(run)
                 runs[planned.number] = run if folder is None else _written(folder, writer, run, setting.record)
     return [runs[number] for number in sorted(runs)]
 

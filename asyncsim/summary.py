@@ -165,7 +165,7 @@ def cause(result: Result) -> str:
     best = summaries[judged.best]
     if judged.runner_up is None:
         facts = [words.format(show(best)) for words, value, show in _FACTS if not math.isnan(value(best))]
-        return f"{best.label} {_listed(facts)}." if facts else f"{best.label} left no counts."
+        return f"{best.label} {listed(facts)}." if facts else f"{best.label} left no counts."
     other = summaries[judged.runner_up]
     facts = []
     for words, value, show in _FACTS:
@@ -174,7 +174,7 @@ def cause(result: Result) -> str:
             facts.append(words.format(f"{show(best)} against {whose}{show(other)}"))
     if not facts:
         return f"{best.label} and {other.label} have about the same counts of work, delay and waiting."
-    return f"{best.label} {_listed(facts)}."
+    return f"{best.label} {listed(facts)}."
 
 
 def table(result: Result) -> tuple[list[str], list[list[str]]]:
@@ -206,26 +206,33 @@ NOTABLE = 0.1  # of the wall time for records, of the gradients for those comput
 
 
 def effort(result: Result) -> list[str]:
-    """What took time beside the gradients that were used, a sentence a method; nothing where it was little.
+    """What took time beside the gradients that were used, in sentences; nothing where it was little.
 
     >>> from asyncsim.result import Run
     >>> run = Run("a", "a", {}, 0, 1, wall_seconds=10.0, effort={"computed": 50, "unread": 10, "record_seconds": 1.2})
     >>> effort(Result("study", (run,)))
-    ['a: records took 12 % of the wall time; 20 % of its gradients were computed ahead and never read.']
+    ['Records took 12 % of the wall time.', 'a: 20 % of its gradients were computed ahead and never read.']
     """
-    found = []
+    records, unread = {}, {}
     for label in result.labels:
         runs = result.of(label)
         taken = {
             name: sum(run.effort.get(name, 0) for run in runs) for name in ("computed", "unread", "record_seconds")
         }
-        records = taken["record_seconds"] / (sum(run.wall_seconds for run in runs) or math.inf)
-        unread = taken["unread"] / (taken["computed"] or math.inf)
-        said = [f"records took {percent(records)} of the wall time"] if records >= NOTABLE else []
-        if unread >= NOTABLE:
-            said.append(f"{percent(unread)} of its gradients were computed ahead and never read")
-        found += [f"{label}: {'; '.join(said)}."] if said else []
-    return found
+        records[label] = taken["record_seconds"] / (sum(run.wall_seconds for run in runs) or math.inf)
+        unread[label] = taken["unread"] / (taken["computed"] or math.inf)
+    much = sorted(share for share in records.values() if share >= NOTABLE)
+    said = []
+    if much:
+        least, most = percent(much[0]), percent(much[-1])
+        share = most if least == most else f"up to {most}"
+        of = f" of {len(much)} of {len(records)} methods" if len(much) < len(records) else ""
+        said.append(f"Records took {share} of the wall time{of}.")
+    return said + [
+        f"{label}: {percent(share)} of its gradients were computed ahead and never read."
+        for label, share in unread.items()
+        if share >= NOTABLE
+    ]
 
 
 # ---------------------------------------------------------------------------------------------- the sentence
@@ -286,7 +293,7 @@ def _timing_only(summaries: Sequence[MethodSummary]) -> str:
             f"This problem has no function, so there is no winner to name: {most[0]} made the most iterations a simulated "
             f"second, {most[1]}, {least[0]} the fewest, {least[1]} ({_seeds(summaries[0].seeds)})."
         )
-    made = _listed([f"{s.label} made {count(s.iterations)} iterations in {seconds(s.time)}" for s in summaries])
+    made = listed([f"{s.label} made {count(s.iterations)} iterations in {seconds(s.time)}" for s in summaries])
     return f"This problem has no function, so there is no winner to name: {made} ({_seeds(summaries[0].seeds)})."
 
 
@@ -484,10 +491,10 @@ def target_text(target: Mapping[str, float] | None) -> str:
 
 
 def number(value: float, digits: int = 3) -> str:
-    """A number in a few significant digits; whole parts are kept whole.
+    """A number in a few significant digits; whole parts are kept whole, in groups from five digits on.
 
     >>> [number(value) for value in (0.001, 0.0123456, 412.3, 123456.7, 2.5e-7, 4e12, 0.0, math.nan, math.inf)]
-    ['1e-3', '0.0123', '412', '123457', '2.5e-7', '4e12', '0', '—', '∞']
+    ['1e-3', '0.0123', '412', '123,457', '2.5e-7', '4e12', '0', '—', '∞']
     """
     if math.isnan(value):
         return "—"
@@ -496,7 +503,7 @@ def number(value: float, digits: int = 3) -> str:
     rounded = float(f"{value:.{digits - 1}e}")
     if value == 0 or 1e-2 <= abs(rounded) < 1e6:
         decimals = max(0, digits - 1 - math.floor(math.log10(abs(rounded)))) if value else 0
-        text = f"{value:.{decimals}f}"
+        text = f"{value:{',' if abs(value) >= 1e4 else ''}.{decimals}f}"
         return (text.rstrip("0").rstrip(".") if "." in text else text).replace("-", "−")
     mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
     return f"{mantissa.rstrip('0').rstrip('.').replace('-', '−')}e{int(exponent)}"
@@ -522,6 +529,15 @@ def count(value: float) -> str:
     if not math.isfinite(value):
         return number(value)
     return f"{int(value):,}" if float(value).is_integer() else f"{value:,.1f}"
+
+
+def counted(count: int, noun: str) -> str:
+    """How many of them.
+
+    >>> counted(1, "seed"), counted(1000, "worker")
+    ('1 seed', '1,000 workers')
+    """
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def percent(share: float) -> str:
@@ -562,7 +578,12 @@ def _of_seeds(some: int, seeds: int) -> str:
     return "1 seed" if seeds == some == 1 else f"{some} of {seeds} seeds" if seeds > 1 else "0 of 1 seed"
 
 
-def _listed(parts: Sequence[str]) -> str:
+def listed(parts: Sequence[str]) -> str:
+    """The parts in a sentence.
+
+    >>> listed(["a"]), listed(["a", "b", "c"])
+    ('a', 'a, b and c')
+    """
     return " and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)
 
 

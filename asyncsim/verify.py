@@ -50,7 +50,11 @@ ROUNDING = 1e-9  # of the sum of the norms of the gradients in a sum
 
 
 class VerificationError(RuntimeError):
-    """A run broke an invariant; `iteration` and `workers` say where."""
+    """A run broke an invariant; `iteration` and `workers` say where.
+
+    >>> print(VerificationError("a delay of 7 was read", iteration=12, workers=[3]))
+    at iteration 12, worker 3: a delay of 7 was read
+    """
 
     def __init__(self, message: str, iteration: int, workers: Sequence[int] = ()) -> None:
         who = f", worker {workers[0]}" if len(workers) == 1 else f", workers {named(workers)}" if workers else ""
@@ -67,6 +71,10 @@ class Invariants:
     one_update_each : whether each worker makes exactly one of the n updates of a round
     tree : whether it is plain SGD on the tree of Birch SGD
     tree_distance : the R that its paper proves, where there is one
+
+    >>> from asyncsim import RingleaderASGD
+    >>> RingleaderASGD(stepsize=0.1).invariants(n=4)
+    Invariants(largest_delay=6, one_update_each=True, tree=False, tree_distance=None)
     """
 
     largest_delay: int | None = None

@@ -1,5 +1,7 @@
 """Fixtures that many tests share; what is built with arguments is in toys.py and factories.py."""
 
+from importlib.util import find_spec
+
 import pytest
 from hypothesis import settings
 from toys import Noisy, Slope
@@ -7,6 +9,14 @@ from toys import Noisy, Slope
 # a slow first example on a busy machine is no failure, and the same examples every time make a red test repeatable
 settings.register_profile("asyncsim", deadline=None, derandomize=True, max_examples=30)
 settings.load_profile("asyncsim")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The examples in the docstrings of torch problems need torch, as their tests do."""
+    for item in items:
+        if isinstance(item, pytest.DoctestItem) and item.name.endswith((".CNN", ".GPT", ".TorchProblem")):
+            item.add_marker(pytest.mark.torch)
+            item.add_marker(pytest.mark.skipif(find_spec("torch") is None, reason="needs the extra torch"))
 
 
 @pytest.fixture

@@ -89,15 +89,21 @@ def has_begun(folder):
 def test_run_prints_the_table_the_sentence_and_where_the_report_is(command):
     code, out, err = command("run", "small.yaml")
     assert code == 0
-    assert re.fullmatch(
-        r"memory: at most 4 points × 5 numbers × 8 bytes = 160 bytes, and .* for groups of gradients.*\n", err
-    )
+    assert err == ""
     lines = out.splitlines()
     assert lines[0].startswith("method ")
     assert {line.split()[0] for line in lines[1:3]} == {"ringmaster_asgd", "hero_sgd"}
     assert lines[3] == ""
     assert lines[4] == Result.read("runs/small").sentence()
-    assert lines[5] == "report: runs/small/report.html"
+    assert lines[-1] == "report: runs/small/report.html"
+
+
+def test_a_run_says_beforehand_what_memory_it_takes_where_that_is_much(command):
+    code, _, err = command("run", "small.yaml", "problem.dimension=4000000", "stop.iterations=1", "-p", "1")
+    assert code == 0
+    assert re.fullmatch(
+        r"memory: at most 4 points × 4,000,000 numbers × 8 bytes = 128 MB, and .* for groups of gradients.*\n", err
+    )
     assert Path("runs/small/report.html").is_file()
 
 

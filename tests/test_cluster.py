@@ -3,9 +3,12 @@
 import dataclasses
 import itertools
 import os
+import re
 import signal
 import sys
 import threading
+import time
+import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
@@ -20,12 +23,13 @@ from toys import ALL_EVENTS, Method, Noisy
 from asyncsim import METHODS, Constant, Gradient, Quadratic, Record, Stop, Workers, simulate
 from asyncsim.result import KINDS, Run
 from asyncsim.running import execute
+from asyncsim.server import EndOfRun
 
 ray = pytest.importorskip("ray", reason="needs ray (extra ray)")
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(120)]
 
 from asyncsim.cluster import Crew, RayEngine, WorkerError  # noqa: E402
-from asyncsim.ray_session import Session  # noqa: E402
+from asyncsim.ray_session import EngineError, Session  # noqa: E402
 
 N = 3
 HERE = RayEngine(cpus_per_worker=0.1)
@@ -94,22 +98,27 @@ def simulated_and_real(case: str, crews: SimpleQueue[Crew]) -> tuple[Run, Run, f
     simulated = simulate(method, problem, workers, stop=Stop(time=2.4), seed=3, record=ALL_EVENTS)
     until = until_two_come_close(simulated)
     crew = crews.get()
-    for _ in range(4):  # what a busy machine delays by more than the gaps has another order, and is played again
+    # what a busy machine delays by more than the gaps has another order: some tries, and of the best what kept up
+    best, kept = None, -1.0
+    for _ in range(4):
         real = play(method, problem, workers, crew, Stop(time=until + GAP))
-        if lateness(simulated, real, until) < GAP / 2:
+        if (up_to := kept_up(simulated, real, until)) > kept:
+            best, kept = real, up_to
+        if kept == until:
             break
     crews.put(crew)
-    return simulated, real, until
+    return simulated, best, kept
 
 
-def lateness(simulated: Run, real: Run, until: float) -> float:
-    """How much later than in the simulation the same gradients arrived, in seconds, at most."""
+def kept_up(simulated: Run, real: Run, until: float) -> float:
+    """The time up to which every gradient arrived less than half a gap later than in the simulation."""
     arrived = KINDS.index("arrived")
     expected, got = (
         {(int(e["worker"]), int(e["m"])): float(e["time"]) for e in run.events if e["kind"] == arrived}
         for run in (simulated, real)
     )
-    return max((got.get(key, np.inf) - at for key, at in expected.items() if at <= until), default=0.0)
+    late = [at for key, at in expected.items() if at <= until and got.get(key, np.inf) - at >= GAP / 2]
+    return min(late) - 1e-6 if late else until
 
 
 @pytest.fixture(scope="module")
@@ -127,7 +136,7 @@ def slept():
 def test_with_slept_times_simulation_and_ray_give_the_same_order_of_updates(case, slept):
     simulated, real, until = slept[case]
     expected, got = order(simulated, until), order(real, until + GAP)
-    assert expected
+    assert until > TIMES[-1] * 0.99
     for kind, rows in expected.items():
         assert got.get(kind, [])[: len(rows)] == rows, kind
 
@@ -183,11 +192,19 @@ def test_a_run_goes_on_when_two_workers_are_killed(name, tmp_path):
     assert run.sent == run.used + run.discarded + run.in_flight
 
 
+def until_gone(engine):
+    if engine.facts()["gone"]:
+        engine.end(EndOfRun("finished", "one is gone"))
+
+
 def test_a_worker_that_keeps_dying_is_given_up_and_the_others_go_on(tmp_path):
     engine = dataclasses.replace(SLEEPING, replacements=1)
     with Crew(engine, N) as crew:
         problem, workers = KillsItself(tmp_path, (1,), always=True), Workers(N, Constant(0.02))
-        run = play(METHODS["asynchronous_sgd"](stepsize=0.1), problem, workers, crew, Stop(time=8))
+        method = METHODS["asynchronous_sgd"](stepsize=0.1)
+        run = execute(
+            method, problem, workers, Stop(time=100), 3, None, ALL_EVENTS, "dying", crew=crew, look=until_gone
+        )
     assert run.status == "finished"
     assert run.engine["gone"] == [1]
     assert run.lost == 1
@@ -277,3 +294,59 @@ def test_timers_and_deadlines_are_of_the_real_clock(three):
 
     play(Method(run), Noisy(), Workers(N, list(map(Constant, TIMES))), three, Stop(time=5))
     assert seen == ["tick", "timed out", "tick", "arrived", "tick"]
+
+
+def test_a_run_tells_prometheus_how_far_it_is(one):
+    workers = Workers(1, Constant(0.001))
+    run = play(METHODS["asynchronous_sgd"](0.1), Noisy(), workers, one, Stop(iterations=30), Record(iterations=10))
+    assert run.iterations == 30
+    (node,) = [node for node in ray.nodes() if node["Alive"]]
+    page = f"http://{node['NodeManagerAddress']}:{node['MetricsExportPort']}/metrics"
+    found: dict[str, float] = {}
+    end = time.monotonic() + 60
+    while not {"gradients", "iterations", "mean_delay", "busy_workers"} <= found.keys() and time.monotonic() < end:
+        time.sleep(0.5)  # Ray shows what it was told after some seconds
+        with urllib.request.urlopen(page, timeout=10) as answer:
+            text = answer.read().decode()
+        rows = re.findall(r'^ray_asyncsim_(\w+?)(?:_total)?\{.*run="on ray seed 3".*\} (\S+)$', text, re.MULTILINE)
+        found = {name: float(value) for name, value in rows}
+    assert found["iterations"] >= 30
+    assert found["mean_delay"] == 0
+
+
+def test_what_cannot_travel_is_told_in_one_line(one):
+    problem = Noisy()
+    problem.lock = threading.Lock()
+    with pytest.raises(EngineError, match=r"can't travel to the workers: TypeError: .*lock") as told:
+        play(METHODS["asynchronous_sgd"](0.1), problem, Workers(1, Constant(0.001)), one, Stop(iterations=2))
+    assert "\n" not in str(told.value)
+
+
+def test_how_long_stops_took_is_kept(three):
+    method = METHODS["ringmaster_asgd"](0.1, threshold=2, stops=True)
+    run = play(method, Noisy(), Workers(N, list(map(Constant, TIMES))), three, Stop(time=1.5))
+    measured = run.engine["stops_measured"]
+    assert 0 < len(measured) == run.engine["stops"]
+    assert all(0 <= told <= free for _, _, told, free in measured)
+    assert {worker for worker, *_ in measured} <= set(range(N))
+
+
+class Copies(Quadratic):
+    """Half of what a gradient takes is copying to a device and back."""
+
+    copy_seconds = 0.0
+
+    def gradient(self, x, rng, worker):
+        time.sleep(0.06)
+        self.copy_seconds += 0.03
+        return super().gradient(x, rng, worker)
+
+
+def test_copying_to_a_device_counts_as_communication(one):
+    run = play(
+        METHODS["asynchronous_sgd"](0.1), Copies(dimension=5), Workers(1, Constant(0.1)), one, Stop(iterations=5)
+    )
+    done = run.intervals[run.intervals["outcome"] == 0]
+    assert ((done["computing_to"] - done["computing_from"]) < 0.06).all()
+    assert ((done["ended"] - done["computing_to"]) >= 0.03).all()
+    assert run.engine["workers"][0]["device"] == "cpu"

@@ -10,6 +10,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +33,7 @@ from asyncsim.folder import (
     read_folder,
     slug,
 )
+from asyncsim.log import hash_of_events
 from asyncsim.result import AWAY, CURVES, INTERVAL, KINDS, OUTCOMES, POWERS, WORKERS, Result, Run
 
 POINT = dict.fromkeys(CURVES, 1.0)
@@ -178,7 +180,8 @@ def test_events_come_back_merged_in_order(folder: RunFolder, path: Path) -> None
     writer.assignments(assignments)
     marks = [[1.0, 0, 0, names["used"], 0], [1.0, -1, -1, names["step"], 1], [2.0, 1, 0, names["used"], 1]]
     writer.marks(np.array(marks))
-    writer.finish(make_run("hero_sgd", n=2))
+    event_hash = hash_of_events(assignments, np.array(marks))
+    writer.finish(replace(make_run("hero_sgd", n=2), event_hash=event_hash))
     events = read_folder(path).runs[0].events
     assert events is not None
     assert [(time, KINDS[kind]) for time, _, _, kind, _ in events.tolist()] == [
@@ -438,7 +441,8 @@ def test_rows_half_written_when_killed_do_not_count(path: Path, wal: bool) -> No
 
 
 def test_a_run_taken_up_again_goes_on_after_its_checkpoint(path: Path) -> None:
-    run = make_run("hero_sgd", n=2, points=6)
+    event_hash = hash_of_events(np.empty((0, 5)), np.zeros((4, 5)))
+    run = replace(make_run("hero_sgd", n=2, points=6), event_hash=event_hash)
     points = [dict(zip(CURVES, row, strict=True)) for row in zip(*(run.curves[name] for name in CURVES), strict=True)]
     with RunFolder.create(path, {}, "") as folder:
         writer = begun(folder)
@@ -449,8 +453,8 @@ def test_a_run_taken_up_again_goes_on_after_its_checkpoint(path: Path) -> None:
         assert lengths == {"curves": 3, "assignments": 0, "marks": 4}
         writer.curve(points[5])
         writer.marks(np.ones((1, len(MARK))))
-        writer.finish(Run(**{**run.__dict__, "status": "interrupted"}))
-    assert Result.read(path).runs[0].used == run.used
+        writer.finish(replace(run, status="interrupted"))
+    assert Result.read(path, events=False).runs[0].used == run.used
     with RunFolder.open(path) as folder:
         assert folder.statuses() == {0: "interrupted"}
         writer = begun(folder)
@@ -465,6 +469,37 @@ def test_a_run_taken_up_again_goes_on_after_its_checkpoint(path: Path) -> None:
     assert_equal(run, back)
     assert back.events is not None
     assert len(back.events) == 4
+
+
+def test_rows_that_a_checkpoint_counts_on_must_be_there(folder: RunFolder) -> None:
+    writer = begun(folder)
+    writer.marks(np.zeros((4, len(MARK))))
+    with pytest.raises(
+        FolderError, match=r"record\.sqlite is damaged: run 0 has 4 rows of marks, but its checkpoint counts 5"
+    ):
+        writer.truncate({"marks": 5})
+
+
+def test_a_manifest_that_was_changed_does_not_fit_its_seal(folder: RunFolder, path: Path) -> None:
+    folder.update_manifest(name="study")
+    text = (path / "manifest.json").read_text(encoding="utf-8")
+    (path / "manifest.json").write_text(text.replace("study", "stody"), encoding="utf-8")
+    with pytest.raises(FolderError, match=r"manifest\.json is damaged, or was changed by hand"):
+        read_folder(path)
+
+
+@pytest.mark.parametrize("column", ["time", "worker", "m", "kind", "k"])
+def test_events_that_were_changed_do_not_fit_their_hash(path: Path, column: str) -> None:
+    with RunFolder.create(path, {}, "") as folder:
+        writer = begun(folder)
+        rows = np.zeros((3, len(ASSIGNMENT)))
+        writer.assignments(rows)
+        writer.finish(replace(make_run("hero_sgd", n=2), event_hash=hash_of_events(rows, np.empty((0, 5)))))
+    assert read_folder(path).runs[0].events is not None
+    with closing(sqlite3.connect(path / "record.sqlite")) as connection, connection:
+        connection.execute(f"UPDATE assignments SET {column} = {column} + 1 WHERE row = 1")
+    with pytest.raises(FolderError, match=r"record.sqlite: run 0 .* is damaged: its events do not fit their hash"):
+        read_folder(path)
 
 
 def test_another_run_under_the_same_number_is_refused(folder: RunFolder) -> None:

@@ -21,7 +21,7 @@ METHOD_FILES = [
     if file.stem != "regret"
 ]
 
-HEAVY = ("torch", "ray", "scipy", "sklearn", "matplotlib", "plotly")
+HEAVY = ("torch", "ray", "scipy", "sklearn", "matplotlib", "plotly", "numba")
 ENGINE = ("simpy", "asyncsim.simulation", "asyncsim.server", "asyncsim.running", "asyncsim.study", "asyncsim.methods")
 
 

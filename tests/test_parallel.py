@@ -205,6 +205,14 @@ def test_what_cannot_travel_is_said():
         compare([Troubled(), Troubled(at=2)], Unsendable(), Workers(1, 1.0), stop=Stop(time=1), processes=2)
 
 
+def test_what_cannot_travel_is_played_here_where_nobody_asked_for_processes(monkeypatch):
+    monkeypatch.setattr(parallel, "ALONE", 0.0)
+    monkeypatch.setattr(parallel, "cores", lambda: 2)
+    methods = [Troubled(), Troubled(at=2)]
+    result = compare(methods, Unsendable(), Workers(1, 1.0), stop=Stop(time=5), processes=None)
+    assert [run.iterations for run in result.runs] == [5, 5]
+
+
 class Unsendable(Slope):
     def __init__(self):
         super().__init__()

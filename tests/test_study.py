@@ -282,12 +282,11 @@ def test_the_manifest_says_what_the_numbers_depend_on(alone):
 
 def test_another_version_is_a_warning(tmp_path):
     run({**FIVE, "stop": {"iterations": 2}}, output=tmp_path / "x")
-    path = tmp_path / "x" / "manifest.json"
-    path.write_text(path.read_text().replace(versions()["simpy"], "0.0"))
     with RunFolder.open(tmp_path / "x") as folder:
-        from asyncsim.study import _other_versions
+        folder.update_manifest(versions=versions() | {"simpy": "0.0"})
+        from asyncsim.study import other_versions
 
-        assert "simpy 0.0 then" in _other_versions(folder.manifest)[0]
+        assert "simpy 0.0 then" in other_versions(folder.manifest)[0]
 
 
 def test_a_scenario_whose_theory_lacks_something_is_an_error_with_its_line(tmp_path):

@@ -1,6 +1,5 @@
 """Small real parts for tests of the core: a method from a function, problems to compute by hand, traces as lists."""
 
-import struct
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,6 +10,21 @@ import pytest
 
 from asyncsim import ProtocolError, Record, Server, Stop, Workers, simulate
 from asyncsim.result import KINDS, Run
+from asyncsim.testing.holds import bits, differences
+
+__all__ = [
+    "ALL_EVENTS",
+    "Method",
+    "Noisy",
+    "NoisyInFloat32",
+    "Slope",
+    "bits",
+    "differences",
+    "differing_numbers",
+    "play",
+    "refused",
+    "trace",
+]
 
 ALL_EVENTS = Record(iterations=1, events="all")
 
@@ -122,28 +136,6 @@ def trace(run: Run, *kinds: str) -> list[tuple[float, int, str]]:
     """(time, worker, kind) of every event of a run that kept them, or of those of some kinds."""
     found = [(float(e["time"]), int(e["worker"]), KINDS[e["kind"]]) for e in run.events]
     return [event for event in found if not kinds or event[2] in kinds]
-
-
-def bits(x: Any) -> bytes:
-    """The bits of an array or a float, to compare exactly."""
-    return struct.pack("d", x) if isinstance(x, float) else np.asarray(x).tobytes()
-
-
-def differences(one: Run, other: Run) -> list[str]:
-    """What two runs differ in, bit by bit; wall-clock seconds may."""
-    found = [
-        f"{name}: {getattr(one, name)!r} and {getattr(other, name)!r}"
-        for name in ("label", "parameters", "seed", "n", "status", "reason", "iterations", "time", "event_hash")
-        if getattr(one, name) != getattr(other, name)
-    ]
-    for what, a, b in (("curve", one.curves, other.curves), ("workers'", one.workers, other.workers)):
-        found += [f"{what} {name}" for name in a if bits(a[name]) != bits(b[name])]
-    found += [
-        name
-        for name in ("contributions", "delays", "intervals")
-        if bits(getattr(one, name)) != bits(getattr(other, name))
-    ]
-    return found
 
 
 @contextmanager

@@ -49,6 +49,12 @@ class CNN(OnKernel, Sampled):
         device: cpu or cuda; x stays on the host, samples and computing are there.
         record_samples: f and ∇f of the records are over so many samples, drawn once; all of them unless given.
         sigma2_samples: σ² is estimated from so many gradients at x0; 0 leaves it unknown.
+
+    ValueError for data that cannot be read or do not fit.
+
+    >>> problem = CNN("digits", channels=(4,))
+    >>> problem.dimension, problem.x0.dtype
+    (690, dtype('float32'))
     """
 
     channels: tuple[Count, ...] = (8, 16)

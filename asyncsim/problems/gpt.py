@@ -54,6 +54,12 @@ class GPT(OnKernel):
         device: cpu or cuda; x stays on the host, samples and computing are there.
         record_samples: f and ∇f of the records are over so many windows, drawn once; all of them unless given.
         sigma2_samples: σ² is estimated from so many gradients at x0; 0 leaves it unknown.
+
+    ValueError for data that cannot be read or do not fit.
+
+    >>> problem = GPT(context=8, layers=1, heads=2, width=8)
+    >>> problem.x0.shape == (problem.dimension,), problem.x0.dtype
+    (True, dtype('float32'))
     """
 
     data: str = "sums"

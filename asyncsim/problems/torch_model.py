@@ -67,6 +67,11 @@ class TorchProblem(OnKernel):
 
     ValueError for what does not fit. The module given is copied and never changed; `module_at(x)` gives one with the
     parameters x. Needs the extra torch.
+
+    >>> from torch import nn
+    >>> problem = TorchProblem(nn.Linear(3, 2), nn.functional.cross_entropy, (np.eye(3), np.array([0, 1, 1])), batch_size=2)
+    >>> problem.dimension, problem.x0.dtype
+    (8, dtype('float32'))
     """
 
     alpha: float

@@ -14,7 +14,7 @@ from string import Template
 from typing import TYPE_CHECKING
 
 from asyncsim import summary
-from asyncsim.report.page import asset, counted, embedded, policy
+from asyncsim.report.page import asset, embedded, policy
 
 if TYPE_CHECKING:
     from asyncsim.advise import Advice, Option, Plan, Question
@@ -57,8 +57,10 @@ def headline(advice: Advice) -> str:
     if harmful:  # the worst of them; without several at once was not measured
         worst = max(harmful, key=lambda kind: question.groups[kind].trip)
         group = question.groups[worst]
-        return f"Use {chosen.plan.method} on {counted(question.n - group.count, 'machine')}, without {group}."
-    where = counted(question.n, "machine") if part is None else f"the {len(part)} fastest of {question.n} machines"
+        return f"Use {chosen.plan.method} on {summary.counted(question.n - group.count, 'machine')}, without {group}."
+    where = (
+        summary.counted(question.n, "machine") if part is None else f"the {len(part)} fastest of {question.n} machines"
+    )
     return f"Use {chosen.plan.method} on {'all ' if part is None else ''}{where}."
 
 
@@ -421,7 +423,7 @@ def _sections(advice: Advice) -> str:
 <p class="sentence">{escape(headline(advice))}</p></header>
 {paragraphs}
 <section><h2>All methods on all machines</h2>
-<p class="note">Time to the target against that of the advised method, {counted(len(advice.chosen.times), "seed")}: the bar is the median,
+<p class="note">Time to the target against that of the advised method, {summary.counted(len(advice.chosen.times), "seed")}: the bar is the median,
 the line reaches from the least to the most. γ₁ is the stepsize that is best for a single machine.</p>
 {_bars(advice)}
 {_table(*methods_table(advice), winner=advice.chosen.plan.method)}</section>

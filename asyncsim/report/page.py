@@ -25,6 +25,7 @@ from asyncsim.report.player import player
 from asyncsim.report.ratios import how_much_sooner
 from asyncsim.report.theory import theory
 from asyncsim.report.tuning import tuning
+from asyncsim.report.twin import twin
 
 if TYPE_CHECKING:
     from asyncsim.result import Result
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 SCRIPTS = (
     *("shared.js", "intervals.js", "charts.js", "timeline.js", "heat.js"),
     *("film.js", "stage.js", "race.js", "player.js"),
+    "twin.js",
 )
 
 MANY = data.COLOURS  # more methods than these are folded where each has a figure of its own
@@ -125,7 +127,11 @@ def _differences(result: "Result") -> str:
 def subtitle(result: "Result") -> str:
     """What was run, in a few words."""
     problem, n = result.problem, max((run.n for run in result.runs), default=0)
-    parts = [counted(n, "worker"), counted(len(result.labels), "method"), counted(len(result.seeds), "seed")]
+    parts = [
+        summary.counted(n, "worker"),
+        summary.counted(len(result.labels), "method"),
+        summary.counted(len(result.seeds), "seed"),
+    ]
     if problem.get("name") and data.has_objective(result):
         parts.append(f"{problem['name']} in dimension {problem.get('dimension', '?')}")
     elif not data.has_objective(result):
@@ -385,7 +391,7 @@ def folded(figures: Sequence[str], grid: str) -> str:
     if len(figures) <= MANY:
         return "".join(figures)
     rest = "".join(figures[UNFOLDED:])
-    more = counted(len(figures) - UNFOLDED, "more method")
+    more = summary.counted(len(figures) - UNFOLDED, "more method")
     return "".join(figures[:UNFOLDED]) + (
         f'<details class="more"><summary>{more}</summary><div class="{grid}">{rest}</div></details>'
     )
@@ -487,7 +493,7 @@ def _allocation_table(result: "Result", group: list[str]) -> str:
     name = escape(result.of(group[0])[0].method)
     return f"""<div class="scroll" tabindex="0" role="region" aria-label="Cost of the allocations under {name}">
 <table><thead><tr>{head}</tr></thead><tbody>{cells}</tbody></table></div>
-<p class="note" style="margin-top:8px">{name} when {counted(rounds, "round")} were over{_median_words(result)}. Worker time is the
+<p class="note" style="margin-top:8px">{name} when {summary.counted(rounds, "round")} were over{_median_words(result)}. Worker time is the
 computing of all assignments that had ended, stopped ones too.</p>"""
 
 
@@ -541,11 +547,11 @@ def _split_words(result: "Result", found: Mapping[str, Any]) -> str:
     }
     workers, labels = int(found.get("workers") or 0), int(found.get("labels") or 0)
     words = (
-        f"{found.get('samples', 0):,} samples of {counted(labels, 'label')} are shared out among {counted(workers, 'worker')}, "
+        f"{found.get('samples', 0):,} samples of {summary.counted(labels, 'label')} are shared out among {summary.counted(workers, 'worker')}, "
         f"{kinds.get(str(found.get('split')), str(found.get('split')))}; all have equally many. "
     )
     if found.get("left_out"):
-        words += f"{counted(found['left_out'], 'sample')} left over. "
+        words += f"{summary.counted(found['left_out'], 'sample')} left over. "
     words += "A column is a worker, a row a label; the stronger the colour, the more of the worker's samples have that label."
     if found.get("problem_seed") is not None:
         words += f" Drawn from the problem's own seed {found['problem_seed']}, the same for all runs."
@@ -688,6 +694,7 @@ def _facts(result: "Result") -> str:
 SECTIONS = (
     *(
         opening,
+        twin,
         numbers,
         outcomes,
         methods,
@@ -732,15 +739,6 @@ def flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
         name = f"{prefix}{str(key).replace('_', ' ')}"
         leaves |= flat(value, f"{name} ") if isinstance(value, Mapping) else {name: value}
     return leaves
-
-
-def counted(count: int, noun: str) -> str:
-    """
-
-    >>> counted(1, "seed"), counted(1000, "worker")
-    ('1 seed', '1,000 workers')
-    """
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def percent(count: float, total: float) -> str:

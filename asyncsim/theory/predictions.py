@@ -49,6 +49,7 @@ from asyncsim.methods import (
 )
 from asyncsim.methods.mindflayer_sgd import chances, gradients_expected, one_each
 from asyncsim.parameters import allowed, hints
+from asyncsim.summary import listed, number
 from asyncsim.theory import iterations, times
 from asyncsim.theory.parameters import (
     Knowledge,
@@ -71,6 +72,13 @@ class Prediction:
     expected : whether `seconds` bounds the expected time only, as times or the method's own choices are random;
     recorded : whether the theorem's mean is that of the server's x^k, which is recorded; else it is over more points;
     estimated : what of it is an estimate, so that nothing is proven.
+
+    Made by `predict`.
+
+    >>> from asyncsim import HeroSGD
+    >>> found = predict(HeroSGD(stepsize=0.5, worker=0), Knowledge(n=2, L=1.0))
+    >>> found.seconds is None, found.missing[0].partition(" (")[0]
+    (True, 'unknown: Delta')
     """
 
     iterations: int | None = None
@@ -208,7 +216,7 @@ def choice(rows: list[Row], knowledge: Knowledge) -> str:
         least = ordered[0].prediction.complexity or 0.0
         equal = [r.label for r in ordered if (r.prediction.complexity or 0.0) <= least * (1 + 1e-9)]
         if len(equal) > 1:
-            said.append(f"Up to constants {_listed(equal)} are equal and no other is better.")
+            said.append(f"Up to constants {listed(equal)} are equal and no other is better.")
         elif proven and equal[0] != proven[0].label:
             said.append(f"Up to constants {equal[0]} is the best.")
     said += _crossover(rows, knowledge)
@@ -662,20 +670,8 @@ def _free(knowledge: Knowledge) -> np.ndarray | float:
 
 
 def _number(value: float | None) -> str:
-    return (
-        "?"
-        if value is None
-        else f"{value:,.0f}"
-        if abs(value) >= 1e4
-        else f"{value:.3g}"
-        if value < 1e3
-        else f"{value:,.4g}"
-    )
+    return "?" if value is None else number(value)
 
 
 def _finite(value: float | None) -> bool:
     return value is not None and math.isfinite(value)
-
-
-def _listed(names: list[str]) -> str:
-    return " and ".join([", ".join(names[:-1]), names[-1]])

@@ -166,6 +166,9 @@ class Part:
     Parameters:
         weight: how often it is drawn, compared with the others' weights
         law: the law
+
+    >>> Mixture((Part(9, Constant(1.0)), Part(1, Constant(11.0)))).mean
+    2.0
     """
 
     weight: NonNegative

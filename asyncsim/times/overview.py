@@ -88,9 +88,12 @@ class Overview:
         about = "≈ " if self.estimated else ""
         who = f"all {count(self.n)} workers together" if self.n > 1 else "the worker"
         told = [f"{who}: {about}{number(self.rate)} gradients a second in the long run"]
+        told.append(
+            "t*(S), the equilibrium time: about what S gradients at one point take, from those who are fast enough"
+        )
         told += [
             f"t*({S}) = {about}{number(t)} s"
-            + (f" with the {count(part)} fastest workers" if part < self.n else "" if math.isfinite(t) else ": never")
+            + (f" with the {_fastest(part)}" if part < self.n else "" if math.isfinite(t) else ": never")
             for S, t, part in self.equilibrium
         ]
         if self.size:
@@ -145,6 +148,10 @@ def overview(workers: Workers, groups: Sequence[range] | None = None, size: int 
         size=size if messages is not None else 0,
         carried=carried,
     )
+
+
+def _fastest(workers: int) -> str:
+    return "fastest worker" if workers == 1 else f"{count(workers)} fastest workers"
 
 
 def _rate(seconds: float) -> float:

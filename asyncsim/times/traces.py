@@ -193,7 +193,14 @@ def write_trace(path: str | Path, rows: Iterable[Row], about: str = "") -> Path:
 
 
 def read_trace(path: str | Path) -> Trace:
-    """The trace in a file, CSV or JSONL; TraceError with what is wrong, by line. OSError where it cannot be read."""
+    """The trace in a file, CSV or JSONL; TraceError with what is wrong, by line. OSError where it cannot be read.
+
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "trace.csv"
+    >>> _ = path.write_text("worker,job,start,compute_seconds\\n0,0,0.0,1.5\\n0,1,1.5,2.5\\n")
+    >>> read_trace(path).compute_seconds
+    array([1.5, 2.5])
+    """
     path = Path(path)
     if not path.is_file():
         if path.exists():

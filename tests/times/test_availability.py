@@ -14,8 +14,11 @@ from asyncsim import (
     Dropout,
     Exponential,
     Gradient,
+    HeroSGD,
     LateJoin,
+    MaleniaSGD,
     MinibatchSGD,
+    NaiveOptimalASGD,
     NoProblem,
     Outages,
     PluggedIn,
@@ -133,6 +136,31 @@ def test_a_worker_that_is_known_to_be_away_is_not_idle_and_cannot_be_sent_a_job(
 
     play(looks, Workers(2, [3.0, 90.0], availability=[Away("lost", notice=1.0), None]))
     assert seen == [([], 1), ([0], 1)]
+
+
+@pytest.mark.parametrize("method", [HeroSGD(0.1, worker=1), NaiveOptimalASGD(0.1, workers=(1,))], ids=repr)
+def test_a_method_that_needs_a_worker_that_is_away_is_stalled(method):
+    workers = Workers(2, 1.0, availability=[None, LateJoin(at=5.0, policy="lost")])
+    run = simulate(method, Quadratic(4), workers, stop=Stop(time=30.0), record=ALL)
+    assert run.status == "stalled"
+    assert run.reason.startswith(
+        "stalled: worker 1 is away at iteration 0, and the method has work for that very worker"
+    )
+
+
+@pytest.mark.parametrize(
+    "there", [Crash(at=3.5, policy="lost"), LateJoin(at=5.0, policy="lost"), Away("lost")], ids=repr
+)
+@pytest.mark.parametrize("verify", [False, True])
+def test_a_method_that_goes_on_receiving_while_it_waits_for_work_that_was_lost_is_stalled(there, verify):
+    """Malenia SGD sends to all at a step and then to whoever arrives: nobody sends again what was lost."""
+    workers = Workers(3, [1.0, 1.5, 9.0], availability=[None, None, there])
+    run = simulate(MaleniaSGD(0.1), Quadratic(4), workers, stop=Stop(iterations=40), verify=verify)
+    assert run.status == "stalled"
+    assert run.reason == (
+        "stalled: no step over the last 10,000 arrivals, and workers {2} have been given no work since they were away or "
+        "lost their job"
+    )
 
 
 def test_a_job_sent_to_a_worker_that_left_unnoticed_is_lost():

@@ -1,0 +1,137 @@
+"""The soak: what it draws, what it finds, and fifty processes that are killed in the middle of their work."""
+
+import dataclasses
+import json
+import random
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from asyncsim import METHODS, Result, run
+from asyncsim.result import KINDS
+from asyncsim.scenario import from_data
+from asyncsim.study import checked_methods
+from asyncsim.testing import drawn, soak
+from asyncsim.testing.holds import broken, broken_tables, differences
+
+FIRST = 300  # of the seeds that are tried here; which ones they are means nothing
+
+
+def test_a_seed_draws_one_scenario_and_it_can_be_run():
+    for seed in range(FIRST, FIRST + 60):
+        data = drawn.scenario(seed)
+        assert data == drawn.scenario(seed)
+        scenario = from_data(json.loads(json.dumps(data)))
+        checked_methods(scenario, scenario.check_problem())
+
+
+def test_every_method_law_speed_and_availability_is_drawn():
+    from asyncsim.times.availability import AVAILABILITIES
+    from asyncsim.times.speeds import SPEEDS
+
+    text = json.dumps([drawn.scenario(seed) for seed in range(600)])
+    missing = [name for name in (*METHODS, *SPEEDS, *AVAILABILITIES) if f'"{name}"' not in text and name != "constant"]
+    assert missing == []
+    for word in (
+        "contention",
+        "shared_link",
+        "groups",
+        "stop_takes_effect",
+        "verify",
+        "update_rule",
+        "per_worker",
+        "lost",
+    ):
+        assert f'"{word}"' in text
+
+
+@pytest.mark.parametrize("seed", range(FIRST + 3, FIRST + 19))
+def test_a_drawn_scenario_keeps_all_rules_played_twice_and_taken_up(seed):
+    assert soak.trial(seed, kill=False) == []
+
+
+EVERY_METHOD = {
+    "seed": 3,
+    "workers": {
+        "count": 4,
+        "compute_time": {"distribution": "exponential", "mean": "sqrt(i)"},
+        "communication_time": {"uplink": 0.1},
+        "availability": {
+            "name": "dropout",
+            "up": {"distribution": "exponential", "mean": 9},
+            "down": 1,
+            "policy": "lost",
+        },
+    },
+    "problem": {"name": "quadratic_sum", "components": 8, "dimension": 6},
+    "methods": [
+        {"name": name, "stepsize": 0.05, **parameters(random.Random(5), 4)}
+        for name, parameters in (drawn.METHODS | drawn.OF_FINITE_SUMS).items()
+    ],
+    "stop": {"iterations": 20, "time": 300},
+    "record": {"iterations": 5, "events": "all"},
+}
+
+
+@pytest.fixture(scope="module")
+def alone():
+    return run(EVERY_METHOD, processes=1)
+
+
+@pytest.mark.parametrize("ten", range(5))
+def test_processes_killed_ten_times_at_random_moments_end_with_the_same_bits(alone, tmp_path, ten):
+    """Every method, a checkpoint at each step, SIGKILL after times that nobody chose; never the same moments."""
+    chance, kills, studies = random.Random(), 0, 0
+    while kills < 10:
+        folder = tmp_path / str(studies)
+        data = EVERY_METHOD | {"record": EVERY_METHOD["record"] | {"checkpoint_every": 0}}
+        more, words = soak.killed_until_done(data, folder, chance, most=10 - kills)
+        assert words == ""
+        kills, studies = kills + more, studies + 1
+        for one, other in zip(alone.runs, Result.read(folder).runs, strict=True):
+            assert differences(one, other) == []
+        assert broken_tables(folder) == []
+
+
+def test_what_goes_wrong_is_found():
+    (good,) = run(EVERY_METHOD | {"methods": EVERY_METHOD["methods"][:1]}).runs
+    assert broken(good) == []
+
+    def changed(**changes):
+        return broken(dataclasses.replace(good, **changes))
+
+    def events(which, **changes):
+        copy = good.events.copy()
+        for name, value in changes.items():
+            copy[name][which] = value
+        return changed(events=copy)
+
+    used = np.flatnonzero(good.events["kind"] == KINDS.index("used"))
+    assert "accounted for" in changed(workers=good.workers | {"used": good.workers["used"] + 1})[0]
+    assert changed(status="waiting") == ["ended as 'waiting'"]
+    assert changed(iterations=19)[-1] == "k does not grow by one from step to step"
+    assert changed(curves=good.curves | {"time": good.curves["time"][::-1]})[0].startswith("time goes backwards")
+    assert "busy" in changed(workers=good.workers | {"busy_seconds": good.workers["busy_seconds"] + 1e6})[0]
+    assert "negative delay" in changed(delays=good.delays - [100, 0, 0])[0]
+    assert events(0, time=1e9) == ["time goes backwards, or beyond the end"]
+    assert "a gradient was used twice" in events(
+        used[1], worker=good.events["worker"][used[0]], m=good.events["m"][used[0]]
+    )
+    assert "a gradient was used that had not come" in events(used[0], m=10**6)
+
+
+def test_the_command_tells_the_seed_that_replays_a_finding(capsys, monkeypatch):
+    assert soak.main(["--seed", "310"]) == 0
+    assert "1 scenarios" in capsys.readouterr().out
+    monkeypatch.setattr(soak, "broken", lambda run: ["broken on purpose"])
+    assert soak.main(["--seed", "310"]) == 1
+    assert "python -m asyncsim.testing.soak --seed 310" in capsys.readouterr().out
+
+
+def test_the_tally_counts_what_was_done():
+    tally = Counter()
+    assert soak.trial(310, tally, kill=True) == []
+    assert tally["scenarios"] == 1
+    assert tally["killed studies"] == 1
+    assert tally["taken up in memory"] > 0

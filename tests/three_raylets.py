@@ -1,0 +1,61 @@
+"""A cluster of three raylets on this machine, played by a process of its own: its address, then on "go" the raylets that go.
+
+Machine 3 goes while a run uses it, and another comes: worker 2 is replaced there. Then that one goes too, and nobody
+comes: the worker is given up, and the others go on. Prints the address, and in the end the facts of the run as JSON.
+"""
+
+import json
+import sys
+
+from ray.cluster_utils import Cluster
+
+from asyncsim import METHODS, Constant, Quadratic, Record, Stop, Workers
+from asyncsim.cluster import Crew, RayEngine
+from asyncsim.running import execute
+from asyncsim.server import EndOfRun
+
+
+def machine() -> dict[str, object]:
+    return {"num_cpus": 1, "include_dashboard": False, "object_store_memory": 80_000_000}
+
+
+def main() -> None:
+    cluster = Cluster(initialize_head=True, head_node_args=machine())
+    cluster.add_node(num_cpus=1, object_store_memory=80_000_000)
+    going = [cluster.add_node(num_cpus=1, object_store_memory=80_000_000)]
+    cluster.wait_for_nodes()
+    print(cluster.address, flush=True)
+    sys.stdin.readline()
+
+    engine = RayEngine(address=cluster.address, insecure=True, slowdown="sleep", start_timeout=25)
+    went = []
+
+    def look(playing) -> None:
+        facts = playing.facts()
+        if not went and playing.iterations >= 20:
+            cluster.remove_node(going.pop(), allow_graceful=False)
+            went.append(playing.iterations)
+        if len(went) == 1 and facts["replaced"] and not going:
+            going.append(cluster.add_node(num_cpus=1, object_store_memory=80_000_000))
+        if len(went) == 1 and playing.iterations >= went[0] + 20 and going and not playing._starting:
+            cluster.remove_node(going[0], allow_graceful=False)
+            went.append(playing.iterations)
+        if facts["gone"] and len(went) == 2:
+            went.append(playing.iterations)
+        if len(went) == 3 and playing.iterations >= went[2] + 20:
+            playing.end(EndOfRun("finished", "seen enough"))
+
+    with Crew(engine, 3) as crew:
+        run = execute(
+            METHODS["asynchronous_sgd"](stepsize=0.1), Quadratic(dimension=5), Workers(3, Constant(0.05)),
+            Stop(time=150), 0, None, Record(events="all"), "raylets", look=look, crew=crew,
+        )  # fmt: skip
+    cluster.shutdown()
+    counts = {
+        name: getattr(run, name) for name in ("sent", "used", "discarded", "stopped", "timed_out", "lost", "in_flight")
+    }
+    print(json.dumps({"status": run.status, "reason": run.reason, "engine": run.engine, **counts}), flush=True)
+
+
+if __name__ == "__main__":
+    main()
