@@ -476,7 +476,7 @@ def dash(
     browser: Browser = True,
     with_parent: Annotated[bool, typer.Option("--with-parent", hidden=True)] = False,
 ) -> None:
-    """Show the report of a run while it goes on, on a page that follows it; Ctrl-C ends."""
+    """Show a run's report on a live page that follows it. Ctrl-C ends."""
     from asyncsim import dash
 
     dash.serve(folder, port, browser=browser, with_parent=with_parent)
@@ -664,7 +664,7 @@ def replay(
     quiet: Quiet = False,
     processes: Processes = None,
 ) -> None:
-    """Play a run on real workers again: exactly as it was, or simulated with fitted laws."""
+    """Play a run on real workers again, or with fitted laws."""
     from asyncsim import replay as replays
     from asyncsim import twin as twins
 
@@ -716,7 +716,7 @@ def twin(
     quiet: Quiet = False,
     processes: Processes = None,
 ) -> None:
-    """Run on Ray, fit, simulate, and hold the two against each other; or simulate what would be if …"""
+    """Run on Ray, fit laws, simulate, compare; or simulate what if."""
     from asyncsim import twin as twins
 
     common: dict[str, Any] = {

@@ -38,8 +38,9 @@ from asyncsim.report import advice as words
 from asyncsim.scenario import load
 from asyncsim.theory import equilibrium_time
 
-QUICK = {"target": 2e-3}  # a third of the steps
-QUICKER = {"target": 1e-2}
+# fewer steps than the command takes, at which the orders are the same
+QUICK = {"target": 1e-2}
+QUICKER = {"target": 3e-2}
 
 MIXED = asked("3x0.1 2x0.3 1x4.0", price="3x2 2x1 1x0.5", average=8, steps=36_000, **QUICK)
 

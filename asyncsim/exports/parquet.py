@@ -1,5 +1,5 @@
-"""A folder of Parquet files, one a table: runs, curves, contributions, delays, workers, intervals, away and, where they
-were kept, events.
+"""A folder of Parquet files, one a table: runs, curves, contributions, delays, workers, intervals, away, powers and,
+where they were kept, events.
 
 Columns and rows are those of the csv export (`asyncsim.export`), with types: outcomes, kinds and labels are
 dictionaries, nan is null. Rows are written in groups of about a hundred thousand, so that a table of any
@@ -14,7 +14,7 @@ import numpy as np
 
 from asyncsim.export import SCALARS, keeps_events, kept_events, make_folder, scalars
 from asyncsim.exports import needed
-from asyncsim.result import AWAY, CURVES, EVENT, INTERVAL, KINDS, OUTCOMES, WORKERS, Array
+from asyncsim.result import AWAY, CURVES, EVENT, INTERVAL, KINDS, OUTCOMES, POWERS, WORKERS, Array
 
 if TYPE_CHECKING:
     from asyncsim.result import Result, Run
@@ -104,6 +104,10 @@ def _away(result: "Result", run: "Run") -> Iterator[Part]:
     yield {name: run.away[name] for name in AWAY.names or ()}
 
 
+def _powers(result: "Result", run: "Run") -> Iterator[Part]:
+    yield {name: run.powers[name] for name in POWERS.names or ()}
+
+
 def _events(result: "Result", run: "Run") -> Iterator[Part]:
     return (_named(part, "kind", KINDS) for part in kept_events(result, run))
 
@@ -129,5 +133,6 @@ TABLES: dict[str, tuple[dict[str, str], Parts]] = {
     "workers": ({"worker": "i8"} | {name: "f8" if name.endswith("seconds") else "i8" for name in WORKERS}, _workers),
     "intervals": (_columns(INTERVAL, "outcome"), _intervals),
     "away": (_columns(AWAY), _away),
+    "powers": (_columns(POWERS), _powers),
     "events": (_columns(EVENT, "kind"), _events),
 }

@@ -391,9 +391,12 @@ def write_advice(advice: Advice, path: Path) -> Path:
 CLASS = ' class="best"'
 
 STYLE = """
-.bars { width: 100%; max-width: 900px; margin-top: 8px; }
-.bars text { font-size: 13px; fill: var(--ink); } .bars .quiet { fill: var(--muted); }
+.bars { display: grid; grid-template-columns: max-content minmax(0, 1fr); gap: 4px 16px; align-items: center; max-width: 900px; margin-top: 8px; font-size: 13px; }
+.bars .one { display: flex; align-items: center; gap: 8px; padding-right: 60px; }
+.bars svg { overflow: visible; flex: none; }
+.bars span { color: var(--muted); white-space: nowrap; margin-right: -60px; }
 .bars rect { fill: var(--m0); } .bars .best { fill: var(--used); } .bars line { stroke: var(--ink); stroke-width: 1.2; }
+@media (max-width: 600px) { .bars { grid-template-columns: minmax(0, 1fr); gap: 0; } .bars .one { margin-bottom: 6px; } }
 td.wrap { white-space: normal; text-align: left; min-width: 18em; }
 """
 
@@ -468,18 +471,16 @@ def _bars(advice: Advice) -> str:
     options = [option for option in advice.options if math.isfinite(option.median)]
     most = max(max(t for t in option.times if math.isfinite(t)) for option in options)
     rows = []
-    for place, option in enumerate(options):
-        y, scale = 24 * place, 560 / most
+    for option in options:
         finite = [t for t in option.times if math.isfinite(t)]
+        median, least, longest = (100 * seconds / most for seconds in (option.median, min(finite), max(finite)))
         ratio = summary.number(option.median / advice.chosen.median, 3)
         rows.append(
-            f'<text x="0" y="{y + 15}">{escape(option.plan.method)}</text>'
-            f'<rect x="180" y="{y + 4}" width="{scale * option.median:.1f}" height="14" rx="2"'
-            f"{CLASS if option is advice.chosen else ''}/>"
-            f'<line x1="{180 + scale * min(finite):.1f}" x2="{180 + scale * max(finite):.1f}" y1="{y + 11}" y2="{y + 11}"/>'
-            f'<text class="quiet" x="{188 + scale * max(finite):.1f}" y="{y + 15}">× {ratio}</text>'
+            f'<div>{escape(option.plan.method)}</div><div class="one"><svg width="{longest:.2f}%" height="14">'
+            f'<rect width="{100 * median / longest:.2f}%" height="14" rx="2"{CLASS if option is advice.chosen else ""}/>'
+            f'<line x1="{100 * least / longest:.2f}%" x2="100%" y1="7" y2="7"/></svg><span>× {ratio}</span></div>'
         )
-    return f'<svg class="bars" viewBox="0 0 820 {24 * len(options)}" role="img" aria-label="Time to the target, a bar a method">{"".join(rows)}</svg>'
+    return f'<div class="bars" role="img" aria-label="Time to the target, a bar a method">{"".join(rows)}</div>'
 
 
 # -- little helpers -------------------------------------------------------------------------------

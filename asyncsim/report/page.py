@@ -12,6 +12,7 @@ import base64
 import hashlib
 import json
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from html import escape
@@ -108,9 +109,18 @@ def opening(result: "Result") -> str:
     cause = summary.cause(result)
     return f"""<header>
 <h1>{escape(result.name)} <small>{escape(subtitle(result))}</small></h1>
-<p class="sentence">{escape(summary.sentence(result))}</p>
+<p class="sentence">{_unbroken(escape(summary.sentence(result)))}</p>
 {f'<p class="cause">{escape(cause)}</p>' if cause else ""}
 {_differences(result)}</header>"""
+
+
+def _unbroken(words: str) -> str:
+    """No line ends between a number and its unit.
+
+    >>> _unbroken("after 54 s, 2 times sooner")
+    'after <span>54 s</span>, <span>2 times</span> sooner'
+    """
+    return re.sub(r"\d\S* (?:s|times)\b", r"<span>\g<0></span>", words)
 
 
 def _differences(result: "Result") -> str:

@@ -125,7 +125,7 @@
   };
 
   const paintLane = (buffer, width, top, lower, view, lane, look, unit) => {
-    const line = lane.powers.length ? Math.round(unit * (lower - top >= 14 * unit ? 3 : lower - top >= 8 * unit ? 2 : 1)) : 0, bottom = lower - line;
+    const line = lane.powers.length ? Math.round(unit * (lower - top >= 14 * unit ? 3 : lower - top >= 5 * unit ? 2 : 1)) : 0, bottom = lower - line;
     if (line) paintPowers(buffer, width, bottom, lower, lane, look);
     const scale = width / state.span, start = state.start, stop = start + state.span;
     // beyond the end of what was kept nothing is known: no lane there
@@ -230,7 +230,7 @@
       if (x + half < GUTTER + panel.plot + RIGHT) pen.fillText(text, x, tall + 7);
     }
     pen.textAlign = "right";
-    pen.fillText("s", GUTTER - 7, tall + 7);
+    pen.fillText("s", GUTTER - 20, tall + 7); // clear of a first label such as 0.00
   };
 
   let asked = false, look = null;
@@ -270,7 +270,8 @@
     const middle = lengths.sort((a, b) => a - b)[Math.floor(lengths.length / 2)] || state.whole;
     const kept = Math.min(...views().map((view) => view.span));
     const span = Math.max(2 * middle, Math.min(24 * middle, kept));
-    const changes = views().flatMap((view) => view.lanes.flatMap((lane) => [...lane.away.slice(0, 1), ...(lane.powers.length > 3 ? [lane.powers[1]] : [])]));
+    const changes = views().flatMap((view) => view.lanes.map((lane) => Math.min(...[...lane.away, ...lane.powers.filter((_, i) => i % 3 === 1)]
+      .filter((moment) => moment > 0 && moment < view.span)))).filter(Number.isFinite);
     move(0, changes.length && Math.min(...changes) > span / 2 ? Math.max(span, kept) : span);
   };
 

@@ -14,7 +14,7 @@ from asyncsim.result import Result
 parquet = pytest.importorskip("pyarrow.parquet", reason="needs the extra parquet: pip install 'asyncsim[parquet]'")
 pytestmark = pytest.mark.parquet
 
-TABLES = ("runs", "curves", "contributions", "delays", "workers", "intervals", "away", "events")
+TABLES = ("runs", "curves", "contributions", "delays", "workers", "intervals", "away", "powers", "events")
 
 
 def as_csv_has_it(value: object) -> str:

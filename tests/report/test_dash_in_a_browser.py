@@ -25,7 +25,7 @@ problem: {name: quadratic, dimension: 40}
 methods:
   - {name: ringmaster_asgd, stepsize: 0.05, threshold: 3}
   - {name: rennala_sgd, stepsize: 0.05, batch_size: 2}
-stop: {wall_clock: 4}
+stop: {wall_clock: 10}
 record: {every: 50}
 """
 

@@ -61,7 +61,14 @@ def test_workers_who_may_never_return_say_how_often():
     (row,) = seen.rows
     assert (row.never, row.mean, row.rate) == (0.25, math.inf, 0.0)
     assert row.cells()[5] == "0.25"
-    assert seen.words()[:2] == ["the worker: 0 gradients a second in the long run", "t*(1) = ∞ s: never"]
+    assert seen.words()[0] == "the worker: 0 gradients a second in the long run"
+    assert seen.words()[2] == "t*(1) = ∞ s: never"
+
+
+def test_the_words_say_what_an_equilibrium_time_is_and_who_plays_a_part():
+    words = overview(Workers(4, compute_time=[1.0, 5.0, 50.0, 50.0])).words()
+    assert words[1].startswith("t*(S), the equilibrium time: ")
+    assert words[2] == "t*(1) = 2 s with the fastest worker"
 
 
 def test_a_callable_of_the_user_is_asked_at_start_0():
