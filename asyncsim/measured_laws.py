@@ -10,8 +10,9 @@
    rather what was left of the gradient in hand, after the current gradient.
 5. Laws are fitted as by `asyncsim fit` (asyncsim/fitting.py), worker by worker; times that no law fits, or too few for
    one, are drawn again as they were.
-6. The server's own time is in the ways, as it was with these workers and methods: ten times as many workers would keep
-   it busier than is simulated. What workers do to each other, and how their times hang together, is not in laws.
+6. Laws are one for all methods of a folder, though jobs that are sent to everybody at once wait for each other and have
+   longer ways. The server's own time is in the ways, as it was with these workers and methods: ten times as many workers
+   would keep it busier than is simulated. What workers do to each other, and how their times hang together, is not in laws.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """A run that kept every event, replayed: the same arrivals, the same order of updates, the same bits."""
 
 import dataclasses
-import json
 import sqlite3
 from contextlib import closing
 
@@ -10,6 +9,7 @@ import pytest
 from methods.test_every_method import CASES
 
 from asyncsim import replay, study
+from asyncsim.folder import RunFolder
 from asyncsim.replay import PartedError, ReplayError, exact
 from asyncsim.running import name_of, parameters_of
 
@@ -148,7 +148,7 @@ def test_workers_that_come_and_go_in_a_simulation_are_refused(tmp_path):
 
 
 def test_a_folder_that_was_made_from_python_needs_its_objects(folder):
-    manifest = json.loads((folder / "manifest.json").read_text())
-    (folder / "manifest.json").write_text(json.dumps({**manifest, "scenario": {}}))
+    with RunFolder.open(folder) as opened:
+        opened.update_manifest(scenario={})
     with pytest.raises(ReplayError, match=r"from Python: asyncsim\.replay\.exact"):
         exact(folder)
