@@ -38,6 +38,8 @@ from asyncsim.report import advice as words
 from asyncsim.scenario import load
 from asyncsim.theory import equilibrium_time
 
+pytestmark = pytest.mark.timeout(180)  # some seconds of computing each, which is long where others compute too
+
 # fewer steps than the command takes, at which the orders are the same
 QUICK = {"target": 1e-2}
 QUICKER = {"target": 3e-2}
@@ -326,7 +328,7 @@ def test_where_messages_take_far_longer_than_gradients_and_noise_is_small_one_ma
 
 
 def test_without_the_noise_others_are_tried_and_it_is_said():
-    found = advise(asked("2x1", jitter=0, target=0.05))
+    found = advise(asked("2x1", jitter=0, target=0.1))
     assert set(found.others) == {4, 64}
     said = " ".join(words.reasons(found))
     assert "was not given; 16 is assumed" in said
@@ -334,7 +336,7 @@ def test_without_the_noise_others_are_tried_and_it_is_said():
 
 
 def test_the_same_question_has_the_same_answer():
-    question = asked("1x1 1x3", average=2, target=0.05)
+    question = asked("1x1 1x3", average=1, target=0.1)
     one, two = advise(question), advise(question)
     assert (one.chosen.plan, one.chosen.times, one.tied) == (two.chosen.plan, two.chosen.times, two.tied)
 
@@ -507,7 +509,8 @@ def test_no_method_on_a_grid_is_much_quicker_than_what_is_advised(question):
     cap = found.chosen.median / 1.25
     for name, chosen in parameters:
         for stepsize in (0.03, 0.06, 0.12, 0.25, 0.5, 1.0):
-            times = model.times(Plan(name, chosen, stepsize).built(), question.groups, SEEDS[:3], cap=1.3 * cap)
+            plan = Plan(name, chosen, stepsize).built()
+            times = model.times(plan, question.groups, SEEDS[:3], cap=1.3 * cap, points=100)
             assert len(times) < 3 or np.mean(times) > cap, (found.chosen, name, chosen, stepsize, times)
 
 
