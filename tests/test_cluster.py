@@ -184,10 +184,10 @@ class KillsItself(Quadratic):
 
 @pytest.mark.parametrize("name", ["asynchronous_sgd", "ringleader_asgd", "minibatch_sgd"])
 def test_a_run_goes_on_when_two_workers_are_killed(name, tmp_path):
-    with Crew(HERE, N) as crew:
+    with Crew(SLEEPING, N) as crew:
         problem, workers = KillsItself(tmp_path, (0, 2)), Workers(N, Constant(0.01))
-        run = play(METHODS[name](stepsize=0.1), problem, workers, crew, Stop(iterations=30))
-    assert (run.status, run.iterations) == ("finished", 30)
+        run = play(METHODS[name](stepsize=0.1), problem, workers, crew, Stop(iterations=60))
+    assert (run.status, run.iterations) == ("finished", 60)
     assert run.engine["replaced"] == {"0": 1, "2": 1}
     assert run.sent == run.used + run.discarded + run.in_flight
 

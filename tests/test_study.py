@@ -229,9 +229,7 @@ def test_the_manifest_tells_how_gradients_were_evaluated_with_what_memory_and_wh
     n, d = made.runs[0].n, made.problem["dimension"]
     assert manifest["evaluation"] == "prefetched"
     assert manifest["memory"]["points_bytes"] == (n + 1) * d * 8
-    assert [line.startswith(f"memory: at most {n + 1:,} points × {d:,} numbers × 8 bytes = ") for line in lines] == [
-        True
-    ]
+    assert lines == []  # so little memory is not worth a line
     for made_again in Result.read(tmp_path / "x").runs:
         of_label = manifest["effort"][made_again.label]
         assert of_label["computed"] - of_label["unread"] == made_again.used
