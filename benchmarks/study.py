@@ -1,4 +1,4 @@
-"""A whole study against its floor: scenarios/papers/ringleader-mlp.yaml, tuned and compared on 30 seeds.
+"""A whole study against its floor: scenarios/ringleader-mlp.yaml, tuned and compared on 30 seeds.
 
     python benchmarks/study.py [-o runs/ringleader-mlp] [--processes 2] [key=value …]
 
@@ -32,7 +32,7 @@ from asyncsim import parallel, study, sweep
 from asyncsim.scenario import load
 from asyncsim.streams import Stream
 
-FILE = Path(__file__).parent.parent / "scenarios" / "papers" / "ringleader-mlp.yaml"
+FILE = Path(__file__).parent.parent / "scenarios" / "ringleader-mlp.yaml"
 
 
 def best_gradient(problem: Any, rounds: int = 30) -> float:
