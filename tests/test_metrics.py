@@ -284,8 +284,8 @@ def test_a_run_on_ray_is_told_as_one_in_simulation_is() -> None:
 
     scenario = load(ROOT / "scenarios" / "cluster" / "rehearsal.yaml", ["stop.time=1"])
     with Metrics(0) as metrics:
-        (run,) = study.run(scenario, metrics=metrics, progress=False).runs
-        values = told(metrics)
-    assert values["asyncsim_gradients_total", run.label, "used", "1"] == run.used > 0
-    assert values["asyncsim_delay_iterations_count", run.label, "1"] == run.used + run.discarded
-    assert values["asyncsim_simulated_seconds", run.label, "1"] == run.time
+        run = study.run(scenario, metrics=metrics, progress=False).runs[0]
+        values, seed = told(metrics), str(run.seed)
+    assert values["asyncsim_gradients_total", run.label, "used", seed] == run.used > 0
+    assert values["asyncsim_delay_iterations_count", run.label, seed] == run.used + run.discarded
+    assert values["asyncsim_simulated_seconds", run.label, seed] == run.time
