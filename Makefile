@@ -9,7 +9,7 @@
 
 EXTRAS ?=
 BIN := .venv/bin
-ALL := test,scipy,sklearn,torch,ray,plot,frames,browser,notebook,check
+ALL := test,scipy,sklearn,torch,ray,plot,frames,parquet,tensorboard,mlflow,wandb,metrics,browser,notebook,check
 
 .PHONY: demo test check picture clean help
 
@@ -23,7 +23,7 @@ demo:
 ifeq ($(EXTRAS),all)
 test:
 	@.ci/environment $(ALL)
-	@.ci/browser
+	@.ci/browser && .ci/prometheus
 	@$(MAKE) --no-print-directory check
 	@$(BIN)/python -m pytest -q
 else

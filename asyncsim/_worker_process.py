@@ -11,7 +11,7 @@ program, so that a script needs no `if __name__ == "__main__":`. The two talk th
 and what goes back, about the one run that is being played:
 
     ("wrote", [(what, arguments), …])  rows for its tables, in order; checkpoints stand among them
-    ("at", reached)                    how far it is, about ten times a second
+    ("at", reached, seen)              how far it is, about ten times a second; more (or None) for who observes
     ("ended", run)
     ("raised", error, text)            an error that ends the study, and its traceback
 
@@ -38,7 +38,7 @@ from typing import Any
 import cloudpickle
 
 from asyncsim.log import Rows
-from asyncsim.playing import Interruption, Planned, Setting, play, reached
+from asyncsim.playing import Interruption, Planned, Setting, play, reached, seen
 
 SEND_EVERY = 0.1  # seconds that rows wait for others, so that a message is worth its price
 SEND_BYTES = 1 << 20
@@ -145,7 +145,7 @@ def _played(
         planned,
         interruption=interruption,
         writer=writer,
-        look=lambda engine: send(pipe, "at", reached(engine)),
+        look=lambda engine: send(pipe, "at", reached(engine), seen(engine, setting)),
         checkpoint=checkpoint,
     )
     if writer is not None:

@@ -11,6 +11,7 @@ import os
 import sys
 import textwrap
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,6 +20,7 @@ import typer
 import asyncsim
 
 if TYPE_CHECKING:
+    from asyncsim.metrics import Metrics
     from asyncsim.result import Result
 
 app = typer.Typer(
@@ -52,6 +54,20 @@ Processes = Annotated[
         metavar="N",
         show_default=False,
         help="runs played side by side; all cores it may use unless given, once it has run for a second",
+    ),
+]
+Port = Annotated[int, typer.Option("--port", min=0, max=65535, help="of the live page; a free one unless given")]
+Browser = Annotated[bool, typer.Option("--browser/--no-browser", help="whether to open the live page")]
+Dash = Annotated[bool, typer.Option("--dash", help="show a live page that follows the run (asyncsim dash)")]
+MetricsPort = Annotated[
+    int | None,
+    typer.Option(
+        "--metrics",
+        min=0,
+        max=65535,
+        metavar="[PORT]",
+        show_default=False,
+        help="tell Prometheus how the run goes, at 127.0.0.1:PORT/metrics; 9464 where no port is given, 0: a free one",
     ),
 ]
 
@@ -92,6 +108,9 @@ def run(
     allow_code: AllowCode = False,
     quiet: Quiet = False,
     processes: Processes = None,
+    dash: Dash = False,
+    browser: Browser = True,
+    metrics: MetricsPort = None,
 ) -> None:
     """Run a scenario: table, one sentence, a report."""
     from asyncsim import study
@@ -100,7 +119,12 @@ def run(
     scenario = load(file, changes or (), allow_code=allow_code)
     folder = _folder(scenario.name, output)
     tell = None if quiet else _say
-    _end(study.run(scenario, output=folder, force=force, progress=_progress(quiet), processes=processes, tell=tell))
+    with _metrics(metrics) as endpoint, _dash(dash, folder, browser):
+        result = study.run(
+            scenario, output=folder, force=force, progress=_progress(quiet), processes=processes, tell=tell,
+            metrics=endpoint,
+        )  # fmt: skip
+    _end(result)
 
 
 @app.command()
@@ -113,6 +137,9 @@ def sweep(
     allow_code: AllowCode = False,
     quiet: Quiet = False,
     processes: Processes = None,
+    dash: Dash = False,
+    browser: Browser = True,
+    metrics: MetricsPort = None,
 ) -> None:
     """Choose each method's parameters as `sweep:` says, then compare the winners on fresh seeds."""
     from asyncsim import sweep
@@ -120,15 +147,52 @@ def sweep(
 
     scenario = load(file, changes or (), allow_code=allow_code)
     folder = _folder(scenario.name, output)
-    _end(sweep.tune(scenario, output=folder, force=force, progress=_progress(quiet), processes=processes))
+    with _metrics(metrics) as endpoint, _dash(dash, folder, browser):
+        result = sweep.tune(
+            scenario, output=folder, force=force, progress=_progress(quiet), processes=processes, metrics=endpoint
+        )
+    _end(result)
 
 
 @app.command()
-def resume(folder: Folder, *, allow_code: AllowCode = False, quiet: Quiet = False, processes: Processes = None) -> None:
+def resume(
+    folder: Folder,
+    *,
+    allow_code: AllowCode = False,
+    quiet: Quiet = False,
+    processes: Processes = None,
+    dash: Dash = False,
+    browser: Browser = True,
+    metrics: MetricsPort = None,
+) -> None:
     """Go on with a run that was interrupted or killed."""
     from asyncsim import study
 
-    _end(study.resume(folder, allow_code=allow_code, progress=_progress(quiet), processes=processes))
+    with _metrics(metrics) as endpoint, _dash(dash, folder, browser):
+        result = study.resume(
+            folder, allow_code=allow_code, progress=_progress(quiet), processes=processes, metrics=endpoint
+        )
+    _end(result)
+
+
+def _dash(wanted: bool, folder: Path, browser: bool) -> AbstractContextManager[None]:
+    """The live page beside a run, where it is wanted."""
+    if not wanted:
+        return nullcontext()
+    from asyncsim.dash import beside
+
+    return beside(folder, browser=browser)
+
+
+def _metrics(port: int | None) -> "AbstractContextManager[Metrics | None]":
+    """The metrics endpoint of a run, where it is wanted."""
+    if port is None:
+        return nullcontext()
+    from asyncsim.metrics import Metrics
+
+    endpoint = Metrics(port)
+    _say(f"metrics: {endpoint.address}")
+    return endpoint
 
 
 def _progress(quiet: bool) -> bool | None:
@@ -389,24 +453,45 @@ def compare(
 
 
 @app.command()
+def dash(
+    folder: Folder,
+    *,
+    port: Port = 0,
+    browser: Browser = True,
+    with_parent: Annotated[bool, typer.Option("--with-parent", hidden=True)] = False,
+) -> None:
+    """Show the report of a run while it goes on, on a page that follows it; Ctrl-C ends."""
+    from asyncsim import dash
+
+    dash.serve(folder, port, browser=browser, with_parent=with_parent)
+
+
+@app.command()
 def export(
     folder: Folder,
     to: Annotated[
         str,
-        typer.Option("--to", metavar="csv|npz|trace", help="a folder of csv files, one npz file, a folder of traces"),
+        typer.Option(
+            "--to",
+            metavar="csv|npz|trace|parquet|chrome-trace|tensorboard|mlflow|wandb",
+            help="tables (csv, npz, parquet), traces to play back, a timeline for Perfetto, or a tracker's own files",
+        ),
     ],
     output: Annotated[
         Path | None,
-        typer.Option("-o", "--output", metavar="PATH", help="DIR/csv, DIR/arrays.npz or DIR/trace unless given"),
+        typer.Option(
+            "-o", "--output", metavar="PATH", help="DIR/<format>, DIR/arrays.npz, DIR/chrome-trace.json unless given"
+        ),
     ] = None,
 ) -> None:
-    """Write the curves, delays and counts of a run folder for other programs."""
+    """Write the curves, delays, counts and timelines of a run folder for other programs."""
+    from asyncsim.export import PLACES
     from asyncsim.result import Result
+    from asyncsim.yaml_file import did_you_mean
 
-    places = {"csv": "csv", "npz": "arrays.npz", "trace": "trace"}
-    if to not in places:
-        raise ValueError(f"--to {to} is not known; allowed: {', '.join(places)}")
-    typer.echo(Result.read(folder).export(output or folder / places[to], to))
+    if to not in PLACES:
+        raise ValueError(f"--to {to} is not known; allowed: {', '.join(PLACES)}{did_you_mean(to, PLACES)}")
+    typer.echo(Result.read(folder, events=False).export(output or folder / PLACES[to], to))
 
 
 @app.command()
@@ -621,7 +706,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _code(arguments: Sequence[str] | None) -> int:
     # the classes of errors are looked up by name, as importing them would load what --help does without
     try:
-        return app(args=None if arguments is None else list(arguments), standalone_mode=False) or 0
+        return app(args=_with_port(sys.argv[1:] if arguments is None else arguments), standalone_mode=False) or 0
     except typer.Exit as error:
         return error.exit_code
     except (typer.Abort, KeyboardInterrupt):
@@ -632,6 +717,22 @@ def _code(arguments: Sequence[str] | None) -> int:
         if code is None:
             raise
         return code
+
+
+def _with_port(arguments: Sequence[str]) -> list[str]:
+    """An option's value cannot be left out in typer: `--metrics` alone means the usual port.
+
+    >>> _with_port(["run", "a.yaml", "--metrics", "seeds=0..3"])
+    ['run', 'a.yaml', '--metrics', '9464', 'seeds=0..3']
+    """
+    following = [*arguments[1:], ""]
+    return [
+        word
+        for argument, after in zip(arguments, following, strict=True)
+        for word in (
+            [argument, "9464"] if argument == "--metrics" and not after.lstrip("-").isdecimal() else [argument]
+        )
+    ]
 
 
 def _code_of(error: Exception) -> int | None:

@@ -654,6 +654,10 @@ class Cluster:
         """(n,) seconds after `now` in which workers go on with what they were told to stop: not known here."""
         return np.zeros(self._crew.n)
 
+    def parts(self) -> tuple[Server, Log, Recorder]:
+        """What it plays with, for whoever looks on."""
+        return self._server, self._log, self._recorder
+
     @property
     def iterations(self) -> int:
         """k so far."""

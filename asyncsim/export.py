@@ -1,4 +1,4 @@
-"""A result for other tools: a folder of csv files, or one npz file. Standard library and numpy only.
+"""A result for other tools. What stands here needs the standard library and numpy only; asyncsim/exports/ has the rest.
 
 csv: runs.csv, curves.csv, contributions.csv (gradients that had arrived of up to 40 workers at each record point),
 delays.csv, workers.csv, intervals.csv, away.csv (when these workers were away or without power) and, where they were
@@ -15,9 +15,13 @@ fitted or played back. It has all assignments where all events were kept, else t
 workers; the file says which. An arrival counts as complete whether it was used or not, and so does a gradient that was
 stopped where stops take effect after it. Of a lost one only the computing is told: what follows is silence. Traces of
 real workers have the device on which each computed.
+
+Kept events are not held at once where the result was read without them (`Result.read(folder, events=False)`): they come
+from the run folder a part at a time, however many they are.
 """
 
 import csv
+import importlib
 import json
 import math
 import zipfile
@@ -28,7 +32,7 @@ from typing import Any
 
 import numpy as np
 
-from asyncsim.folder import plain, read_assignments, slug
+from asyncsim.folder import count_events, plain, read_assignments, read_events, slug
 from asyncsim.measuring import Row
 from asyncsim.result import AWAY, CURVES, EVENT, INTERVAL, KINDS, OUTCOMES, WORKERS, Array, Result, Run, unique_labels
 from asyncsim.times.traces import write_trace
@@ -41,9 +45,10 @@ SCALARS = (
 
 
 def export(result: Result, path: str | Path, to: str = "csv") -> Path:
-    """Write `result` to `path`: a folder for csv, a file for npz (.npz is added where it lacks). Returns the path.
+    """Write `result` to `path`, a folder or a file as the format has it (`PLACES`; .npz and .json are added). Returns it.
 
-    Raises ValueError for an unknown format, or when `path` is a folder that holds other things, or a file for csv.
+    Raises ValueError for an unknown format, or when `path` is a folder that holds other things, or a file for a folder.
+    Raises ImportError, with what to install, when the format needs a package that is not there.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as parent:
@@ -66,9 +71,9 @@ def to_csv(result: Result, path: Path) -> Path:
         "intervals": (INTERVAL.names or (), lambda run: _named_rows(run.intervals, "outcome", OUTCOMES)),
         "away": (AWAY.names or (), lambda run: run.away.tolist()),
     }
-    if any(run.events is not None for run in result.runs):
-        tables["events"] = (EVENT.names or (), lambda run: _named_rows(run.events, "kind", KINDS))
-    _make_folder(path, {f"{name}.csv" for name in (*tables, "events")})
+    if any(keeps_events(result, run) for run in result.runs):
+        tables["events"] = (EVENT.names or (), lambda run: _event_rows(result, run))
+    make_folder(path, {f"{name}.csv" for name in (*tables, "events")})
     for name, (columns, rows) in tables.items():
         with (path / f"{name}.csv").open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file)
@@ -89,6 +94,10 @@ def to_npz(result: Result, path: Path) -> Path:
         for key, values in _arrays(result):
             with archive.open(f"{key}.npy", "w", force_zip64=True) as file:
                 np.lib.format.write_array(file, values, allow_pickle=False)
+        for run in result.runs:
+            if keeps_events(result, run):
+                with archive.open(f"{_key(run)}/events.npy", "w", force_zip64=True) as file:
+                    _write_events(file, result, run)
     scratch.replace(path)
     return path
 
@@ -96,9 +105,9 @@ def to_npz(result: Result, path: Path) -> Path:
 def to_trace(result: Result, path: Path) -> Path:
     """Write a folder with a trace for each run."""
     names = unique_labels([f"{slug(run.label)}-{run.seed}" for run in result.runs])
-    _make_folder(path, {f"{name}.csv" for name in names})
+    make_folder(path, {f"{name}.csv" for name in names})
     for name, run in zip(names, result.runs, strict=True):
-        kept_all = result.folder is not None and run.events is not None
+        kept_all = result.folder is not None and keeps_events(result, run)
         effect = (result.scenario or {}).get("workers", {}).get("stop_takes_effect", "at_once")
         rows = _all_rows(result.folder, run, effect) if kept_all and result.folder else _window_rows(run, effect)
         shown = len(np.unique(run.intervals["worker"]))
@@ -110,7 +119,69 @@ def to_trace(result: Result, path: Path) -> Path:
     return path
 
 
-FORMATS: dict[str, Callable[[Result, Path], Path]] = {"csv": to_csv, "npz": to_npz, "trace": to_trace}
+def _elsewhere(module: str) -> Callable[[Result, Path], Path]:
+    def write(result: Result, path: Path) -> Path:
+        written: Path = importlib.import_module(f"asyncsim.exports.{module}").write(result, path)
+        return written
+
+    return write
+
+
+FORMATS: dict[str, Callable[[Result, Path], Path]] = {
+    "csv": to_csv,
+    "npz": to_npz,
+    "trace": to_trace,
+    "parquet": _elsewhere("parquet"),
+    "chrome-trace": _elsewhere("chrome_trace"),
+    "tensorboard": _elsewhere("tensorboard"),
+    "mlflow": _elsewhere("mlflow_store"),
+    "wandb": _elsewhere("wandb_offline"),
+}
+PLACES = {to: to for to in FORMATS} | {"npz": "arrays.npz", "chrome-trace": "chrome-trace.json"}  # in the run folder
+
+
+# ---- events
+
+
+def keeps_events(result: Result, run: Run) -> bool:
+    """Whether all events of a run were kept, here or in the run folder."""
+    if run.events is not None:
+        return True
+    asked = (result.scenario or {}).get("record") or {}
+    return (
+        result.folder is not None
+        and asked.get("events") == "all"
+        and count_events(result.folder, run.label, run.seed) > 0
+    )
+
+
+def kept_events(result: Result, run: Run) -> Iterator[Array]:
+    """The kept events of a run in parts, in the order in which they happened; nothing where they were not kept."""
+    if run.events is not None:
+        yield from (run.events[start : start + _CHUNK] for start in range(0, len(run.events), _CHUNK))
+    elif keeps_events(result, run) and result.folder is not None:
+        yield from read_events(result.folder, run.label, run.seed)
+
+
+def _event_rows(result: Result, run: Run) -> Iterator[Sequence[Any]]:
+    for part in kept_events(result, run):
+        yield from _named_rows(part, "kind", KINDS)
+
+
+def _write_events(file: Any, result: Result, run: Run) -> None:
+    """As numpy's `write_array` would, without all of it in memory: the head tells how many there will be."""
+    if run.events is not None:
+        np.lib.format.write_array(file, run.events, allow_pickle=False)
+    if run.events is not None or result.folder is None:
+        return
+    rows = count_events(result.folder, run.label, run.seed)
+    head = {"descr": np.lib.format.dtype_to_descr(EVENT), "fortran_order": False, "shape": (rows,)}
+    np.lib.format.write_array_header_1_0(file, head)
+    for part in kept_events(result, run):
+        file.write(part.tobytes())
+
+
+# ---- traces
 
 
 def _all_rows(folder: Path, run: Run, effect: Any) -> Iterator[Row]:
@@ -173,8 +244,7 @@ def _counts(ordered: Array) -> list[int]:
 def _arrays(result: Result) -> Iterator[tuple[str, Array]]:
     yield "manifest", np.array(json.dumps(plain(_description(result)), ensure_ascii=False, allow_nan=False))
     for run in result.runs:
-        # the two slashes of a key are ours alone
-        where = f"{run.label.replace('/', '_')}/{run.seed}"
+        where = _key(run)
         for name, curve in run.curves.items():
             yield f"{where}/{name}", curve
         for name, counts in run.workers.items():
@@ -184,8 +254,11 @@ def _arrays(result: Result) -> Iterator[tuple[str, Array]]:
         yield f"{where}/delays", run.delays
         yield f"{where}/intervals", run.intervals
         yield f"{where}/away", run.away
-        if run.events is not None:
-            yield f"{where}/events", run.events
+
+
+def _key(run: Run) -> str:
+    # the two slashes of a key are ours alone
+    return f"{run.label.replace('/', '_')}/{run.seed}"
 
 
 def _description(result: Result) -> dict[str, Any]:
@@ -197,8 +270,13 @@ def _description(result: Result) -> dict[str, Any]:
 
 
 def _scalar_rows(run: Run) -> list[list[Any]]:
-    values = [getattr(run, name) for name in SCALARS[2:]]
-    return [[json.dumps(plain(value)) if isinstance(value, dict) else value for value in values]]
+    return [list(scalars(run).values())]
+
+
+def scalars(run: Run) -> dict[str, Any]:
+    """The row of a run in the table of runs, but its label and seed: parameters as JSON."""
+    values = {name: getattr(run, name) for name in SCALARS[2:]}
+    return {name: json.dumps(plain(value)) if isinstance(value, dict) else value for name, value in values.items()}
 
 
 def _worker_rows(run: Run) -> Iterator[Sequence[Any]]:
@@ -230,9 +308,10 @@ def _field(value: Any) -> Any:
     return "" if isinstance(value, float) and math.isnan(value) else value
 
 
-def _make_folder(path: Path, ours: set[str]) -> None:
+def make_folder(path: Path, ours: set[str]) -> None:
+    """Make the folder, or empty it of these files; ValueError when it holds others."""
     if path.exists() and not path.is_dir():
-        raise ValueError(f"{path} is a file; csv files go into a folder")
+        raise ValueError(f"{path} is a file; this export writes a folder")
     if path.is_dir() and (others := sorted({entry.name for entry in path.iterdir()} - ours)):
         raise ValueError(f"{path} holds other things ({others[0]}): choose a new or empty folder")
     path.mkdir(parents=True, exist_ok=True)

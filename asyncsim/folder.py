@@ -79,6 +79,7 @@ from asyncsim.result import (
     WORKERS,
     Array,
     Run,
+    events_in_order,
     no_away,
     no_contributions,
     no_delays,
@@ -541,18 +542,25 @@ class Contents:
     runs: tuple[Run, ...]
 
 
-def read_folder(path: str | Path, events: bool = True) -> Contents:
+def read_folder(path: str | Path, events: bool = True, known: dict[str, Run] | None = None) -> Contents:
     """All that a run folder holds, also while it is being written and after its writer was killed.
 
     A run that nobody is writing any more and that has no end reads as interrupted, with its curves so far.
-    Without `events` the kept events stay on the disk. Raises FolderError.
+    Without `events` the kept events stay on the disk. `known` has runs that were read before without their events, by
+    their digest: they are not read again, and what has ended since is added. Raises FolderError.
     """
     path = Path(path)
     manifest = read_manifest(path)
     alive = in_use(path)
+    known = {} if known is None or events else known
+    runs = []
     with open_to_read(path / "record.sqlite") as connection:
-        numbers = [row[0] for row in connection.execute("SELECT run FROM runs ORDER BY run")]
-        return Contents(path, manifest, tuple(_read_run(connection, number, path, alive, events) for number in numbers))
+        for number, digest in connection.execute("SELECT run, digest FROM runs ORDER BY run").fetchall():
+            run = known.get(digest) or _read_run(connection, number, path, alive, events)
+            if digest is not None:
+                known[digest] = run
+            runs.append(run)
+    return Contents(path, manifest, tuple(runs))
 
 
 def read_assignments(path: str | Path, label: str, seed: int) -> Iterator[tuple[Any, ...]]:
@@ -563,6 +571,59 @@ def read_assignments(path: str | Path, label: str, seed: int) -> Iterator[tuple[
             "WHERE run = (SELECT run FROM runs WHERE label = ? AND seed = ?) ORDER BY row",
             (label, seed),
         )
+
+
+def count_tuning(path: str | Path) -> int:
+    """How many tuning runs of a sweep have ended."""
+    with open_to_read(Path(path) / "record.sqlite") as connection:
+        if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'tuning'").fetchall():
+            return 0
+        return int(connection.execute("SELECT count(*) FROM tuning").fetchone()[0])
+
+
+def count_events(path: str | Path, label: str, seed: int) -> int:
+    """How many events of one run were kept."""
+    with open_to_read(Path(path) / "record.sqlite") as connection:
+        ours = "WHERE run = (SELECT run FROM runs WHERE label = ? AND seed = ?)"
+        counts = [
+            connection.execute(f"SELECT count(*) FROM {table} {ours}", (label, seed)).fetchone()[0]
+            for table in ("assignments", "marks")
+        ]
+    return sum(counts)
+
+
+def read_events(path: str | Path, label: str, seed: int, rows: int = 50_000) -> Iterator[Array]:
+    """The kept events of one run (`asyncsim.result.EVENT`) in the order in which they happened, some `rows` at a time.
+
+    However many there are, no more than a few parts are held at once: both tables are in order of time.
+    """
+    with open_to_read(Path(path) / "record.sqlite") as connection:
+        run = connection.execute("SELECT run FROM runs WHERE label = ? AND seed = ?", (label, seed)).fetchone()
+        tables = ("assignments", "marks") if run is not None else ()
+        streams = [_events_of(connection, table, int(run[0]), rows) for table in tables]
+        held = [_NO_EVENTS] * len(streams)
+        live = [True] * len(streams)
+        while any(live) or any(map(len, held)):
+            for place, stream in enumerate(streams):
+                # rows of one time only: there may be more of that time
+                if live[place] and (not len(held[place]) or held[place]["time"][0] == held[place]["time"][-1]):
+                    part = next(stream, None)
+                    live[place] = part is not None
+                    held[place] = held[place] if part is None else np.concatenate([held[place], part])
+            upto = min((part["time"][-1] for place, part in enumerate(held) if live[place]), default=math.inf)
+            ready = np.concatenate([_NO_EVENTS, *(part[part["time"] < upto] for part in held)])
+            held = [part[part["time"] >= upto] for part in held]
+            if len(ready):
+                yield events_in_order(ready)
+
+
+def _events_of(connection: sqlite3.Connection, table: str, run: int, rows: int) -> Iterator[Array]:
+    found = connection.execute(f"SELECT {', '.join(EVENT.names or ())} FROM {table} WHERE run = ? ORDER BY row", (run,))
+    while part := found.fetchmany(rows):
+        yield np.array(part, dtype=EVENT)
+
+
+_NO_EVENTS = np.empty(0, EVENT)
 
 
 def read_intervals(path: str | Path, label: str, seed: int, workers: Sequence[int]) -> Array:
@@ -767,10 +828,6 @@ def _fetch(connection: sqlite3.Connection, table: str, order: str, run: int, dty
     return np.fromiter(rows, dtype=dtype, count=count)
 
 
-# what happens first when time and iteration are the same: the step that made the iteration
-_ORDER = np.argsort(np.argsort([{"step": -1}.get(kind, place) for place, kind in enumerate(KINDS)]))
-
-
 def _read_events(connection: sqlite3.Connection, run: int, event_hash: str) -> Array | None:
     parts = [_fetch(connection, table, "row", run, EVENT) for table in ("assignments", "marks")]
     events = np.concatenate(parts)
@@ -778,7 +835,7 @@ def _read_events(connection: sqlite3.Connection, run: int, event_hash: str) -> A
         return None
     if event_hash and hash_of_events(*(_numbers_of(part) for part in parts)) != event_hash:
         raise ValueError("its events do not fit their hash")
-    return events[np.lexsort((_ORDER[events["kind"]], events["k"], events["time"]))]
+    return events_in_order(events)
 
 
 def _numbers_of(events: Array) -> Array:

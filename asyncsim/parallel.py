@@ -37,7 +37,7 @@ from typing import Any, Protocol, Self
 import cloudpickle
 
 from asyncsim import running
-from asyncsim.playing import Interruption, Planned, Reached, Setting, Writer, play, reached
+from asyncsim.playing import Interruption, Planned, Reached, Seen, Setting, Writer, play, reached, seen
 from asyncsim.result import Run
 from asyncsim.server import EndOfRun
 from asyncsim.stop import Playing
@@ -67,7 +67,7 @@ class Watcher(Protocol):
     """Who is told what the processes do (`asyncsim.progress.Progress`)."""
 
     def begin(self, label: str, seed: int, process: int = 0) -> None: ...
-    def at(self, reached: Reached, process: int = 0) -> None: ...
+    def at(self, reached: Reached, process: int = 0, seen: Seen | None = None) -> None: ...
     def end(self, process: int = 0, *, begins_again: bool = False) -> None: ...
 
 
@@ -216,7 +216,7 @@ class _Here:
             yield planned, writer, run
 
     def _look(self, engine: Playing) -> None:
-        self._watcher.at(reached(engine))
+        self._watcher.at(reached(engine), seen=seen(engine, self._setting))
         if time.monotonic() >= self._until:
             self._over = True
             engine.end(EndOfRun("interrupted", "goes on in a process of its own"))
@@ -427,7 +427,7 @@ class _Shared:
                 getattr(work.writer, what)(*arguments)
             return None
         if kind == "at":
-            self._watcher.at(about[0], process.number)
+            self._watcher.at(about[0], process.number, about[1])
             return None
         process.work = None
         again = kind == "died" and work.attempt < ATTEMPTS

@@ -8,6 +8,7 @@ looks on, and an `Interruption`, which ends it at its next step, after a checkpo
 
 from __future__ import annotations
 
+import math
 import signal
 import time
 import traceback
@@ -16,6 +17,8 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
 
 from asyncsim import running
 from asyncsim.log import Rows
@@ -38,7 +41,8 @@ class Setting:
     """What all runs of a study have in common.
 
     `problem` makes the problem of a seed. With `keep_errors` an error of the user's own code ends that run as failed;
-    without, it passes through. A `crew` plays the runs on real workers, in this process.
+    without, it passes through. A `crew` plays the runs on real workers, in this process. Who
+    looks on is told more (`Seen`) where the runs are `observed`.
     """
 
     problem: Callable[[int], Any]
@@ -50,6 +54,7 @@ class Setting:
     evaluation: str = "auto"
     keep_errors: bool = True
     crew: Crew | None = None
+    observed: bool = False
 
 
 @dataclass(frozen=True)
@@ -115,6 +120,62 @@ def play(
 def reached(engine: Playing) -> Reached:
     """How far a run is."""
     return engine.now(), engine.iterations, engine.gradients, engine.wall_seconds
+
+
+def share(reached: Reached, stop: Stop) -> float:
+    """How much of a run is done, 0…1, as far as its stop rule tells.
+
+    >>> share((5.0, 10, 20, 0.1), Stop(time=20, gradients=40))
+    0.5
+    """
+    limits = (stop.time, stop.iterations, stop.gradients, stop.wall_clock)
+    return max([0.0, *(min(1.0, at / limit) for limit, at in zip(limits, reached, strict=True) if limit)])
+
+
+DELAYS = (0, *(2**power for power in range(20)))  # bounds of the buckets that delays are counted in
+
+
+@dataclass(frozen=True)
+class Seen:
+    """More of a running run, for metrics (asyncsim/metrics.py).
+
+    `busy` workers; `gradients` by what became of them; `delays` of those that arrived, how many have at most each of
+    `DELAYS`, and all, with the sum `delay_sum`; `point`, what the last record point tells of the objective.
+    """
+
+    busy: int
+    gradients: dict[str, int]
+    delays: tuple[int, ...]
+    delay_sum: int
+    point: dict[str, float]
+
+    @classmethod
+    def of(cls, busy: int, counts: Mapping[str, int], delays: np.ndarray, point: Mapping[str, float]) -> Seen:
+        """From a log's totals and delays, and a record point.
+
+        >>> Seen.of(0, {"arrived": 3, "used": 2}, np.array([[0, 1, 1], [3, 1, 2]]), {}).delays[:4]
+        (1, 1, 1, 3)
+        """
+        delay, _, arrived = delays.reshape(-1, 3).T
+        below = tuple(int(arrived[delay <= bound].sum()) for bound in DELAYS)
+        outcomes = {
+            "discarded": counts["arrived"] - counts["used"],
+            **{k: v for k, v in counts.items() if k != "arrived"},
+        }
+        known = {name: float(value) for name, value in point.items() if not math.isnan(value)}
+        return cls(busy, outcomes, (*below, int(arrived.sum())), int((delay * arrived).sum()), known)
+
+
+OBJECTIVE = ("value", "suboptimality", "squared_gradient_norm", "mean_squared_gradient_norm")
+
+
+def seen(engine: Playing, setting: Setting) -> Seen | None:
+    """More of a running run, where somebody wants to know."""
+    if not setting.observed:
+        return None
+    server, log, recorder = engine.parts()
+    point = {name: recorder.rows[-1][name] for name in OBJECTIVE} if recorder.rows else {}
+    return Seen.of(server.busy, log.totals(), log.delays(), point)
 
 
 def described(error: BaseException) -> str:

@@ -7,19 +7,24 @@ import os
 import sys
 import time
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
-from asyncsim.playing import Reached
+from asyncsim.playing import Reached, Seen, share
+from asyncsim.result import Run
 from asyncsim.stop import Stop
+
+if TYPE_CHECKING:
+    from asyncsim.metrics import Metrics
 
 
 class Progress:
     """How far a study is: one line, or one for all and one for each process where there are several.
 
-    `show` None decides by itself: a terminal on stderr and no NO_COLOR.
+    `show` None decides by itself: a terminal on stderr and no NO_COLOR. `also` is told all that is told here.
     """
 
-    def __init__(self, runs: int, stop: Stop, show: bool | None = None) -> None:
+    def __init__(self, runs: int, stop: Stop, show: bool | None = None, also: Metrics | None = None) -> None:
+        self._also = also
         self._stop = stop
         self._runs = runs
         self._done = 0
@@ -43,35 +48,43 @@ class Progress:
 
     def begin(self, label: str, seed: int, process: int = 0) -> None:
         """A run begins."""
+        if self._also is not None:
+            self._also.begin(label, seed, process)
         self._lines[process] = line = self._lines.get(process) or _Line()
         line.begin(f"{label}, seed {seed}")
         if line.task is not None:
             self._display.reset(line.task)
         self._show(process)
 
-    def at(self, reached: Reached, process: int = 0) -> None:
+    def at(self, reached: Reached, process: int = 0, seen: Seen | None = None) -> None:
         """How far a running one is."""
+        if self._also is not None:
+            self._also.at(reached, process, seen)
         if self._display is not None:
-            self._lines[process].at(reached, self._share(reached))
+            self._lines[process].at(reached, share(reached, self._stop))
             self._show(process)
 
     def end(self, process: int = 0, *, begins_again: bool = False) -> None:
         """A running one has ended, or will be played again."""
+        if self._also is not None:
+            self._also.end(process, begins_again=begins_again)
         self._done += not begins_again
         self._lines.get(process, _Line()).end()
         self._show(process)
 
+    def ended(self, run: Run) -> None:
+        """What became of a run."""
+        if self._also is not None:
+            self._also.ended(run)
+
     def left_out(self, runs: int) -> None:
         """So many runs need not be played: they were before."""
+        if self._also is not None:
+            self._also.left_out(runs)
         self._done += runs
         if self._display is not None:
             # what took no time says nothing about the time left
             self._display.reset(self._all, total=self._runs, completed=self._done)
-
-    def _share(self, reached: Reached) -> float:
-        stop = self._stop
-        limits = (stop.time, stop.iterations, stop.gradients, stop.wall_clock)
-        return max([0.0, *(min(1.0, at / limit) for limit, at in zip(limits, reached, strict=True) if limit)])
 
     def _show(self, process: int) -> None:
         if self._display is None:

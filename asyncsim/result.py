@@ -257,15 +257,16 @@ class Result:
         return f"<Result {self.name}: {_number(len(self.labels), 'method')} × {_number(seeds, 'seed')}{where}>"
 
     @classmethod
-    def read(cls, folder: str | Path, events: bool = True) -> Self:
+    def read(cls, folder: str | Path, events: bool = True, known: dict[str, "Run"] | None = None) -> Self:
         """The result kept in a run folder, also while it is still being written or after its writer died.
 
-        Without `events` the kept events, which may be many, stay on the disk.
+        Without `events` the kept events, which may be many, stay on the disk. `known`, for who reads again and again,
+        is as in `asyncsim.folder.read_folder`.
         Raises `asyncsim.folder.FolderError` when it is no run folder, or damaged.
         """
         from asyncsim.folder import read_folder
 
-        contents = read_folder(Path(folder), events)
+        contents = read_folder(Path(folder), events, known)
         manifest = contents.manifest
         return cls(
             name=manifest.get("name", contents.path.name),

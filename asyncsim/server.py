@@ -202,6 +202,11 @@ class Server:
         return sorted(self._idle)
 
     @property
+    def busy(self) -> int:
+        """How many workers have something to do."""
+        return self._n - len(self._idle) - len(self._away)
+
+    @property
     def rng(self) -> np.random.Generator:
         """The method's own randomness; the only source of random numbers that survives a resume."""
         return self._rng

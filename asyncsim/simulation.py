@@ -650,6 +650,10 @@ class Simulation:
         """(n,) by how much the logged busy seconds differ from what was computed, as stops took effect later."""
         return 0.0 if self._contended is None else self._contended.corrections(self.clock.now)
 
+    def parts(self) -> tuple[Server, Log, Recorder]:
+        """What it plays with, for whoever looks on."""
+        return self._server, self._log, self._recorder
+
     @property
     def iterations(self) -> int:
         """k so far."""

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from asyncsim.server import EndOfRun
+    from asyncsim.log import Log
+    from asyncsim.record import Recorder
+    from asyncsim.server import EndOfRun, Server
 
 LOOK_EVERY = 0.1  # wall-clock seconds between two looks at progress, signals, checkpoints
 
@@ -64,3 +66,4 @@ class Playing(Protocol):
     def wall_seconds(self) -> float: ...
     def now(self) -> float: ...
     def end(self, over: EndOfRun) -> None: ...
+    def parts(self) -> tuple[Server, Log, Recorder]: ...

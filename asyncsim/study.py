@@ -25,7 +25,7 @@ from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import FrameType, TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import asyncsim
 from asyncsim import running
@@ -40,6 +40,9 @@ from asyncsim.scenario import Scenario, from_data, load
 from asyncsim.stop import Stop
 from asyncsim.theory import Knowledge, asks_theory, resolved
 
+if TYPE_CHECKING:
+    from asyncsim.metrics import Metrics
+
 RECORDED_VERSIONS = ("numpy", "simpy", "pydantic", "ruamel.yaml", "plotly", "scipy", "scikit-learn", "torch", "ray")
 
 
@@ -53,6 +56,7 @@ def run(
     allow_code: bool = False,
     processes: int | None = None,
     tell: Callable[[str], None] | None = None,
+    metrics: Metrics | None = None,
 ) -> Result:
     """Run all methods of a scenario with all its seeds.
 
@@ -65,6 +69,7 @@ def run(
     overrides : like on the command line, ("stop.time=100", …); for files only
     processes : how many runs are played side by side, each in a process of its own; 1: one after the other, here;
         None: here for the first second, then on all cores that this process may use. The result is the same.
+    metrics : an open `asyncsim.metrics.Metrics`, which tells Prometheus how the runs go
     tell : is called before the first run with a line on the memory that runs take
 
     Raises ScenarioError for a scenario that cannot be run, FolderError where the folder cannot be used.
@@ -87,14 +92,19 @@ def run(
         side_by_side = min(len(scenario.seeds) * len(methods), processes or cores())
         tell(running.memory_words(manifest["memory"], side_by_side))
     if output is None:
-        return _play(scenario, methods, manifest, None, progress, processes)
+        return _play(scenario, methods, manifest, None, progress, processes, metrics)
     with RunFolder.create(output, manifest, scenario.source, force) as folder:
-        result = _play(scenario, methods, manifest, folder, progress, processes)
+        result = _play(scenario, methods, manifest, folder, progress, processes, metrics)
     return warned(result, folder)
 
 
 def resume(
-    folder: str | Path, *, allow_code: bool = False, progress: bool | None = None, processes: int | None = None
+    folder: str | Path,
+    *,
+    allow_code: bool = False,
+    progress: bool | None = None,
+    processes: int | None = None,
+    metrics: Metrics | None = None,
 ) -> Result:
     """Go on with the runs of a folder that are not finished, on as many processes as you like; others stay as they are.
 
@@ -117,10 +127,10 @@ def resume(
         if "tuning_seeds" in manifest:
             from asyncsim import sweep
 
-            result = sweep.play(scenario, problem, dict(manifest), opened, progress, processes)
+            result = sweep.play(scenario, problem, dict(manifest), opened, progress, processes, metrics)
         else:
             methods = checked_methods(scenario, problem)
-            result = _play(scenario, methods, dict(manifest), opened, progress, processes)
+            result = _play(scenario, methods, dict(manifest), opened, progress, processes, metrics)
     return warned(result, opened)
 
 
@@ -259,10 +269,13 @@ def _play(
     folder: RunFolder | None,
     progress: bool | None,
     processes: int | None,
+    metrics: Metrics | None,
 ) -> Result:
-    setting = setting_of(scenario, manifest["evaluation"])
+    setting = replace(setting_of(scenario, manifest["evaluation"]), observed=metrics is not None)
     plan = planned_runs(scenario, methods)
-    with Signals() as signals, Progress(len(plan), setting.stop, progress) as bar:
+    if metrics is not None:
+        metrics.plan(len(plan), setting.workers.n, setting.stop, setting.target)
+    with Signals() as signals, Progress(len(plan), setting.stop, progress, also=metrics) as bar:
         runs = play_runs(scenario, plan, setting, folder, signals, bar, processes)
         changes = ending(runs, signals)
         if folder is not None:
@@ -304,6 +317,7 @@ def play_runs(
         )  # fmt: skip
         with closing(played):
             for planned, writer, run in played:
+                bar.ended(run)
                 runs[planned.number] = run if folder is None else _written(folder, writer, run, setting.record)
     return [runs[number] for number in sorted(runs)]
 

@@ -24,7 +24,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from asyncsim import study
 from asyncsim.folder import ENDED, RunFolder, TuningWriter
@@ -41,6 +41,9 @@ from asyncsim.summary import number as shown
 from asyncsim.summary import time_to_target
 from asyncsim.yaml_file import Problem, ScenarioError, did_you_mean
 
+if TYPE_CHECKING:
+    from asyncsim.metrics import Metrics
+
 ALL = "all"
 MOST_CHOICES = 10_000
 MOST_RUNS = 1_000_000
@@ -56,6 +59,7 @@ def tune(
     overrides: Sequence[str] = (),
     allow_code: bool = False,
     processes: int | None = None,
+    metrics: Metrics | None = None,
 ) -> Result:
     """Choose the parameters of a scenario's methods as its `sweep:` says, then compare the winners on its seeds.
 
@@ -79,9 +83,9 @@ def tune(
     choices_of(scenario, problem)  # what is wrong is said before a folder is made
     manifest = study.manifest_of(scenario, problem) | {"tuning_seeds": list(tuning_seeds(scenario)), "tuning": {}}
     if output is None:
-        return play(scenario, problem, manifest, None, progress, processes)
+        return play(scenario, problem, manifest, None, progress, processes, metrics)
     with RunFolder.create(output, manifest, scenario.source, force) as folder:
-        result = play(scenario, problem, manifest, folder, progress, processes)
+        result = play(scenario, problem, manifest, folder, progress, processes, metrics)
     return study.warned(result, folder)
 
 
@@ -305,13 +309,16 @@ def play(
     folder: RunFolder | None,
     progress: bool | None,
     processes: int | None,
+    metrics: Metrics | None = None,
 ) -> Result:
     """Play what is left of a sweep: the tuning runs, then the winners' (for `tune` and `asyncsim.resume`)."""
-    setting = study.setting_of(scenario, manifest["evaluation"])
+    setting = replace(study.setting_of(scenario, manifest["evaluation"]), observed=metrics is not None)
     tuning = Tuning(scenario, choices_of(scenario, problem), folder)
     total = len(tuning.choices) * len(tuning.seeds) + len(scenario.methods) * len(scenario.seeds)
     runs: list[Run] = []
-    with study.Signals() as signals, Progress(total, setting.stop, progress) as bar:
+    if metrics is not None:
+        metrics.plan(total, setting.workers.n, setting.stop, setting.target)
+    with study.Signals() as signals, Progress(total, setting.stop, progress, also=metrics) as bar:
         bar.left_out(sum(row["status"] in DONE for row in tuning.rows.values()))
         played = play_all(
             tuning.planned(bar), tuning.setting(setting), processes=processes, interruption=signals, watcher=bar,
@@ -319,6 +326,7 @@ def play(
         )  # fmt: skip
         with closing(played):
             for planned, writer, run in played:
+                bar.ended(run)
                 tuning.take(planned, writer, run)
         changes: dict[str, Any] = {}
         if signals.received is None:

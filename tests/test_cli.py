@@ -97,7 +97,7 @@ def test_run_prints_the_table_the_sentence_and_where_the_report_is(command):
     assert {line.split()[0] for line in lines[1:3]} == {"ringmaster_asgd", "hero_sgd"}
     assert lines[3] == ""
     assert lines[4] == Result.read("runs/small").sentence()
-    assert lines[5] == "report: runs/small/report.html"
+    assert lines[-1] == "report: runs/small/report.html"
     assert Path("runs/small/report.html").is_file()
 
 

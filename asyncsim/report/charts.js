@@ -49,6 +49,19 @@
     if (Object.keys(changes).length) Plotly.relayout(place, changes);
   };
 
+  // What was zoomed into stays where a chart is drawn again: with other methods, or more of the curves. The document keeps
+  // it, as the live page draws on new elements now and then. A chart is known by what its axes show (`meta`).
+  const zooms = (document.zooms ||= new Map()), resets = new Set();
+  const zoomed = (place, changes) => {
+    const { xaxis, yaxis, meta } = place._fullLayout;
+    if (resets.delete(place)) { zooms.delete(meta); everything(); return; }
+    if (meta && ("xaxis.range[0]" in changes || "yaxis.range[0]" in changes)) zooms.set(meta, [[...xaxis.range], [...yaxis.range]]);
+  };
+  const kept = (look) => {
+    const ranges = zooms.get(look.meta);
+    if (ranges) [look.xaxis, look.yaxis].forEach((axis, i) => { axis.range = ranges[i]; });
+  };
+
   const draw = (place, traces, look, nothing) => {
     const empty = !traces.some((trace) => trace.x.length);
     place.classList.toggle("empty", empty);
@@ -59,8 +72,10 @@
     }
     if (!place.classList.contains("js-plotly-plot")) place.textContent = "";
     const first = !place.classList.contains("js-plotly-plot");
+    kept(look);
     Plotly.react(place, traces, look, config);
-    if (first) place.on("plotly_relayout", () => finer(place));
+    if (first) place.on("plotly_relayout", (changes) => { zoomed(place, changes); finer(place); });
+    if (first) place.on("plotly_doubleclick", () => resets.add(place)); // what it was before comes next
     if (first && place.dataset.curves) place.on("plotly_afterplot", () => { if (moment !== null) asyncsim.moment(moment); });
   };
 
@@ -139,7 +154,8 @@
       const values = own.flatMap((line) => [line.median, line.lower || [], line.upper || []].flat()).concat(goal.shapes.length ? [page.target[key]] : []);
       const y = axis("", logs.y, values);
       const across = own.flatMap((line) => line.x), last = across.reduce((a, b) => Math.max(a, b), 0);
-      const look = layout(axis(page.axes[x], logs.x, across, logs.x || !last ? {} : { range: [0, 1.02 * last] }), y, { shapes: goal.shapes, annotations: goal.annotations });
+      const look = layout(axis(page.axes[x], logs.x, across, logs.x || !last ? {} : { range: [0, 1.02 * last] }), y, { shapes: goal.shapes, annotations: goal.annotations,
+        meta: [x, key, state.x, state.y].join() });
       draw(place, [...traces, ...goal.traces], look, labels.length ? "nothing was recorded" : "no method is chosen");
       const caption = place.parentElement.querySelector("[data-quantity-name]");
       if (caption) caption.textContent = page.quantities[key];

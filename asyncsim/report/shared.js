@@ -59,5 +59,8 @@ const asyncsim = (() => {
     return chosen ? chosen.value : null;
   };
 
-  return { page, shown, onChange: (listener) => listeners.push(listener), onPoint: (listener) => spotlights.push(listener), pointed: () => pointed, colour, faint, style, number, choice };
+  // The live page has new data for what stands here already.
+  const renew = (fresh) => { Object.assign(page, fresh); changed(); };
+
+  return { page, renew, shown, onChange: (listener) => listeners.push(listener), onPoint: (listener) => spotlights.push(listener), pointed: () => pointed, colour, faint, style, number, choice };
 })();
