@@ -25,7 +25,7 @@ from pathlib import Path
 from asyncsim import study
 from asyncsim.catalogue import starters
 from asyncsim.scenario import ScenarioError, load
-from asyncsim.times.traces import TraceError, read_trace, write_trace
+from asyncsim.times.traces import TraceError, read_trace
 
 SECONDS = 1.0  # of processor time that one file may take
 MEGABYTES = 200
@@ -105,15 +105,10 @@ _CHANGES: tuple[Callable[[bytes, random.Random], bytes], ...] = (
 
 def beginnings() -> list[tuple[str, bytes]]:
     """What is mutated: (ending, bytes) of the starters that need nothing else, and of a trace in both of its forms."""
-    files = [(".yaml", path.read_bytes()) for path in sorted(starters().rglob("*.yaml")) if path.stat().st_size < 10**4]
-    rows = [
-        {"worker": worker, "compute_seconds": 0.5 + worker + m, "m": m, "device": "cpu"}
-        for worker in range(3)
-        for m in range(4)
-    ]
-    with tempfile.TemporaryDirectory() as scratch:
-        for ending in (".csv", ".jsonl"):
-            files.append((ending, write_trace(Path(scratch, f"trace{ending}"), rows).read_bytes()))
+    found = [path for path in sorted(starters().rglob("*.yaml")) if path.parent.name not in ("torch", "cluster")]
+    files = [(".yaml", path.read_bytes()) for path in found if path.stat().st_size < 10**4]
+    text = "\n".join(f'{{"worker": {m % 3}, "compute_seconds": {0.5 + m}, "device": "cpu"}}' for m in range(12)) + "\n"
+    files += [(".csv", (starters() / "times" / "measured.csv").read_bytes()[:4000]), (".jsonl", text.encode())]
     return files
 
 
