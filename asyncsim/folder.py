@@ -1101,8 +1101,10 @@ def _take_lock(path: Path, undo: ExitStack) -> int:
 
 def _sign_lock(lock: int) -> None:
     with suppress(OSError):  # only for the message above; a full disk shows itself at the first row
-        os.truncate(lock, 0)
-        os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
+        signature = f"{os.getpid()}\n".encode()
+        # never empty in between: a lock that is signed tells whose a half-made folder is
+        os.pwrite(lock, signature, 0)
+        os.truncate(lock, len(signature))
 
 
 def _check_replaceable(path: Path, force: bool) -> None:
@@ -1124,20 +1126,29 @@ def _check_replaceable(path: Path, force: bool) -> None:
         raise FolderExists(f"{path} already holds a run: choose another folder, resume it, or replace it with --force")
 
 
+MOST_OF_A_START = 10**6  # bytes of tables without a row
+
+
 def _half_made(path: Path, names: set[str]) -> bool:
     """Whether all that is there is what `RunFolder.create` leaves when it is killed before the manifest is written."""
     made = {"record.sqlite", "scenario.yaml", "checkpoints", *_ALONGSIDE}
     if not names <= made or "record.sqlite" not in names or any((path / name).is_symlink() for name in names):
         return False
     try:
-        signed = re.fullmatch(rb"\d+\n", (path / "lock").read_bytes()[:20])
+        signed = re.match(rb"\d+\n", (path / "lock").read_bytes()[:20])
         if not signed or ("checkpoints" in names and any((path / "checkpoints").iterdir())):
             return False
-        database = f"{(path / 'record.sqlite').absolute().as_uri()}?mode=ro"
-        with closing(sqlite3.connect(database, uri=True, timeout=1)) as connection:
-            tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-            ours = connection.execute("PRAGMA application_id").fetchone()[0] == APPLICATION_ID
-            rows = connection.execute("SELECT count(*) FROM runs").fetchone()[0] if "runs" in tables else 0
+        files = [path / name for name in names if name.startswith("record.sqlite") and not name.endswith("-shm")]
+        if sum(file.stat().st_size for file in files) > MOST_OF_A_START:
+            return False
+        # what a journal left half done can be told where it may be written only: in a copy
+        with tempfile.TemporaryDirectory(prefix="asyncsim-") as scratch:
+            for file in files:
+                shutil.copyfile(file, Path(scratch, file.name))
+            with closing(sqlite3.connect(Path(scratch, "record.sqlite"), timeout=1)) as connection:
+                tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+                ours = connection.execute("PRAGMA application_id").fetchone()[0] == APPLICATION_ID
+                rows = connection.execute("SELECT count(*) FROM runs").fetchone()[0] if "runs" in tables else 0
     except (OSError, sqlite3.Error):
         return False
     return rows == 0 and (ours or not tables)

@@ -3,13 +3,15 @@
 import json
 import math
 import os
+import random
 import signal
 import sqlite3
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -324,6 +326,27 @@ def test_what_a_kill_leaves_of_a_start_is_replaced_without_being_asked(path: Pat
         "scenario.yaml",
         "checkpoints",
     }
+
+
+def test_starts_that_were_killed_at_random_moments_never_hinder_the_next(tmp_path: Path) -> None:
+    """Sixty processes, up to three after each other into one folder; SIGKILL wherever they are by then."""
+    chance, kills = random.Random(), 0
+    while kills < 60:
+        path = tmp_path / str(kills)
+        for _ in range(3):
+            if (child := os.fork()) == 0:
+                with suppress(BaseException):
+                    RunFolder.create(path, {"name": "killed"}, "name: killed\n")
+                    signal.pause()
+                os._exit(1)  # it was refused
+            time.sleep(chance.uniform(0.0, 0.02))
+            os.kill(child, signal.SIGKILL)
+            assert os.WIFSIGNALED(os.waitpid(child, 0)[1])
+            kills += 1
+            if (path / "manifest.json").exists():
+                break
+        RunFolder.create(path, {"name": "new"}, "", force=(path / "manifest.json").exists()).close()
+        assert read_folder(path).manifest["name"] == "new"
 
 
 @pytest.mark.parametrize("lost", ["manifest", "manifest and lock", "all but an empty table"])

@@ -16,6 +16,7 @@ Entry = dict[str, Any]
 Chance = random.Random
 
 MOST_ITERATIONS = 60
+ENDLESS = 30_000  # gradients; so many are received only by a run that should have stalled, or ended
 
 
 def scenario(seed: int) -> Entry:
@@ -41,8 +42,8 @@ def scenario(seed: int) -> Entry:
     drawn["record"]["events"] = "all"
     if _often(chance, 0.7):
         drawn["stop"]["time"] = chance.choice([3.0, 30.0, 300.0, 1e4])
-    if _often(chance, 0.2):
-        drawn["stop"]["gradients"] = chance.randint(1, 400)
+    # a run that nothing else ends is a finding, and must end all the same
+    drawn["stop"]["gradients"] = chance.randint(1, 400) if _often(chance, 0.2) else ENDLESS
     if problem["name"] != "none":
         drawn["evaluation"] = chance.choice(["auto", "auto", "single"])
         if _often(chance, 0.4):

@@ -41,6 +41,7 @@ from asyncsim.result import Result
 from asyncsim.running import evaluation_of
 from asyncsim.scenario import Scenario, from_data
 from asyncsim.testing import resumed
+from asyncsim.testing.drawn import ENDLESS
 from asyncsim.testing.drawn import scenario as drawn
 from asyncsim.testing.holds import broken, broken_tables, differences
 
@@ -73,8 +74,12 @@ def _wrongs(data: Mapping[str, Any], chance: random.Random, tally: Tally, kill: 
     for run in alone.runs:
         tally[f"ended as {run.status}"] += 1
         tally["arrivals"] += sum(int(run.workers[name].sum()) for name in ("used", "discarded"))
+        if run.status == "interrupted":
+            raise KeyboardInterrupt
         if run.status == "failed":
             yield f"{run.label} failed: {run.reason}"
+        if sum(int(run.workers[name].sum()) for name in ("used", "discarded")) >= ENDLESS:
+            yield f"{run.label} would never have ended: {run.reason}, {run.iterations} iterations"
         yield from (f"{run.label}: {words}" for words in broken(run))
     yield from _compared("played twice", alone, study.run(data, processes=1, progress=False))
     scenario = from_data(data)
@@ -214,7 +219,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             break
         if options.kills is not None and tally["SIGKILLs"] >= options.kills:
             break
-        found = trial(seed, tally, True if options.kills is not None else None)
+        try:
+            found = trial(seed, tally, True if options.kills is not None else None)
+        except KeyboardInterrupt:
+            break  # a signal; what was found until then is told
         if found:
             bad.append(seed)
             print(f"seed {seed}: {json.dumps(drawn(seed))}")
