@@ -59,10 +59,11 @@ def serve(folder: Path, port: int = 0, *, browser: bool = True, with_parent: boo
         read_manifest(folder)
     live = Live(folder)
     with Server(live, port) as server:
-        print(f"live page: {server.address}", file=sys.stderr, flush=True)
-        if browser and (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY") or sys.platform == "darwin"):
-            webbrowser.open(server.address)
         try:
+            # whoever reads the address may press Ctrl-C at once
+            print(f"live page: {server.address}", file=sys.stderr, flush=True)
+            if browser and (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY") or sys.platform == "darwin"):
+                webbrowser.open(server.address)
             if with_parent:
                 sys.stdin.buffer.read()
                 live.refresh(wait=False)
