@@ -21,6 +21,7 @@ of the SIGKILLs are nobody's choice, so a replay tries other ones.
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import math
 import os
@@ -67,6 +68,7 @@ def trial(seed: int, tally: Tally | None = None, kill: bool | None = None) -> li
     except Exception:  # whatever it is, it is a finding, and the soak goes on
         found.append(traceback.format_exc())
     tally["scenarios"] += 1
+    gc.collect()  # a run that was killed in memory leaves circles behind
     return found
 
 
