@@ -63,8 +63,10 @@ def trial(seed: int, tally: Tally | None = None, kill: bool | None = None) -> li
     data = drawn(seed)
     found: list[str] = []
     try:
-        for words in _wrongs(data, random.Random(~seed), tally, seed % 4 == 0 if kill is None else kill):
-            found.append(words)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # a warning of numpy's that a user would see is a finding too
+            for words in _wrongs(data, random.Random(~seed), tally, seed % 4 == 0 if kill is None else kill):
+                found.append(words)
     except Exception:  # whatever it is, it is a finding, and the soak goes on
         found.append(traceback.format_exc())
     tally["scenarios"] += 1
@@ -73,13 +75,11 @@ def trial(seed: int, tally: Tally | None = None, kill: bool | None = None) -> li
 
 
 def _wrongs(data: Mapping[str, Any], chance: random.Random, tally: Tally, kill: bool) -> Iterator[str]:
-    alone = study.run(data, processes=1, progress=False)
+    alone = _run(data)
     tally["runs"] += len(alone.runs)
     for run in alone.runs:
         tally[f"ended as {run.status}"] += 1
         tally["arrivals"] += sum(int(run.workers[name].sum()) for name in ("used", "discarded"))
-        if run.status == "interrupted":
-            raise KeyboardInterrupt
         if run.status == "failed":
             yield f"{run.label} failed: {run.reason}"
         if sum(int(run.workers[name].sum()) for name in ("used", "discarded")) >= ENDLESS:
@@ -87,12 +87,19 @@ def _wrongs(data: Mapping[str, Any], chance: random.Random, tally: Tally, kill: 
             if _waits_for_ever(data, run):
                 yield f"{run.label} would never have ended: {run.reason}, {run.iterations} iterations"
         yield from (f"{run.label}: {words}" for words in broken(run))
-    yield from _compared("played twice", alone, study.run(data, processes=1, progress=False))
+    yield from _compared("played twice", alone, _run(data))
     scenario = from_data(data)
     yield from _evaluated_otherwise(data, scenario, alone)
     yield from _resumed(scenario, alone, chance, tally)
     if kill:
         yield from _killed(data, alone, chance, tally)
+
+
+def _run(data: Mapping[str, Any]) -> Result:
+    result = study.run(data, processes=1, progress=False)
+    if result.manifest["status"] == "interrupted":
+        raise KeyboardInterrupt  # a signal came
+    return result
 
 
 def _waits_for_ever(data: Mapping[str, Any], run: Run, patience: int = 20 * ENDLESS) -> bool:
@@ -102,7 +109,7 @@ def _waits_for_ever(data: Mapping[str, Any], run: Run, patience: int = 20 * ENDL
     """
     methods = [method for method in data["methods"] if method["label"] == run.label]
     stop = {**data["stop"], "iterations": run.iterations + 1, "gradients": patience}
-    (longer,) = study.run({**data, "methods": methods, "stop": stop}, processes=1, progress=False).runs
+    (longer,) = _run({**data, "methods": methods, "stop": stop}).runs
     return bool(longer.used + longer.discarded >= patience and longer.iterations <= run.iterations)
 
 
@@ -121,7 +128,7 @@ def _evaluated_otherwise(data: Mapping[str, Any], scenario: Scenario, alone: Res
             evaluation_of(scenario.build_problem(scenario.seeds[0]), evaluation, alone.runs[0].n)
         except ValueError:
             continue  # this problem does not offer it, and says so
-        other = study.run({**data, "evaluation": evaluation}, processes=1, progress=False)
+        other = _run({**data, "evaluation": evaluation})
         for a, b in zip(alone.runs, other.runs, strict=True):
             if (a.event_hash, a.status, a.used) != (b.event_hash, b.status, b.used):
                 yield f"evaluation {evaluation}: {a.label}: other events ({a.status}, {b.status})"
