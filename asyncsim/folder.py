@@ -152,6 +152,7 @@ class RunFolder:
         self.manifest = manifest
         self.journal_mode = journal_mode
         self.warnings: list[str] = []
+        self.gives_events = True  # whether runs that are read back have the events that were kept
         self._lock: int | None = lock
         self._connection = connection
         self._pending = 0
@@ -284,7 +285,7 @@ class RunFolder:
         """Run number `run` as it is kept. FolderError when there is none or it is damaged."""
         self.flush()
         with _said(self.path / "record.sqlite"):
-            return _read_run(self._connection, run, self.path, alive=True, events=True)
+            return _read_run(self._connection, run, self.path, alive=True, events=self.gives_events)
 
     def flush(self) -> None:
         """Commit all rows written so far."""
