@@ -22,6 +22,7 @@ event loop must find it.
 from __future__ import annotations
 
 import math
+import sys
 from heapq import heapify, heappop, heapreplace
 from typing import TYPE_CHECKING, Any
 
@@ -51,11 +52,12 @@ class Block:
     first : the number of dispatch of the next job of position 0; the others count on
     order : where they are in no order (`Forecast.sorts`), the position of each in the columns; else None
     times : their times in order
+    once : whether nobody is sent out again, so that there is nothing in next_…
     """
 
     __slots__ = (
         "_backs", "_draws", "_numbers", "begins", "draw", "ends", "first", "m", "next_arrives", "next_begins", "next_draw",
-        "next_ends", "order", "sent", "size", "time", "times", "worker",
+        "next_ends", "once", "order", "sent", "size", "time", "times", "worker",
     )  # fmt: skip
 
     def __init__(
@@ -68,6 +70,7 @@ class Block:
         self.first = first
         self.size = len(self.time)
         self.order = order
+        self.once = False
         self.times = self.time if times is None else times
         self._draws: list[float] | None = None
         self._numbers: list[int] | None = None
@@ -145,7 +148,11 @@ class Forecast:
             self.loop = Loop(self)
 
     def settle(self, block: Block, start: int, stop: int) -> None:
-        """The arrivals start…stop of the block came, and their workers were sent out again."""
+        """The arrivals start…stop of the block came, and their workers were sent out again, or have nothing to do."""
+        if block.once:
+            self.idle(block.worker[start:stop])
+            self.m[block.worker[start:stop]] += 1
+            return
         if self.loop is not None:
             self.loop.settle(self, block, start, stop)
             return
@@ -193,6 +200,22 @@ class Forecast:
             self._ties = True
         columns = self._by_heap(horizon, size, first)
         return self._learnt(Block(columns, first), now, float(columns[0][-1]), until)
+
+    def once(self, size: int, until: float, first: int) -> Block | None:
+        """About `size` arrivals of those that are at work now, up to and with those at the time `until`; or None."""
+        workers = np.flatnonzero(self.arrives <= min(until, sys.float_info.max))
+        if not len(workers):
+            return None
+        if len(workers) > size:
+            workers = workers[self.arrives[workers] <= np.partition(self.arrives[workers], size - 1)[size - 1]]
+        workers = workers[np.lexsort((self.rank[workers], self.arrives[workers]))]
+        time, sent, begins, ends, draw = (
+            column[workers] for column in (self.arrives, self.sent, self.begins, self.ends, self.draw)
+        )
+        none = np.empty(0)
+        block = Block([time, workers, self.m[workers], sent, begins, ends, draw, none, none, none, none], first)
+        block.once = True
+        return block
 
     def _learnt(self, block: Block, now: float, horizon: float, until: float) -> Block:
         """The block, after a look at how fast arrivals come; a few before an event of the clock tell little of it."""
