@@ -8,7 +8,7 @@ that names *everything* that is wrong, each with its place. A scenario knows wha
    the models for them are made from these, and so are the messages and the JSON schema.
 2. Nothing is guessed: a text is no number, true is not 1, an unknown key is an error. Two readings are admitted, as
    YAML has no other way to write them: 1e6 where a whole number is needed, and a list where a tuple is.
-3. Errors come worded from where they arise. Every model reports in our own words (`_Strict`), every value through one
+3. Errors come worded from where they arise. Every model reports in our own words (`Strict`), every value through one
    message that says what is allowed (`said`); pydantic carries them, with the road to the value, which
    `Document.place` turns into file:line:column. Which alternative of a union failed is never part of that road.
 4. A scenario holds no code. Names are looked up in the registries, then in the entry points of installed packages.
@@ -85,20 +85,20 @@ MAX_NAME_BYTES = 100
 # ---- messages
 
 
-def _wrong(message: str) -> PydanticCustomError:
+def wrong(message: str) -> PydanticCustomError:
     # no context is given, so that braces in a message stand for themselves
     return PydanticCustomError("scenario", message)
 
 
-def _raise_at(problems: Sequence[tuple[Keys, str]]) -> None:
+def raise_at(problems: Sequence[tuple[Keys, str]]) -> None:
     """Raise these messages at these places below the value that is being checked."""
     if problems:
         raise ValidationError.from_exception_data(
-            "scenario", [InitErrorDetails(type=_wrong(text), loc=road, input=None) for road, text in problems]
+            "scenario", [InitErrorDetails(type=wrong(text), loc=road, input=None) for road, text in problems]
         )
 
 
-def _not_allowed(value: Any, words: str, options: Sequence[str] = ()) -> str:
+def not_allowed(value: Any, words: str, options: Sequence[str] = ()) -> str:
     hint = did_you_mean(value, options) if isinstance(value, str) else ""
     return f"{shown(value)} is not allowed; allowed: {words}{hint}"
 
@@ -111,7 +111,7 @@ def said(annotation: Any) -> WrapValidator:
         for reading in _readings(value):
             with contextlib.suppress(ValidationError):
                 return handler(reading)
-        raise _wrong(_not_allowed(value, words, re.findall(r"'(\w+)'", words)))
+        raise wrong(not_allowed(value, words, re.findall(r"'(\w+)'", words)))
 
     return WrapValidator(check)
 
@@ -126,7 +126,7 @@ def _readings(value: Any) -> Iterator[Any]:
         yield value.item()
 
 
-class _Strict(BaseModel):
+class Strict(BaseModel):
     """A mapping with known keys, whose errors are in our words."""
 
     model_config = ConfigDict(
@@ -142,11 +142,11 @@ class _Strict(BaseModel):
     @classmethod
     def _in_our_words(cls, data: Any, handler: Callable[[Any], Self]) -> Self:
         if not isinstance(data, Mapping | cls):
-            raise _wrong(_not_allowed(data, f"a mapping with the keys {_listed(cls.model_fields)}"))
+            raise wrong(not_allowed(data, f"a mapping with the keys {listed(cls.model_fields)}"))
         try:
             return handler(data)
         except ValidationError as error:
-            _raise_at([cls._worded(found) for found in error.errors(include_url=False, include_context=False)])
+            raise_at([cls._worded(found) for found in error.errors(include_url=False, include_context=False)])
             raise
 
     @classmethod
@@ -156,7 +156,7 @@ class _Strict(BaseModel):
         match error["type"]:
             case "extra_forbidden" if len(road) == 1:
                 keys = list(cls.model_fields)
-                return road, f"unknown key; allowed: {_listed(keys)}{did_you_mean(road[0], keys)}"
+                return road, f"unknown key; allowed: {listed(keys)}{did_you_mean(road[0], keys)}"
             case "missing" if field:
                 return road, f"missing; needed: {field.description or 'a value'}"
             case "too_short":
@@ -164,15 +164,15 @@ class _Strict(BaseModel):
             case "too_long":
                 return road, "the list is too long"
             case "list_type":
-                return road, _not_allowed(error["input"], "a list")
+                return road, not_allowed(error["input"], "a list")
         return road, error["msg"]
 
 
-def _listed(names: Any) -> str:
+def listed(names: Any) -> str:
     return ", ".join(names)
 
 
-def _as_list(value: Any) -> Any:
+def as_list(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value
 
 
@@ -182,7 +182,7 @@ def _as_list(value: Any) -> Any:
 def _name(value: Any) -> str:
     words = f"a text of up to {MAX_NAME_BYTES} bytes without '/', '\\', '..', a leading '.' or control characters"
     if not isinstance(value, str) or not _fit_for_a_folder(value):
-        raise _wrong(_not_allowed(value, words))
+        raise wrong(not_allowed(value, words))
     return value
 
 
@@ -196,7 +196,7 @@ def _fit_for_a_folder(name: str) -> bool:
     )
 
 
-def _name_of_file(path: Path) -> str:
+def name_of_file(path: Path) -> str:
     name = re.sub(r"[^\w.+=,@ -]+|\.\.+", "-", path.stem).strip(". ")
     return name if name and _fit_for_a_folder(name) else "scenario"
 
@@ -216,12 +216,12 @@ def _seeds(value: Any) -> Sequence[int]:
             value = range(first, last + 1)
     found = value if isinstance(value, range | list | tuple) else (value,)
     if len(found) > MAX_SEEDS:
-        raise _wrong(f"{len(found):,} seeds; allowed: up to {MAX_SEEDS:,}")
+        raise wrong(f"{len(found):,} seeds; allowed: up to {MAX_SEEDS:,}")
     if not found or not all(type(seed) is int and 0 <= seed <= MAX_SEED for seed in found):
-        raise _wrong(_not_allowed(value, f"{words}, up to {MAX_SEEDS:,} of them"))
+        raise wrong(not_allowed(value, f"{words}, up to {MAX_SEEDS:,} of them"))
     if len(set(found)) < len(found):
         twice = next(seed for seed, times in collections.Counter(found).items() if times > 1)
-        raise _wrong(f"seed {twice} stands twice; the same seed is the same run")
+        raise wrong(f"seed {twice} stands twice; the same seed is the same run")
     return found if isinstance(found, range) else tuple(found)
 
 
@@ -232,7 +232,7 @@ Seeds = Annotated[Any, PlainValidator(_seeds, json_schema_input_type=Whole | lis
 # ---- methods, problems, laws: chosen by name
 
 
-class Chosen(_Strict):
+class Chosen(Strict):
     """A method, problem or allocation with its parameters, as the scenario has it."""
 
     name: str
@@ -247,7 +247,7 @@ class Chosen(_Strict):
 
     def build(self) -> Any:
         """The object itself."""
-        return _built(type(self).made_by, {key: _object(value) for key, value in self.parameters.items()})
+        return built_by(type(self).made_by, {key: object_of(value) for key, value in self.parameters.items()})
 
     @model_validator(mode="after")
     def _can_be_built(self) -> Self:
@@ -255,9 +255,9 @@ class Chosen(_Strict):
         try:
             built = self.build()
         except (ValueError, TypeError) as error:
-            raise _wrong(str(error)) from None
+            raise wrong(str(error)) from None
         if not any(callable(getattr(built, name, None)) for name in self.needed):
-            raise _wrong(f"{self.name} cannot be used here: it has no {' or '.join(self.needed)}(…)")
+            raise wrong(f"{self.name} cannot be used here: it has no {' or '.join(self.needed)}(…)")
         return self
 
 
@@ -307,15 +307,15 @@ BY_NAME: dict[Any, Kind] = {Allocation: ALLOCATION, UpdateRule: UPDATE_RULE}
 def words_for(annotation: Any) -> str:
     """What `annotation` admits in a scenario, in words."""
     if annotation in BY_NAME:
-        return f"one of {_listed(BY_NAME[annotation].registry)}, or {{name: …, …}}"
+        return f"one of {listed(BY_NAME[annotation].registry)}, or {{name: …, …}}"
     return allowed(annotation)
 
 
-def _found(kind: Kind, name: Any, info: ValidationInfo) -> Any:
+def looked_up(kind: Kind, name: Any, info: ValidationInfo) -> Any:
     """What `name` stands for; an error in our words when there is no such thing."""
-    words = f"one of {_listed(kind.registry)}"
+    words = f"one of {listed(kind.registry)}"
     if not isinstance(name, str):
-        raise _wrong(_not_allowed(name, words))
+        raise wrong(not_allowed(name, words))
     if name in kind.registry:
         return kind.registry[name]
     if ":" in name:
@@ -323,15 +323,15 @@ def _found(kind: Kind, name: Any, info: ValidationInfo) -> Any:
     for point in importlib.metadata.entry_points(group=kind.entry_points):
         if point.name == name:
             return _loaded(name, point.load)
-    raise _wrong(f"no {kind.word} is called {shown(name)}; allowed: {words}{did_you_mean(name, kind.registry)}")
+    raise wrong(f"no {kind.word} is called {shown(name)}; allowed: {words}{did_you_mean(name, kind.registry)}")
 
 
 def _from_code(name: str, kind: Kind, context: Mapping[str, Any]) -> Any:
     module, _, attribute = name.partition(":")
     if not re.fullmatch(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*", name):
-        raise _wrong(f"{shown(name)} is no module:attribute; allowed: one of {_listed(kind.registry)}")
+        raise wrong(f"{shown(name)} is no module:attribute; allowed: one of {listed(kind.registry)}")
     if not context.get("allow_code"):
-        raise _wrong(f"{shown(name)} is code, which a scenario may not run; if you trust it, say --allow-code")
+        raise wrong(f"{shown(name)} is code, which a scenario may not run; if you trust it, say --allow-code")
     folder = str(Path(context.get("base") or ".").resolve())
 
     def load() -> Any:
@@ -351,14 +351,14 @@ def _loaded(name: str, load: Callable[[], Any]) -> Any:
     try:
         return load()
     except Exception as error:  # it is not our code: whatever it raises is told in one line
-        raise _wrong(f"{shown(name)} cannot be loaded: {type(error).__name__}: {shown(str(error), 200)}") from None
+        raise wrong(f"{shown(name)} cannot be loaded: {type(error).__name__}: {shown(str(error), 200)}") from None
 
 
-def _built(made_by: Any, given: Mapping[str, Any]) -> Any:
+def built_by(made_by: Any, given: Mapping[str, Any]) -> Any:
     return made_by(**given) if callable(made_by) else made_by
 
 
-def _object(value: Any) -> Any:
+def object_of(value: Any) -> Any:
     return value.build() if isinstance(value, Chosen) else value
 
 
@@ -370,13 +370,16 @@ def _registered_model(kind: Kind, name: str) -> type[Chosen]:
 def _model_of(kind: Kind, made_by: Any, name: str) -> type[Chosen]:
     """The model of an entry that `made_by` is built from."""
     fields: dict[str, Any] = {}
-    for parameter, annotation, default, meaning in _parameters_of(made_by):
+    for parameter, annotation, default, meaning in parameters_of(made_by):
         words = " · ".join(part for part in (meaning, f"allowed: {words_for(annotation)}") if part)
-        fields[parameter] = (_type_of(annotation), _field(words, _as_written(annotation, default)))
+        fields[parameter] = (_type_of(annotation), field_of(words, as_written(annotation, default)))
     fields["name"] = (Literal[name], Field(description=f"the {kind.word}"))
     if kind is METHOD:
-        fields["update_rule"] = (_type_of(UpdateRule), _field("of this method alone; else that of the scenario", None))
-    model = create_model(f"{kind.word}_{name}", __base__=kind.base, __doc__=_first_line(made_by), **fields)
+        fields["update_rule"] = (
+            _type_of(UpdateRule),
+            field_of("of this method alone; else that of the scenario", None),
+        )
+    model = create_model(f"{kind.word}_{name}", __base__=kind.base, __doc__=first_line(made_by), **fields)
     model.made_by = made_by
     return model
 
@@ -388,11 +391,11 @@ def _type_of(annotation: Any) -> Any:
     return Annotated[annotation, said(annotation)]
 
 
-def _field(words: str, default: Any) -> Any:
+def field_of(words: str, default: Any) -> Any:
     return Field(description=words) if default is inspect.Parameter.empty else Field(default, description=words)
 
 
-def _as_written(annotation: Any, default: Any) -> Any:
+def as_written(annotation: Any, default: Any) -> Any:
     """A default that is an object, as a scenario would write it."""
     if annotation not in BY_NAME:
         return default
@@ -404,11 +407,11 @@ def _as_written(annotation: Any, default: Any) -> Any:
     return _registered_model(kind, name).model_validate({"name": name, **given})
 
 
-def _first_line(thing: Any) -> str:
+def first_line(thing: Any) -> str:
     return (inspect.getdoc(thing) or "").partition("\n")[0]
 
 
-def _parameters_of(made_by: Any) -> list[tuple[str, Any, Any, str]]:
+def parameters_of(made_by: Any) -> list[tuple[str, Any, Any, str]]:
     """(name, annotation, default, meaning) of each parameter; own code need not use our decorator."""
     if dataclasses.is_dataclass(made_by) and isinstance(made_by, type):
         annotations = hints(made_by)
@@ -444,13 +447,13 @@ def _chosen(kind: Kind) -> Callable[[Any, ValidationInfo], Chosen]:
         if isinstance(value, str):  # `problem: none` is short for {name: none}
             value = {"name": value}
         if not isinstance(value, Mapping):
-            raise _wrong(_not_allowed(value, f"a mapping with `name`: one of {_listed(kind.registry)}"))
+            raise wrong(not_allowed(value, f"a mapping with `name`: one of {listed(kind.registry)}"))
         if "name" not in value:
-            _raise_at([(("name",), f"missing; needed: one of {_listed(kind.registry)}")])
+            raise_at([(("name",), f"missing; needed: one of {listed(kind.registry)}")])
         try:
-            made_by = _found(kind, value["name"], info)
+            made_by = looked_up(kind, value["name"], info)
         except PydanticCustomError as error:
-            _raise_at([(("name",), error.message())])
+            raise_at([(("name",), error.message())])
         name = value["name"]
         model = _registered_model(kind, name) if name in kind.registry else _model_of(kind, made_by, name)
         return model.model_validate(value, context=info.context)
@@ -492,7 +495,7 @@ class GivenTime:
         if self.made_by is None:
             return _found_from(self.base, self._with_inner(self.data, n, start, count))
         given = {key: value for key, value in self.data.items() if key != "distribution"}
-        return _of_own_code(self.data["distribution"], self.made_by, given, n, range(start, start + count))
+        return of_own_code(self.data["distribution"], self.made_by, given, n, range(start, start + count))
 
     def _with_inner(self, data: Any, n: int, start: int, count: int) -> Any:
         """`data` with the laws that are none of ours made."""
@@ -506,16 +509,16 @@ class GivenTime:
         return {key: self._with_inner(entry, n, start, count) for key, entry in data.items()}
 
 
-def _of_own_code(name: str, made_by: Any, given: Mapping[str, Any], n: int, workers: range) -> Any:
+def of_own_code(name: str, made_by: Any, given: Mapping[str, Any], n: int, workers: range) -> Any:
     """A law or description that is none of ours, or worker → it where parameters differ from worker to worker."""
     # a text is an expression, a list has one entry a worker, unless the class says that it wants a text or a list
-    hints_of = {key: hint for key, hint, _, _ in _parameters_of(made_by) if hint is not Any}
+    hints_of = {key: hint for key, hint, _, _ in parameters_of(made_by) if hint is not Any}
     wanted = {
         key
         for key, hint in hints_of.items()
         if allows(hint, "text" if isinstance(given.get(key), str) else given.get(key))
     }
-    own = {key: _per_worker(value, n) for key, value in given.items() if _varies(value) and key not in wanted}
+    own = {key: _per_worker(value, n) for key, value in given.items() if varies(value) and key not in wanted}
     for key, (entries, whole) in own.items():
         if not whole:
             of_length(entries, len(workers), key)
@@ -551,14 +554,14 @@ class _OfOwnCode:
             key: float(values[worker if whole else worker - self.start]) for key, (values, whole) in self.own.items()
         }
         try:
-            return _built(self.made_by, {**self.shared, **own})
+            return built_by(self.made_by, {**self.shared, **own})
         except (ValueError, TypeError):
             raise
         except Exception as error:  # it is not our code: whatever it raises is told in one line
             raise ValueError(f"{self.name}: {type(error).__name__}: {shown(str(error), 200)}") from error
 
 
-def _varies(value: Any) -> bool:
+def varies(value: Any) -> bool:
     return isinstance(value, str | list)
 
 
@@ -567,48 +570,46 @@ def _per_worker(value: Any, n: int) -> tuple[Any, bool]:
     return (evaluate(value, n), True) if isinstance(value, str) else (value, False)
 
 
-_TIME_WORDS = (
-    f"{allowed(NonNegative)} (seconds), inf (never), an expression in i and n, a list (one a worker), or a law"
-)
+TIME_WORDS = f"{allowed(NonNegative)} (seconds), inf (never), an expression in i and n, a list (one a worker), or a law"
 
 
-def _time(value: Any, info: ValidationInfo) -> GivenTime:
+def read_time(value: Any, info: ValidationInfo) -> GivenTime:
     """Names and keys are checked here; numbers against the number of workers, when the workers are built."""
     if _depth(value) > DEEPEST_LAW:
-        raise _wrong(f"laws stand inside laws more than {DEEPEST_LAW} deep")
+        raise wrong(f"laws stand inside laws more than {DEEPEST_LAW} deep")
     if isinstance(value, GivenTime):
         return value
     if not isinstance(value, Mapping):
-        value = _number_or_text(value)
+        value = number_or_text(value)
         if isinstance(value, str | list) or allows(Time, value):
             return GivenTime(value)
-        raise _wrong(_not_allowed(value, _TIME_WORDS))
+        raise wrong(not_allowed(value, TIME_WORDS))
     if "distribution" not in value:
-        _raise_at([(("distribution",), f"missing; needed: one of {_listed(LAWS)}")])
+        raise_at([(("distribution",), f"missing; needed: one of {listed(LAWS)}")])
     try:
-        law = _found(LAW, value["distribution"], info)
+        law = looked_up(LAW, value["distribution"], info)
     except PydanticCustomError as error:
-        _raise_at([(("distribution",), error.message())])
-    known = {name: (annotation, default) for name, annotation, default, _ in _parameters_of(law)}
+        raise_at([(("distribution",), error.message())])
+    known = {name: (annotation, default) for name, annotation, default, _ in parameters_of(law)}
     keys = ["distribution", *known]
-    given = {key: _number_or_text(entry) for key, entry in value.items()}
+    given = {key: number_or_text(entry) for key, entry in value.items()}
     inner = _Inner(info)
     laws = {key for key in given if key in known and (known[key][0] == ALaw or inside(known[key][0]))}
     given |= {key: inner.read(value[key], known[key][0], (key,)) for key in laws}
-    _raise_at(
+    raise_at(
         inner.problems
         + [
-            ((key,), f"unknown key; allowed: {_listed(keys)}{did_you_mean(key, keys)}")
+            ((key,), f"unknown key; allowed: {listed(keys)}{did_you_mean(key, keys)}")
             for key in given
             if key not in keys
         ]
         + [
             (
                 (key,),
-                _not_allowed(given[key], f"{allowed(annotation)}, a list (one a worker), or an expression in i and n"),
+                not_allowed(given[key], f"{allowed(annotation)}, a list (one a worker), or an expression in i and n"),
             )
             for key, (annotation, _) in known.items()
-            if key in given and key not in laws and not _varies(given[key]) and not allows(annotation, given[key])
+            if key in given and key not in laws and not varies(given[key]) and not allows(annotation, given[key])
         ]
         + [
             ((key,), f"missing; needed: {allowed(annotation)}")
@@ -650,14 +651,14 @@ class _Inner:
         if entry is None:
             return self._law(value, road)
         if not isinstance(value, list | tuple) or not value:
-            self.problems.append((road, _not_allowed(value, f"a list, each {allowed(entry)}, at least one")))
+            self.problems.append((road, not_allowed(value, f"a list, each {allowed(entry)}, at least one")))
             return value
         read = self._law if entry == ALaw else self._part
         return [read(each, (*road, place)) for place, each in enumerate(value)]
 
     def _law(self, value: Any, road: Keys) -> Any:
         try:
-            found = _time(value, self.info)
+            found = read_time(value, self.info)
         except PydanticCustomError as error:
             self.problems.append((road, error.message()))
             return value
@@ -672,11 +673,11 @@ class _Inner:
     def _part(self, value: Any, road: Keys) -> Any:
         keys = ("weight", "law")
         if not isinstance(value, Mapping):
-            self.problems.append((road, _not_allowed(value, "a mapping {weight: …, law: …}")))
+            self.problems.append((road, not_allowed(value, "a mapping {weight: …, law: …}")))
             return value
         for key in value:
             if key not in keys:
-                message = f"unknown key; allowed: {_listed(keys)}{did_you_mean(key, keys)}"
+                message = f"unknown key; allowed: {listed(keys)}{did_you_mean(key, keys)}"
                 self.problems.append(((*road, key), message))
         self.problems += [
             ((*road, key), f"missing; needed: {words}")
@@ -684,23 +685,23 @@ class _Inner:
             if key not in value
         ]
         weight = value.get("weight", 0)
-        if not _varies(weight) and not allows(NonNegative, weight):
+        if not varies(weight) and not allows(NonNegative, weight):
             words = f"{allowed(NonNegative)}, a list (one a worker), or an expression in i and n"
-            self.problems.append(((*road, "weight"), _not_allowed(weight, words)))
+            self.problems.append(((*road, "weight"), not_allowed(weight, words)))
         return {**value, **({"law": self._law(value["law"], (*road, "law"))} if "law" in value else {})}
 
 
-def _number_or_text(value: Any) -> Any:
+def number_or_text(value: Any) -> Any:
     """`value` with `inf` read as never, wherever it stands: JSON has no other way to write it."""
     if isinstance(value, str) and value.strip() in ("inf", "+inf"):
         return math.inf
     if isinstance(value, list | tuple):
-        return [_number_or_text(entry) for entry in value]
+        return [number_or_text(entry) for entry in value]
     return value
 
 
 @functools.cache  # asked for twice, the models would have two names
-def _time_for_the_schema() -> Any:
+def time_for_the_schema() -> Any:
     models = []
     any_time: Any = ForwardRef("AnyTime")
     of_part: dict[str, Any] = {
@@ -710,7 +711,7 @@ def _time_for_the_schema() -> Any:
     part: Any = create_model("part_of_mixture", __config__=ConfigDict(extra="forbid"), **of_part)
     for name, law in LAWS.items():
         fields: dict[str, Any] = {"distribution": (Literal[name], Field(description="the law"))}
-        for parameter, annotation, default, meaning in _parameters_of(law):
+        for parameter, annotation, default, meaning in parameters_of(law):
             entry = inside(annotation)
             words = f"{meaning} · allowed: {allowed(annotation)}; a list (one a worker) or an expression in i and n"
             written: Any = float | list[float] | str
@@ -718,9 +719,9 @@ def _time_for_the_schema() -> Any:
                 written, words = any_time, meaning
             elif entry is not None:
                 written, words = list[any_time if entry == ALaw else part], meaning  # type: ignore[misc]
-            fields[parameter] = (written, _field(words, "inf" if default == math.inf else default))
+            fields[parameter] = (written, field_of(words, "inf" if default == math.inf else default))
         models.append(
-            create_model(f"law_{name}", __config__=ConfigDict(extra="forbid"), __doc__=_first_line(law), **fields)
+            create_model(f"law_{name}", __config__=ConfigDict(extra="forbid"), __doc__=first_line(law), **fields)
         )
     by_name: Any = Annotated[functools.reduce(operator.or_, models), Field(discriminator="distribution")]
     number: Any = Annotated[float, Field(ge=0)]
@@ -732,8 +733,8 @@ def _time_for_the_schema() -> Any:
 
 GivenTimes = Annotated[
     GivenTime,
-    PlainValidator(_time, json_schema_input_type=_time_for_the_schema()),
-    PlainSerializer(lambda time: _plain(time.data)),
+    PlainValidator(read_time, json_schema_input_type=time_for_the_schema()),
+    PlainSerializer(lambda time: plain(time.data)),
 ]
 
 
@@ -748,7 +749,7 @@ class OwnDescription(dict[str, Any]):
     def spec(self, n: int, start: int, count: int) -> Any:
         """What `Workers` takes, for a group of `count` workers, of which `start` is the first, out of n."""
         given = {key: value for key, value in self.items() if key != "name"}
-        return _of_own_code(self["name"], self.made_by, given, n, range(start, start + count))
+        return of_own_code(self["name"], self.made_by, given, n, range(start, start + count))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -770,25 +771,25 @@ class Described:
         if not isinstance(value, Mapping):
             if self.short and (isinstance(value, str | list) or allows(NonNegative, value)):
                 return value
-            raise _wrong(_not_allowed(value, self._words()))
+            raise wrong(not_allowed(value, self._words()))
         if "name" not in value:
-            _raise_at([(("name",), f"missing; needed: one of {_listed(self.registry)}")])
+            raise_at([(("name",), f"missing; needed: one of {listed(self.registry)}")])
         name = value["name"]
         try:
-            made_by = _found(OWN_DESCRIPTIONS[self.word], name, info)
+            made_by = looked_up(OWN_DESCRIPTIONS[self.word], name, info)
         except PydanticCustomError as error:
-            _raise_at([(("name",), error.message())])
-        known = {key: (annotation, default) for key, annotation, default, _ in _parameters_of(made_by)}
+            raise_at([(("name",), error.message())])
+        known = {key: (annotation, default) for key, annotation, default, _ in parameters_of(made_by)}
         keys = ["name", *known]
         given = {key: self._value(known[key][0], entry) if key in known else entry for key, entry in value.items()}
-        _raise_at(
+        raise_at(
             [
-                ((key,), f"unknown key; allowed: {_listed(keys)}{did_you_mean(key, keys)}")
+                ((key,), f"unknown key; allowed: {listed(keys)}{did_you_mean(key, keys)}")
                 for key in given
                 if key not in keys
             ]
             + [
-                ((key,), _not_allowed(given[key], _words_by_worker(annotation)))
+                ((key,), not_allowed(given[key], _words_by_worker(annotation)))
                 for key, (annotation, _) in known.items()
                 if key in given and not _may_vary(annotation, given[key]) and not allows(annotation, given[key])
             ]
@@ -806,10 +807,10 @@ class Described:
 
     @staticmethod
     def _value(annotation: Any, value: Any) -> Any:
-        return value.data if isinstance(value, GivenTime) else _number_or_text(value)
+        return value.data if isinstance(value, GivenTime) else number_or_text(value)
 
     def _words(self) -> str:
-        named = f"a mapping with `name`: one of {_listed(self.registry)}"
+        named = f"a mapping with `name`: one of {listed(self.registry)}"
         return f"{self.short}, or {named}" if self.short else named
 
     def for_the_schema(self) -> Any:
@@ -817,13 +818,13 @@ class Described:
         models = []
         for name, cls in self.registry.items():
             fields: dict[str, Any] = {"name": (Literal[name], Field(description=f"the {self.word}"))}
-            for parameter, annotation, default, meaning in _parameters_of(cls):
+            for parameter, annotation, default, meaning in parameters_of(cls):
                 words = f"{meaning} · allowed: {_words_by_worker(annotation)}"
                 written: Any = Any if annotation is Any else float | str | list[float | str] | None
-                fields[parameter] = (written, _field(words, default))
+                fields[parameter] = (written, field_of(words, default))
             models.append(
                 create_model(
-                    f"{self.word}_{name}", __config__=ConfigDict(extra="forbid"), __doc__=_first_line(cls), **fields
+                    f"{self.word}_{name}", __config__=ConfigDict(extra="forbid"), __doc__=first_line(cls), **fields
                 )
             )
         by_name: Any = Annotated[functools.reduce(operator.or_, models), Field(discriminator="name")]
@@ -842,7 +843,7 @@ def _is_text(annotation: Any) -> bool:
 
 def _words_by_worker(annotation: Any) -> str:
     if annotation is Any:
-        return _TIME_WORDS
+        return TIME_WORDS
     return (
         allowed(annotation) if _is_text(annotation) else f"{allowed(annotation)}, an expression in i and n, or a list"
     )
@@ -852,11 +853,11 @@ SPEED = Described(
     "speed", 4, SPEEDS, f"a power ({allowed(NonNegative)}), an expression in i and n, a list (one a worker)"
 )
 SpeedEntry = Annotated[
-    Any, PlainValidator(SPEED.read, json_schema_input_type=SPEED.for_the_schema()), PlainSerializer(lambda v: _plain(v))  # noqa: PLW0108 - _plain stands further down
+    Any, PlainValidator(SPEED.read, json_schema_input_type=SPEED.for_the_schema()), PlainSerializer(lambda v: plain(v))  # noqa: PLW0108 - plain stands further down
 ]
 THERE = Described("availability", 5, AVAILABILITIES)
 AvailabilityEntry = Annotated[
-    Any, PlainValidator(THERE.read, json_schema_input_type=THERE.for_the_schema()), PlainSerializer(lambda v: _plain(v))  # noqa: PLW0108 - _plain stands further down
+    Any, PlainValidator(THERE.read, json_schema_input_type=THERE.for_the_schema()), PlainSerializer(lambda v: plain(v))  # noqa: PLW0108 - plain stands further down
 ]
 DESCRIBED = (SPEED, THERE)
 _THERE_WORDS = "when workers are there: {name: …}, `asyncsim list availabilities`; always unless given"
@@ -890,27 +891,27 @@ def _message_time(value: Any, info: ValidationInfo) -> GivenTime | GivenLink:
     if isinstance(value, GivenLink):
         return value
     if not isinstance(value, Mapping) or "distribution" in value or not {"latency", "bandwidth"} & set(value):
-        return _time(value, info)
+        return read_time(value, info)
     keys = ["latency", "bandwidth"]
     problems: list[tuple[Keys, str]] = [
-        ((key,), f"unknown key; allowed: {_listed(keys)}{did_you_mean(key, keys)}") for key in value if key not in keys
+        ((key,), f"unknown key; allowed: {listed(keys)}{did_you_mean(key, keys)}") for key in value if key not in keys
     ]
     latency = GivenTime(0)
     try:
-        latency = _time(value.get("latency", 0), info)
+        latency = read_time(value.get("latency", 0), info)
     except PydanticCustomError as error:
         problems.append((("latency",), error.message()))
     except ValidationError as error:
         problems += [(("latency", *found["loc"]), found["msg"]) for found in error.errors(include_url=False)]
-    bandwidth = _number_or_text(value.get("bandwidth"))
-    if "bandwidth" in value and not _varies(bandwidth) and not (allows(Time, bandwidth) and bandwidth > 0):
-        problems.append((("bandwidth",), _not_allowed(bandwidth, _BANDWIDTH_WORDS)))
-    _raise_at(problems)
+    bandwidth = number_or_text(value.get("bandwidth"))
+    if "bandwidth" in value and not varies(bandwidth) and not (allows(Time, bandwidth) and bandwidth > 0):
+        problems.append((("bandwidth",), not_allowed(bandwidth, _BANDWIDTH_WORDS)))
+    raise_at(problems)
     return GivenLink(latency, bandwidth)
 
 
 def _message_time_for_the_schema() -> Any:
-    times = _time_for_the_schema()
+    times = time_for_the_schema()
     link = create_model(
         "link",
         __config__=ConfigDict(extra="forbid"),
@@ -924,11 +925,11 @@ def _message_time_for_the_schema() -> Any:
 MessageTimes = Annotated[
     Any,
     PlainValidator(_message_time, json_schema_input_type=_message_time_for_the_schema()),
-    PlainSerializer(lambda time: _plain(time.data)),
+    PlainSerializer(lambda time: plain(time.data)),
 ]
 
 
-class CommunicationTime(_Strict):
+class CommunicationTime(Strict):
     """Seconds that messages take: times, or links {latency: …, bandwidth: …}."""
 
     uplink: Annotated[MessageTimes, Field(description="seconds from a worker to the server, or a link")] = GivenTime(0)
@@ -937,7 +938,7 @@ class CommunicationTime(_Strict):
     )
 
 
-class SharedLinkEntry(_Strict):
+class SharedLinkEntry(Strict):
     """The server's link, which carries one message at a time."""
 
     capacity: Annotated[Positive, said(Positive), Field(description="numbers a second")]
@@ -959,7 +960,7 @@ def _slowdown(value: Any) -> Any:
         Contention(slowdown=value)
     except ValueError as error:
         message = str(error).removeprefix("Contention: ")
-        raise _wrong(message if isinstance(value, str) else _not_allowed(value, _SLOWDOWN_WORDS)) from None
+        raise wrong(message if isinstance(value, str) else not_allowed(value, _SLOWDOWN_WORDS)) from None
     return value
 
 
@@ -967,11 +968,11 @@ def _members(value: Any) -> Any:
     try:
         Contention(capacity=1, members=value)
     except ValueError as error:
-        raise _wrong(str(error).removeprefix("Contention: members: ").removeprefix("Contention: ")) from None
+        raise wrong(str(error).removeprefix("Contention: members: ").removeprefix("Contention: ")) from None
     return value
 
 
-class ContentionEntry(_Strict):
+class ContentionEntry(Strict):
     """Workers that slow each other down while they compute at the same time: a capacity or a slowdown."""
 
     capacity: Annotated[
@@ -998,7 +999,7 @@ class ContentionEntry(_Strict):
         try:
             self.build()
         except ValueError as error:
-            raise _wrong(str(error).removeprefix("Contention: ")) from None
+            raise wrong(str(error).removeprefix("Contention: ")) from None
         return self
 
     def build(self) -> Contention:
@@ -1014,7 +1015,7 @@ def _stop_takes_effect(value: Any) -> Any:
     try:
         stop_delay(value)
     except ValueError:
-        raise _wrong(_not_allowed(value, ALLOWED_STOPS, ["at_once", "after_current_gradient"])) from None
+        raise wrong(not_allowed(value, ALLOWED_STOPS, ["at_once", "after_current_gradient"])) from None
     return value
 
 
@@ -1024,7 +1025,7 @@ StopTakesEffect = Annotated[
 ]
 
 
-class Group(_Strict):
+class Group(Strict):
     """Workers that share a description."""
 
     count: Annotated[WorkerCount, said(WorkerCount), Field(description="how many workers, a whole number >= 1")]
@@ -1037,7 +1038,7 @@ class Group(_Strict):
     @model_validator(mode="after")
     def _has_a_time(self) -> Self:
         if self.compute_time is None and self.speed is None:
-            _raise_at([(("compute_time",), f"missing; needed: {_COMPUTE}")])
+            raise_at([(("compute_time",), f"missing; needed: {_COMPUTE}")])
         return self
 
     def described(self) -> list[Any]:
@@ -1062,7 +1063,7 @@ class Group(_Strict):
 FOR_ALL = ("shared_link", "stop_takes_effect", "contention")  # keys of workers that stand beside `groups` too
 
 
-class WorkersEntry(_Strict):
+class WorkersEntry(Strict):
     """The workers: `count` and `compute_time` for all of them, or `groups`, or a `preset`."""
 
     count: Annotated[WorkerCount | None, said(WorkerCount), Field(description="n, how many workers")] = None
@@ -1080,11 +1081,11 @@ class WorkersEntry(_Strict):
     ] = "at_once"
     contention: Annotated[ContentionEntry | None, Field(description=f"{_CONTENTION_WORDS} unless given")] = None
     groups: Annotated[
-        Annotated[list[Group], Field(min_length=1, max_length=MAX_METHODS), BeforeValidator(_as_list)] | None,
+        Annotated[list[Group], Field(min_length=1, max_length=MAX_METHODS), BeforeValidator(as_list)] | None,
         Field(description="instead of count and compute_time: a list of groups, each with count and compute_time"),
     ] = None
     preset: Annotated[
-        str | None, Field(description=f"instead of compute_time: ready-made workers, one of {_listed(PRESETS)}")
+        str | None, Field(description=f"instead of compute_time: ready-made workers, one of {listed(PRESETS)}")
     ] = None
     seconds: Annotated[
         Positive | None, said(Positive), Field(description="beside preset: seconds a gradient on its reference device")
@@ -1096,25 +1097,25 @@ class WorkersEntry(_Strict):
         """Put the groups of a preset in its place: a scenario keeps what it had when presets change."""
         if not isinstance(data, Mapping) or data.get("preset") is None:
             if isinstance(data, Mapping) and data.get("seconds") is not None:
-                _raise_at([(("seconds",), "stands without a `preset`; give compute_time in seconds")])
+                raise_at([(("seconds",), "stands without a `preset`; give compute_time in seconds")])
             return data
         name, count, seconds = data["preset"], data.get("count"), data.get("seconds")
-        wrong: list[tuple[Keys, str]] = [
+        problems: list[tuple[Keys, str]] = [
             ((key,), "stands beside `preset`, which allows count and seconds")
             for key in data
             if key in cls.model_fields and key not in ("preset", "count", "seconds", *FOR_ALL)
         ]
-        wrong += [
+        problems += [
             ((key,), f"unknown key; allowed beside `preset`: count, seconds{did_you_mean(key, ['count', 'seconds'])}")
             for key in data
             if key not in cls.model_fields
         ]
         if not isinstance(name, str) or name not in PRESETS:
-            wrong.append((("preset",), _not_allowed(name, f"one of {_listed(PRESETS)}", list(PRESETS))))
+            problems.append((("preset",), not_allowed(name, f"one of {listed(PRESETS)}", list(PRESETS))))
         for key, value, annotation in (("count", count, WorkerCount), ("seconds", seconds, Positive)):
             if value is not None and not allows(annotation, value):
-                wrong.append(((key,), _not_allowed(value, allowed(annotation))))
-        _raise_at(wrong)
+                problems.append(((key,), not_allowed(value, allowed(annotation))))
+        raise_at(problems)
         groups = PRESETS[name].entries(count, 1.0 if seconds is None else float(seconds))
         return {"groups": groups, **{key: data[key] for key in FOR_ALL if key in data}}
 
@@ -1167,20 +1168,20 @@ class WorkersEntry(_Strict):
     def _fits(self) -> Self:
         if self.groups is not None:
             beside = self.model_fields_set - {"groups", *FOR_ALL}
-            _raise_at([((key,), "stands beside `groups`; it belongs into each group") for key in sorted(beside)])
+            raise_at([((key,), "stands beside `groups`; it belongs into each group") for key in sorted(beside)])
         else:
             needed = {"count": "how many workers (or give `groups`)"}
             if self.speed is None:
                 needed["compute_time"] = _COMPUTE
-            _raise_at(
+            raise_at(
                 [((key,), f"missing; needed: {words}") for key, words in needed.items() if getattr(self, key) is None]
             )
         if self.starts[-1] > MAX_WORKERS:
-            raise _wrong(f"{self.starts[-1]:,} workers; allowed: up to {MAX_WORKERS:,}")
+            raise wrong(f"{self.starts[-1]:,} workers; allowed: up to {MAX_WORKERS:,}")
         try:
             self.build()
         except (ValueError, TypeError):
-            _raise_at(list(self._what_does_not_fit()))
+            raise_at(list(self._what_does_not_fit()))
             raise
         return self
 
@@ -1248,7 +1249,7 @@ Events = Literal["all", "windows"]
 Evaluation = Literal["auto", "single", "batched", "prefetched"]
 
 
-class Target(_Strict):
+class Target(Strict):
     """What is to be reached: the one place where ε stands."""
 
     squared_gradient_norm: Annotated[Positive | None, said(Positive), Field(description="‖∇f(x)‖² <= ε")] = None
@@ -1265,12 +1266,12 @@ class Target(_Strict):
     def _one(self) -> Self:
         given = [key for key in type(self).model_fields if getattr(self, key) is not None]
         if not given:
-            raise _wrong(f"empty; needed: one of {_listed(type(self).model_fields)}")
-        _raise_at([((key,), f"stands beside `{given[0]}`; one target can be given") for key in given[1:]])
+            raise wrong(f"empty; needed: one of {listed(type(self).model_fields)}")
+        raise_at([((key,), f"stands beside `{given[0]}`; one target can be given") for key in given[1:]])
         return self
 
 
-class Stop(_Strict):
+class Stop(Strict):
     """When a run ends: at the first of these."""
 
     time: Annotated[NonNegative | None, said(NonNegative), Field(description="simulated seconds")] = None
@@ -1286,11 +1287,11 @@ class Stop(_Strict):
             all(getattr(self, key) is None for key in ("time", "iterations", "gradients", "wall_clock"))
             and not self.target
         ):
-            raise _wrong(f"no end is given; needed: at least one of {_listed(type(self).model_fields)}")
+            raise wrong(f"no end is given; needed: at least one of {listed(type(self).model_fields)}")
         return self
 
 
-class RecordEntry(_Strict):
+class RecordEntry(Strict):
     """What is kept of a run, and how often."""
 
     points: Annotated[
@@ -1321,7 +1322,7 @@ class RecordEntry(_Strict):
     @model_validator(mode="after")
     def _one(self) -> Self:
         given = [key for key in ("points", "every", "iterations") if getattr(self, key) is not None]
-        _raise_at([((key,), f"stands beside `{given[0]}`; give one of points, every, iterations") for key in given[1:]])
+        raise_at([((key,), f"stands beside `{given[0]}`; give one of points, every, iterations") for key in given[1:]])
         return self
 
 
@@ -1332,25 +1333,25 @@ def _grids(value: Any) -> dict[str, dict[str, Grid]]:
     """label → parameter → grid."""
     words = "a mapping of methods, {ringmaster_asgd: {threshold: [1, 5, 25]}, all: {…}}"
     if not isinstance(value, Mapping):
-        raise _wrong(_not_allowed(value, words))
+        raise wrong(not_allowed(value, words))
     if not value:
-        raise _wrong(f"empty; needed: {words}")
+        raise wrong(f"empty; needed: {words}")
     found: dict[str, dict[str, Grid]] = {}
     problems: list[tuple[Keys, str]] = []
     for label, parameters in value.items():
         if not isinstance(parameters, Mapping) or not parameters:
-            problems.append(((str(label),), _not_allowed(parameters, "a mapping, {stepsize: [0.1, 0.2]}")))
+            problems.append(((str(label),), not_allowed(parameters, "a mapping, {stepsize: [0.1, 0.2]}")))
             continue
         for parameter, grid in parameters.items():
             try:
                 found.setdefault(str(label), {})[str(parameter)] = read_grid(grid)
             except ValueError as error:
                 problems.append(((str(label), str(parameter)), str(error)))
-    _raise_at(problems)
+    raise_at(problems)
     return found
 
 
-class RandomChoice(_Strict):
+class RandomChoice(Strict):
     """How many choices a random sweep draws for each method."""
 
     count: Annotated[Count, said(Count), Field(description="choices of parameters for each method")]
@@ -1360,7 +1361,7 @@ class RandomChoice(_Strict):
 Rule = Literal["time_to_target", "final_squared_gradient_norm"]
 
 
-class SweepEntry(_Strict):
+class SweepEntry(Strict):
     """What `asyncsim sweep` tries for each method, and how it chooses."""
 
     parameters: Annotated[
@@ -1388,7 +1389,7 @@ class SweepEntry(_Strict):
 PerWorker = float | int | str | list[float] | list[int]
 
 
-class EngineEntry(_Strict):
+class EngineEntry(Strict):
     """What plays the run: the simulation, or real workers on Ray (asyncsim/cluster.py)."""
 
     name: Annotated[
@@ -1441,7 +1442,7 @@ class EngineEntry(_Strict):
     @classmethod
     def _by_name(cls, data: Any) -> Any:
         if isinstance(data, Mapping) and data.get("name", "simulation") == "simulation":
-            _raise_at(
+            raise_at(
                 [
                     ((key,), "belongs to the engine ray; write name: ray, or leave it out")
                     for key in data
@@ -1475,14 +1476,14 @@ def _for_each(value: Any, n: int, key: str) -> list[float] | None:
     return [float(number) for number in numbers]
 
 
-def _named_engine(value: Any) -> Any:
+def named_engine(value: Any) -> Any:
     return {"name": value} if isinstance(value, str) else value
 
 
 # ---- the scenario
 
 
-class Scenario(_Strict):
+class Scenario(Strict):
     """A checked scenario. Made by `load` (a file) and `from_data` (plain data); frozen.
 
     `seeds` is what runs, whichever of seed and seeds was written. `base` is the folder that relative paths start from,
@@ -1504,18 +1505,18 @@ class Scenario(_Strict):
     problem: Annotated[ProblemEntry, Field(description="{name: …, …}; `asyncsim list problems`")]
     target: Annotated[Target | None, Field(description="what is to be reached")] = None
     methods: Annotated[
-        Annotated[list[MethodEntry], Field(min_length=1, max_length=MAX_METHODS), BeforeValidator(_as_list)],
+        Annotated[list[MethodEntry], Field(min_length=1, max_length=MAX_METHODS), BeforeValidator(as_list)],
         Field(description="a list: - {name: …, stepsize: …}; `asyncsim list methods`"),
     ]
     update_rule: Annotated[
         UpdateRuleEntry,
         Field(description="what the server makes of a direction: plain unless given; `asyncsim list update_rules`"),
-    ] = _as_written(UpdateRule, Plain())
+    ] = as_written(UpdateRule, Plain())
     stop: Annotated[Stop, Field(description="{time: …} or another end")]
     record: Annotated[RecordEntry, Field(description="what is kept, and how often")] = RecordEntry()
     engine: Annotated[
         EngineEntry,
-        BeforeValidator(_named_engine, json_schema_input_type=Literal["simulation", "ray"] | EngineEntry),
+        BeforeValidator(named_engine, json_schema_input_type=Literal["simulation", "ray"] | EngineEntry),
         Field(description="simulation, or {name: ray, …}: real workers"),
     ] = EngineEntry()
     evaluation: Annotated[
@@ -1569,7 +1570,7 @@ class Scenario(_Strict):
     def build_update_rules(self) -> dict[str, Any]:
         """label → the update rule of that method: its own, or that of the scenario."""
         chosen = [self.update_rule if entry.update_rule is None else entry.update_rule for entry in self.methods]
-        return dict(zip(self._labels(), map(_object, chosen), strict=True))
+        return dict(zip(self._labels(), map(object_of, chosen), strict=True))
 
     @property
     def labels(self) -> list[str]:
@@ -1581,7 +1582,7 @@ class Scenario(_Strict):
         entry = self.methods[place]
         context = {"allow_code": self._allow_code, "base": self._base, "modules": self._modules}
         try:
-            varied: Chosen = type(entry).model_validate({**_plain_method(entry), **changes}, context=context)
+            varied: Chosen = type(entry).model_validate({**plain_method(entry), **changes}, context=context)
         except ValidationError as error:
             raise ValueError("; ".join(_about(found) for found in error.errors(include_url=False))) from None
         return varied
@@ -1607,7 +1608,7 @@ class Scenario(_Strict):
 
     def trace_files(self) -> set[str]:
         """The traces that the workers play back, as the scenario names them."""
-        return set(_files_in(self.canonical()["workers"]))
+        return set(files_in(self.canonical()["workers"]))
 
     def check_problem(self) -> Any:
         """The problem of the first seed, after checks that need it; ScenarioError if the target does not suit it."""
@@ -1630,24 +1631,24 @@ class Scenario(_Strict):
 
     def canonical(self) -> dict[str, Any]:
         """The scenario as plain JSON data with all defaults, from which `from_data` makes the same scenario again."""
-        times = [{"count": group.count, **_plain_times(group)} for group in self.workers.parts]
+        times = [{"count": group.count, **plain_times(group)} for group in self.workers.parts]
         return {
             "name": self.name,
-            **_plain_seeds(self.seeds),
+            **plain_seeds(self.seeds),
             "workers": {
                 **(times[0] if self.workers.groups is None else {"groups": times}),
-                **_plain_for_all(self.workers),
+                **plain_for_all(self.workers),
             },
-            "problem": _plain(self.problem),
-            **({"target": _plain_section(self.target)} if self.target else {}),
-            "methods": [_plain_method(entry) for entry in self.methods],
-            "update_rule": _plain(self.update_rule),
-            "stop": _plain_section(self.stop),
-            "record": _plain_section(self.record),
-            "engine": "simulation" if self.engine.name == "simulation" else _plain_section(self.engine),
+            "problem": plain(self.problem),
+            **({"target": plain_section(self.target)} if self.target else {}),
+            "methods": [plain_method(entry) for entry in self.methods],
+            "update_rule": plain(self.update_rule),
+            "stop": plain_section(self.stop),
+            "record": plain_section(self.record),
+            "engine": "simulation" if self.engine.name == "simulation" else plain_section(self.engine),
             "evaluation": self.evaluation,
             "verify": self.verify,
-            **({"sweep": _plain_sweep(self.sweep)} if self.sweep else {}),
+            **({"sweep": plain_sweep(self.sweep)} if self.sweep else {}),
         }
 
 
@@ -1655,59 +1656,57 @@ def _about(error: Any) -> str:
     return ": ".join(part for part in (dotted(error["loc"]), error["msg"]) if part)
 
 
-def _plain_sweep(sweep: SweepEntry) -> dict[str, Any]:
+def plain_sweep(sweep: SweepEntry) -> dict[str, Any]:
     grids = {
-        label: {name: _plain(grid.data) for name, grid in parameters.items()}
+        label: {name: plain(grid.data) for name, grid in parameters.items()}
         for label, parameters in sweep.parameters.items()
     }
-    others = {key: value for key, value in _plain_section(sweep).items() if key not in ("parameters", "seeds")}
-    seeds = {} if sweep.seeds is None else {"seeds": next(iter(_plain_seeds(sweep.seeds).values()))}
+    others = {key: value for key, value in plain_section(sweep).items() if key not in ("parameters", "seeds")}
+    seeds = {} if sweep.seeds is None else {"seeds": next(iter(plain_seeds(sweep.seeds).values()))}
     return {"parameters": grids, **seeds, **others}
 
 
-def _files_in(data: Any) -> Iterator[str]:
+def files_in(data: Any) -> Iterator[str]:
     if isinstance(data, Mapping):
         if data.get("distribution") == "trace":
             yield data["file"]
         for entry in data.values():
-            yield from _files_in(entry)
+            yield from files_in(entry)
     elif isinstance(data, list):
         for entry in data:
-            yield from _files_in(entry)
+            yield from files_in(entry)
 
 
-def _plain_method(entry: ChosenMethod) -> dict[str, Any]:
+def plain_method(entry: ChosenMethod) -> dict[str, Any]:
     beside = {key: getattr(entry, key) for key in ("label", "update_rule")}
-    return {**_plain(entry), **{key: _plain(value) for key, value in beside.items() if value is not None}}
+    return {**plain(entry), **{key: plain(value) for key, value in beside.items() if value is not None}}
 
 
-def _plain_section(section: BaseModel) -> dict[str, Any]:
+def plain_section(section: BaseModel) -> dict[str, Any]:
     return {key: value for key, value in section.model_dump().items() if value is not None}
 
 
-def _plain_times(group: Group) -> dict[str, Any]:
+def plain_times(group: Group) -> dict[str, Any]:
     return {
-        "compute_time": _plain((group.compute_time or GivenTime(1)).data),
+        "compute_time": plain((group.compute_time or GivenTime(1)).data),
         "communication_time": {
-            "uplink": _plain(group.communication_time.uplink.data),
-            "downlink": _plain(group.communication_time.downlink.data),
+            "uplink": plain(group.communication_time.uplink.data),
+            "downlink": plain(group.communication_time.downlink.data),
         },
-        **{
-            kind.word: _plain(data) for kind, data in zip(DESCRIBED, group.described(), strict=True) if data is not None
-        },
-        **({} if group.contention is None else {"contention": _plain_section(group.contention)}),
+        **{kind.word: plain(data) for kind, data in zip(DESCRIBED, group.described(), strict=True) if data is not None},
+        **({} if group.contention is None else {"contention": plain_section(group.contention)}),
     }
 
 
-def _plain_for_all(workers: WorkersEntry) -> dict[str, Any]:
+def plain_for_all(workers: WorkersEntry) -> dict[str, Any]:
     link, stop = workers.shared_link, workers.stop_takes_effect
-    shared = {} if link is None else {"shared_link": _plain_section(link)}
+    shared = {} if link is None else {"shared_link": plain_section(link)}
     if workers.contention is not None:
-        shared["contention"] = _plain_section(workers.contention)
-    return shared | ({} if stop == "at_once" else {"stop_takes_effect": _plain(stop)})
+        shared["contention"] = plain_section(workers.contention)
+    return shared | ({} if stop == "at_once" else {"stop_takes_effect": plain(stop)})
 
 
-def _plain_seeds(seeds: Sequence[int]) -> dict[str, Any]:
+def plain_seeds(seeds: Sequence[int]) -> dict[str, Any]:
     if len(seeds) == 1:
         return {"seed": seeds[0]}
     if isinstance(seeds, range):
@@ -1715,13 +1714,13 @@ def _plain_seeds(seeds: Sequence[int]) -> dict[str, Any]:
     return {"seeds": list(seeds)}
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     if isinstance(value, Chosen):
-        return {"name": value.name, **_plain(value.parameters)}
+        return {"name": value.name, **plain(value.parameters)}
     if isinstance(value, Mapping):
-        return {key: _plain(entry) for key, entry in value.items()}
+        return {key: plain(entry) for key, entry in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(entry) for entry in value]
+        return [plain(entry) for entry in value]
     return "inf" if isinstance(value, float) and value == math.inf else value
 
 
@@ -1735,7 +1734,7 @@ def load(path: str | Path, overrides: Sequence[str] = (), allow_code: bool = Fal
     allow_code: whether names like ``module:attribute`` are imported and used.
     """
     path = Path(path)
-    return _scenario(yaml_file.read(path), path.parent, _name_of_file(path), allow_code, overrides)
+    return _scenario(yaml_file.read(path), path.parent, name_of_file(path), allow_code, overrides)
 
 
 def from_data(
@@ -1767,33 +1766,33 @@ def _again(data: dict[str, Any], base: Path, allow_code: bool) -> Scenario:
 
 
 def _scenario(document: Document, base: Path, name: str, allow_code: bool, overrides: Sequence[str]) -> Scenario:
-    problems = [problem for text in overrides for problem in _override(document, text)]
-    problems += [*document.problems, *_across(document)]
+    problems = [problem for text in overrides for problem in override(document, text)]
+    problems += [*document.problems, *across(document)]
     data = {"name": name} | document.data
     modules: dict[str, str] = {}
     try:
         scenario = Scenario.model_validate(data, context={"allow_code": allow_code, "base": base, "modules": modules})
     except ValidationError as error:
-        problems += [_placed(document, found["loc"], found["msg"]) for found in error.errors(include_url=False)]
+        problems += [placed(document, found["loc"], found["msg"]) for found in error.errors(include_url=False)]
     if problems:
-        raise ScenarioError(sorted(problems, key=_order))
+        raise ScenarioError(sorted(problems, key=by_place))
     scenario._document, scenario._base = document, base
     scenario._overrides, scenario._allow_code, scenario._modules = tuple(overrides), allow_code, modules
     seeds = scenario.seeds if scenario.seeds is not None else (scenario.seed or 0,)
     return scenario.model_copy(update={"seed": None, "seeds": seeds})
 
 
-def _placed(document: Document, road: Keys, message: str) -> Problem:
+def placed(document: Document, road: Keys, message: str) -> Problem:
     about_the_key = message.startswith(("unknown key", "stands beside"))
     return Problem(document.place(road, key=about_the_key), dotted(road), message)
 
 
-def _order(problem: Problem) -> tuple[int, int]:
+def by_place(problem: Problem) -> tuple[int, int]:
     place = re.search(r":(\d+):(\d+)$", problem.place)
     return (int(place[1]), int(place[2])) if place else (sys.maxsize, 0)
 
 
-def _across(document: Document) -> Iterator[Problem]:
+def across(document: Document) -> Iterator[Problem]:
     """What sections must fulfil together; read from the data, so that it shows beside other mistakes."""
     data = document.data
 
@@ -1804,24 +1803,22 @@ def _across(document: Document) -> Iterator[Problem]:
         return value
 
     if at("seed") is not None and at("seeds") is not None:
-        yield _placed(document, ("seeds",), "stands beside `seed`; give one of them")
+        yield placed(document, ("seeds",), "stands beside `seed`; give one of them")
     if at("stop", "target") is True and at("target") is None:
-        yield _placed(document, ("stop", "target"), "there is no `target` to reach; add one, or give another end")
+        yield placed(document, ("stop", "target"), "there is no `target` to reach; add one, or give another end")
     timing_only = at("problem") == "none" or at("problem", "name") == "none"
     if at("target") is not None and timing_only:
-        yield _placed(document, ("target",), "problem none is timing only: there is no f to reach a target; remove it")
+        yield placed(document, ("target",), "problem none is timing only: there is no f to reach a target; remove it")
     methods = at("methods") if isinstance(at("methods"), list) else []
     n = _count_of(at("workers"))
     for index, entry in enumerate(methods):
         worker = entry.get("worker") if isinstance(entry, Mapping) else None
         if isinstance(worker, int) and not isinstance(worker, bool) and n and worker >= n:
-            yield _placed(document, ("methods", index, "worker"), f"there is no worker {worker}; workers are 0…{n - 1}")
+            yield placed(document, ("methods", index, "worker"), f"there is no worker {worker}; workers are 0…{n - 1}")
     labels = [entry.get("label") for entry in methods if isinstance(entry, Mapping)]
     for index, label in enumerate(labels):
         if isinstance(label, str) and label in labels[:index]:
-            yield _placed(
-                document, ("methods", index, "label"), f"two methods are called {shown(label)}; labels differ"
-            )
+            yield placed(document, ("methods", index, "label"), f"two methods are called {shown(label)}; labels differ")
 
 
 def _count_of(workers: Any) -> int | None:
@@ -1841,7 +1838,7 @@ _EXCLUSIVE: dict[Keys, tuple[str, ...]] = {
 }
 
 
-def _override(document: Document, text: str) -> list[Problem]:
+def override(document: Document, text: str) -> list[Problem]:
     """Change the document as ``key=value`` says; what is wrong with the text itself comes back."""
     place = f"command line: {shown(text, 100)}"
     key, equals, value_text = text.partition("=")
@@ -1899,7 +1896,7 @@ def _entry(entries: list[Any], part: str, road: Keys) -> int:
         str(entry[key]) for entry in entries if isinstance(entry, dict) for key in ("label", "name") if key in entry
     ]
     raise ValueError(
-        f"no entry of {dotted(road)} is called {part!r}; there are {_listed(names)}{did_you_mean(part, names)}"
+        f"no entry of {dotted(road)} is called {part!r}; there are {listed(names)}{did_you_mean(part, names)}"
     )
 
 
