@@ -147,16 +147,16 @@ class Question:
             raise ValueError(
                 f"workers: {self.n} machines are too many to try all methods on; up to {MOST_MACHINES} are possible"
             )
-        _within("jitter", self.jitter, 0, 2, "the standard deviation of a gradient's time over its mean")
+        within("jitter", self.jitter, 0, 2, "the standard deviation of a gradient's time over its mean")
         if self.average is not None:
-            _within(
+            within(
                 "gradients to average", self.average, 1, MOST_AVERAGED, "how many minibatch gradients make a good step"
             )
         if self.steps is not None and self.steps < 1:
             raise ValueError(
                 f"steps = {self.steps}, but a number >= 1 is needed: the steps that a single machine needs"
             )
-        _within("target", self.target, 1e-6, 0.1, "the part of the first ‖∇f‖² that is to be left")
+        within("target", self.target, 1e-6, 0.1, "the part of the first ‖∇f‖² that is to be left")
 
     @property
     def n(self) -> int:
@@ -189,7 +189,7 @@ class Question:
         return any(group.communication > 0 for group in self.groups)
 
 
-def _within(name: str, value: float, low: float, high: float, what: str) -> None:
+def within(name: str, value: float, low: float, high: float, what: str) -> None:
     if not low <= value <= high:
         raise ValueError(f"{name} = {value:g}, but {low:g} to {high:g} is needed: {what}")
 
@@ -228,7 +228,7 @@ def asked(
     counts = [count for count, _ in kinds]
     messages = _one_each("communication", communication, counts, seconds=True)
     prices = [None] * len(kinds) if price is None else _one_each("price", price, counts)
-    _within("jitter", jitter, 0, 2, "the standard deviation of a gradient's time over its mean")
+    within("jitter", jitter, 0, 2, "the standard deviation of a gradient's time over its mean")
     groups = tuple(
         Group(count, seconds, message, cost, tail, _tailed(tail, seconds, jitter))
         for (count, seconds), message, cost, tail in zip(kinds, messages, prices, tails, strict=True)
@@ -285,7 +285,7 @@ def asked_of_trace(
 def _thinned(times: np.ndarray) -> list[float]:
     """At most `MOST_VALUES` times with the same mean and nearly the same spread: means of neighbours."""
     parts = np.array_split(np.sort(times), min(len(times), MOST_VALUES))
-    return [_plain(float(part.mean())) for part in parts]
+    return [six_digits(float(part.mean())) for part in parts]
 
 
 _UNITS = {"ms": 1e-3, "s": 1.0, "min": 60.0, "": 1.0}
@@ -312,7 +312,7 @@ def _tails(workers: str) -> tuple[str, list[str]]:
             raise ValueError(f"workers: {entry[:40]!r} can't be read; behind the seconds may stand {forms}")
         if match is not None:
             low, high, what = _TAILS[match[1]]
-            _within(f"workers: {match[1]}", float(match[2]), low, high, what)
+            within(f"workers: {match[1]}", float(match[2]), low, high, what)
         tails.append(tail[1:])
     return " ".join(entry.partition("~")[0] for entry in entries), tails
 
@@ -328,19 +328,19 @@ def _tailed(tail: str, seconds: float, jitter: float) -> dict[str, Any] | None:
     name, given = tail[:-1].split("(")
     shape = float(given)
     if name == "lognormal":
-        return {"distribution": "lognormal", "mu": _plain(math.log(seconds)), "sigma": shape}
+        return {"distribution": "lognormal", "mu": six_digits(math.log(seconds)), "sigma": shape}
     if name == "pareto":
-        return {"distribution": "pareto", "minimum": _plain(seconds * 2 ** (-1 / shape)), "shape": shape}
-    parts = [{"weight": 1 - shape, "law": _gamma(seconds, jitter)}, {"weight": shape, "law": math.inf}]
+        return {"distribution": "pareto", "minimum": six_digits(seconds * 2 ** (-1 / shape)), "shape": shape}
+    parts = [{"weight": 1 - shape, "law": gamma(seconds, jitter)}, {"weight": shape, "law": math.inf}]
     return {"distribution": "mixture", "parts": parts}
 
 
-def _gamma(seconds: float, jitter: float) -> Any:
+def gamma(seconds: float, jitter: float) -> Any:
     """A law with this mean, whose deviation is `jitter` times it, as a scenario has it."""
     if jitter == 0:
         return seconds
-    shape = _plain(1 / jitter**2)
-    return {"distribution": "gamma", "shape": shape, "scale": _plain(seconds / shape)}
+    shape = six_digits(1 / jitter**2)
+    return {"distribution": "gamma", "shape": shape, "scale": six_digits(seconds / shape)}
 
 
 def _listed(what: str, text: str, seconds: bool = False) -> list[tuple[int, float]]:
@@ -403,17 +403,17 @@ class Model:
     @cached_property
     def epsilon(self) -> float:
         """ε for ‖∇f‖²."""
-        return _plain(self.target * self._start)
+        return six_digits(self.target * self._start)
 
     def section(self, n: int) -> dict[str, Any]:
         """The problem for n machines as a scenario has it."""
         found = {
             "name": "quadratic",
             "dimension": DIMENSION,
-            "noise": _plain(math.sqrt(self.B * self.epsilon / DIMENSION)),
+            "noise": six_digits(math.sqrt(self.B * self.epsilon / DIMENSION)),
         }
         if self.data == "different" and n > 1:
-            found["spread"] = _plain(math.sqrt(self._start / float(np.mean(places(n) ** 2))))
+            found["spread"] = six_digits(math.sqrt(self._start / float(np.mean(places(n) ** 2))))
         return found
 
     def problem(self, n: int = 1) -> Any:
@@ -435,7 +435,7 @@ class Model:
 
     def law(self, group: Group) -> Any:
         """The law of a gradient's time, as a scenario has it."""
-        return _gamma(group.seconds, self.jitter) if group.law is None else group.law
+        return gamma(group.seconds, self.jitter) if group.law is None else group.law
 
     def workers(self, groups: Sequence[Group]) -> Workers:
         """The machines as simulated workers; half of the communication is the uplink, half the downlink."""
@@ -460,7 +460,7 @@ class Model:
         return found
 
 
-def _plain(value: float) -> float:
+def six_digits(value: float) -> float:
     """A number in six digits, so that a scenario that says it means the same."""
     return float(f"{value:.6g}")
 
@@ -580,8 +580,8 @@ def mindflayer(groups: Sequence[Group], S: int, q: float, stepsize: float) -> Pl
         allotted = float(law.quantile(q * ever)) * (
             1 + 1e-6
         )  # a constant time that equals it must not miss it by rounding
-        times += [_plain(allotted + group.communication)] * group.count
-        chances += [_plain(float(law.cdf(allotted)))] * group.count
+        times += [six_digits(allotted + group.communication)] * group.count
+        chances += [six_digits(float(law.cdf(allotted)))] * group.count
     trials = mindflayer_trials(np.array(times), np.array(chances), float(S))
     given = {"allotted_times": times, "success_probabilities": chances, "trials": trials.tolist()}
     return Plan("mindflayer_sgd", given, stepsize)
