@@ -92,7 +92,7 @@ from asyncsim.result import (
 
 FORMAT = "asyncsim run folder"
 VERSION = 4
-_ANEW = "restore it from a copy, or run the scenario anew"
+ANEW = "restore it from a copy, or run the scenario anew"
 APPLICATION_ID = 0x6173796E  # "asyn", in SQLite's header
 
 ENDED = ("finished", "stalled", "diverged")  # these runs are over; the others can be taken up again
@@ -105,7 +105,7 @@ TUNING = (
     *("time", "iterations", "squared_gradient_norm", "wall_seconds", "event_hash"),
 )
 _TUNING_FLOATS = ("value", "time", "squared_gradient_norm", "wall_seconds")
-_TUNING_TABLE = f"CREATE TABLE IF NOT EXISTS tuning (run INTEGER PRIMARY KEY, {', '.join(TUNING[1:])})"
+TUNING_TABLE = f"CREATE TABLE IF NOT EXISTS tuning (run INTEGER PRIMARY KEY, {', '.join(TUNING[1:])})"
 
 _OWN_FILES = ("manifest.json", "scenario.yaml", "report.html", "record.sqlite")
 _ALONGSIDE = (
@@ -136,6 +136,7 @@ class RunFolder:
     """A run folder open for writing, by this process alone; a context manager.
 
     >>> import tempfile
+    >>> from asyncsim.folder import read_folder
     >>> with tempfile.TemporaryDirectory() as parent:
     ...     with RunFolder.create(Path(parent, "study"), {"name": "study"}, "name: study\\n") as folder:
     ...         writer = folder.writer(0, "rennala_sgd", "rennala_sgd", {"batch_size": 2}, seed=0, n=4)
@@ -170,21 +171,21 @@ class RunFolder:
         path = Path(path)
         if path.exists() and not path.is_dir():
             raise FolderExists(f"{path} is a file; a run folder needs a new name")
-        with _said(path):
+        with said(path):
             path.mkdir(parents=True, exist_ok=True)
         if not (path / "lock").exists():
-            _check_replaceable(path, force)  # before the lock file is made: a folder we refuse stays as it is
+            check_replaceable(path, force)  # before the lock file is made: a folder we refuse stays as it is
         with ExitStack() as undo:
-            lock = _take_lock(path, undo)
-            _check_replaceable(path, force)
-            _sign_lock(lock)
-            with _said(path):
-                _remove_own_files(path)
-                connection, journal_mode = _open_database(path / "record.sqlite", wal)
+            lock = take_lock(path, undo)
+            check_replaceable(path, force)
+            sign_lock(lock)
+            with said(path):
+                remove_own_files(path)
+                connection, journal_mode = open_database(path / "record.sqlite", wal)
                 undo.callback(connection.close)
-                _create_tables(connection)
+                create_tables(connection)
                 (path / "checkpoints").mkdir()
-                _write_whole(path / "scenario.yaml", scenario_text.encode())
+                write_whole(path / "scenario.yaml", scenario_text.encode())
             folder = cls(path, lock, dict(manifest), connection, journal_mode)
             # the manifest comes last: a folder that has one is complete
             folder.update_manifest(format=FORMAT, version=VERSION, journal_mode=journal_mode)
@@ -198,17 +199,17 @@ class RunFolder:
         manifest = read_manifest(path)
         database = path / "record.sqlite"
         with ExitStack() as undo:
-            lock = _take_lock(path, undo)
-            _sign_lock(lock)
+            lock = take_lock(path, undo)
+            sign_lock(lock)
             if not database.is_file():
                 raise FolderError(f"{database} is missing: this run folder can't be gone on with")
-            with _said(database):
-                connection, journal_mode = _open_database(database, manifest.get("journal_mode") != "delete")
+            with said(database):
+                connection, journal_mode = open_database(database, manifest.get("journal_mode") != "delete")
                 undo.callback(connection.close)
                 problems = [row[0] for row in connection.execute("PRAGMA quick_check(3)")]
                 (path / "checkpoints").mkdir(exist_ok=True)
             if problems != ["ok"]:
-                raise FolderError(f"{database} is damaged ({problems[0]}); {_ANEW}")
+                raise FolderError(f"{database} is damaged ({problems[0]}); {ANEW}")
             folder = cls(path, lock, manifest, connection, journal_mode)
             folder.update_manifest(journal_mode=journal_mode)
             undo.pop_all()
@@ -232,16 +233,16 @@ class RunFolder:
     def update_manifest(self, **changes: Any) -> None:
         """Change these entries of manifest.json; readers see the old file or the new one, never a part."""
         self.manifest = {**self.manifest, **plain(changes)}
-        sealed = {**plain(self.manifest), "seal": _seal_of(self.manifest)}
+        sealed = {**plain(self.manifest), "seal": seal_of(self.manifest)}
         text = json.dumps(sealed, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-        with _said(self.path / "manifest.json"):
-            _write_whole(self.path / "manifest.json", text.encode())
+        with said(self.path / "manifest.json"):
+            write_whole(self.path / "manifest.json", text.encode())
 
     def writer(
         self, run: int, label: str, method: str, parameters: Mapping[str, Any], seed: int, n: int
     ) -> "RunWriter":
         """Begin run number `run`, or take it up again. FolderError when the folder holds another run by this number."""
-        self._write(_POWERS_TABLE, [()])
+        self._write(POWERS_TABLE, [()])
         found = self._select("SELECT label, method, seed, n FROM runs WHERE run = ?", run)
         if found and found[0] != (label, method, seed, n):
             raise FolderError(
@@ -253,7 +254,7 @@ class RunFolder:
             for table in ("delays", "workers", "intervals", "away", "powers"):
                 self._write(f"DELETE FROM {table} WHERE run = ?", [(run,)])
         else:
-            row = (run, label, method, _json(parameters), seed, n)
+            row = (run, label, method, as_json(parameters), seed, n)
             columns = "run, label, method, parameters, seed, n, status"
             self._write(f"INSERT INTO runs ({columns}) VALUES (?, ?, ?, ?, ?, ?, 'running')", [row])
         self.flush()
@@ -265,7 +266,7 @@ class RunFolder:
 
     def tuning(self) -> list[dict[str, Any]]:
         """The tuning runs that have ended: rows of `TUNING`, inf where a float is not known."""
-        self._write(_TUNING_TABLE, [()])
+        self._write(TUNING_TABLE, [()])
         self.flush()
         rows = self._select(f"SELECT {', '.join(TUNING)} FROM tuning ORDER BY run")
         return [
@@ -283,14 +284,14 @@ class RunFolder:
     def read_run(self, run: int) -> Run:
         """Run number `run` as it is kept. FolderError when there is none or it is damaged."""
         self.flush()
-        with _said(self.path / "record.sqlite"):
-            return _read_run(self._connection, run, self.path, alive=True, events=True)
+        with said(self.path / "record.sqlite"):
+            return read_run(self._connection, run, self.path, alive=True, events=True)
 
     def flush(self) -> None:
         """Commit all rows written so far."""
         if self._connection.in_transaction:
             begin = time.monotonic()
-            with _said(self.path / "record.sqlite"):
+            with said(self.path / "record.sqlite"):
                 self._connection.execute("COMMIT")
             self._pending = 0
             self._committed_at = time.monotonic()
@@ -324,11 +325,11 @@ class RunFolder:
             )
 
     def _select(self, sql: str, *values: Any) -> list[Any]:
-        with _said(self.path / "record.sqlite"):
+        with said(self.path / "record.sqlite"):
             return self._connection.execute(sql, values).fetchall()
 
     def _write(self, sql: str, rows: Sequence[Sequence[Any]]) -> None:
-        with _said(self.path / "record.sqlite"):
+        with said(self.path / "record.sqlite"):
             if not self._connection.in_transaction:
                 self._connection.execute("BEGIN")
             self._connection.executemany(sql, rows)
@@ -344,7 +345,7 @@ class RunFolder:
         self.flush()
         journal = self.path / "record.sqlite-wal"
         if self.journal_mode == "wal" and journal.exists():
-            _fsync(journal)
+            fsync(journal)
 
 
 class RunWriter:
@@ -354,10 +355,10 @@ class RunWriter:
         self.run = run
         self.warnings: list[str] = []
         self._folder = folder
-        self._checkpoints = _Checkpoints(folder, "run", run)
+        self._checkpoints = Checkpoints(folder.path, folder.sync, "run", run)
         self._lengths = {
             table: folder._select(f"SELECT coalesce(max({column}) + 1, 0) FROM {table} WHERE run = ?", run)[0][0]
-            for table, column in _GROWING
+            for table, column in GROWING
         }
 
     def curve(self, point: Mapping[str, Any]) -> None:
@@ -380,14 +381,14 @@ class RunWriter:
 
     def assignments(self, rows: Array) -> None:
         """Add ended assignments: a float64 matrix whose columns are `ASSIGNMENT`."""
-        self._append("assignments", _matrix(rows, ASSIGNMENT), most=50_000)
+        self._append("assignments", matrix(rows, ASSIGNMENT), most=50_000)
 
     def marks(self, rows: Array) -> None:
         """Add steps, timers and readings: a float64 matrix whose columns are `MARK`, or the first five of them."""
         rows = np.asarray(rows, dtype=np.float64)
         if rows.ndim == 2 and rows.shape[1] == 5:
             rows = np.pad(rows, ((0, 0), (0, 2)), constant_values=math.nan)
-        self._append("marks", _matrix(rows, MARK), most=50_000)
+        self._append("marks", matrix(rows, MARK), most=50_000)
 
     def lengths(self) -> dict[str, int]:
         """How many rows each growing table has; a checkpoint keeps them for `truncate`."""
@@ -402,9 +403,9 @@ class RunWriter:
             if (counted := int(lengths.get(table, 0))) > (there := self._lengths[table]):
                 raise FolderError(
                     f"{self._folder.path / 'record.sqlite'} is damaged: run {self.run} has {there:,} rows of {table}, "
-                    f"but its checkpoint counts {counted:,}; {_ANEW}"
+                    f"but its checkpoint counts {counted:,}; {ANEW}"
                 )
-        for table, column in _GROWING:
+        for table, column in GROWING:
             length = int(lengths.get(table, 0))
             self._folder._write(f"DELETE FROM {table} WHERE run = ? AND {column} >= ?", [(self.run, length)])
             self._lengths[table] = min(length, self._lengths[table])
@@ -427,8 +428,8 @@ class RunWriter:
         self._replace("workers", [[worker, *row] for worker, row in enumerate(workers.tolist())])
         for table, kept in (("intervals", run.intervals), ("away", run.away), ("powers", run.powers)):
             self._replace(table, [[number, *row] for number, row in enumerate(kept.tolist())])
-        update = f"UPDATE runs SET {', '.join(f'{name} = ?' for name in _SCALARS)}, digest = ? WHERE run = ?"
-        folder._write(update, [(*_scalars(run), _digest(run), self.run)])
+        update = f"UPDATE runs SET {', '.join(f'{name} = ?' for name in SCALARS)}, digest = ? WHERE run = ?"
+        folder._write(update, [(*scalars(run), digest_of(run), self.run)])
         folder.sync()
         if run.status in ENDED:
             self._checkpoints.remove()
@@ -445,12 +446,12 @@ class RunWriter:
         first = self._lengths[table]
         # counted before they are written: after an interruption in between no number is given twice
         self._lengths[table] += len(rows)
-        self._folder._write(_INSERT[table], [(self.run, number, *row) for number, row in enumerate(rows, first)])
+        self._folder._write(INSERT[table], [(self.run, number, *row) for number, row in enumerate(rows, first)])
         self._folder._commit_when_due(most)
 
     def _replace(self, table: str, rows: Sequence[Sequence[Any]]) -> None:
         self._folder._write(f"DELETE FROM {table} WHERE run = ?", [(self.run,)])
-        self._folder._write(_INSERT[table], [(self.run, *row) for row in rows])
+        self._folder._write(INSERT[table], [(self.run, *row) for row in rows])
 
 
 class TuningWriter:
@@ -459,7 +460,7 @@ class TuningWriter:
     def __init__(self, folder: RunFolder, row: Mapping[str, Any], n: int) -> None:
         self.warnings: list[str] = []
         self._folder, self._row, self._n = folder, dict(row), n
-        self._checkpoints = _Checkpoints(folder, "tuning", int(row["run"]))
+        self._checkpoints = Checkpoints(folder.path, folder.sync, "tuning", int(row["run"]))
 
     def curve(self, point: Mapping[str, Any]) -> None: ...
     def assignments(self, rows: Array) -> None: ...
@@ -474,7 +475,7 @@ class TuningWriter:
     def finish(self, row: Mapping[str, Any]) -> None:
         """Keep what is known at its end; committed at once, so that it is never done again."""
         row = self._row | dict(row)
-        values = [_json(row[name]) if name == "parameters" else plain(row[name]) for name in TUNING]
+        values = [as_json(row[name]) if name == "parameters" else plain(row[name]) for name in TUNING]
         # infinities are not in SQL: not reached, as far as a rule's value is concerned
         values = [None if value in ("inf", "-inf") else value for value in values]
         self._folder._write(f"INSERT OR REPLACE INTO tuning VALUES ({', '.join('?' * len(TUNING))})", [values])
@@ -491,27 +492,27 @@ class TuningWriter:
         return self._checkpoints.load(self.warnings)
 
 
-class _Checkpoints:
+class Checkpoints:
     """The last two checkpoints of one run, `<kind>-<run>.<generation>.ckpt`."""
 
-    def __init__(self, folder: RunFolder, kind: str, run: int) -> None:
-        self._folder, self._name, self._run = folder, f"{kind}-{run}", run
-        self._path = folder.path / "checkpoints"
+    def __init__(self, folder: Path, sync: Callable[[], None], kind: str, run: int) -> None:
+        self._sync, self._name, self._run = sync, f"{kind}-{run}", run
+        self._path = folder / "checkpoints"
 
     def save(self, data: bytes, k: int) -> None:
-        self._folder.sync()
+        self._sync()  # the rows that the state counts on come first
         generations = self._found()
         newest = generations[-1][0] if generations else 0
         path = self._path / f"{self._name}.{newest + 1}.ckpt"
-        with _said(path):
-            _write_whole(path, _sealed(data, self._run, k))
+        with said(path):
+            write_whole(path, _sealed(data, self._run, k))
             for _, old in generations[:-1]:
                 old.unlink()
 
     def load(self, warnings: list[str]) -> bytes | None:
         generations = self._found()
         for _, path in reversed(generations):
-            with _said(path):
+            with said(path):
                 data, fault = _unsealed(path.read_bytes(), self._run)
             if data is not None:
                 return data
@@ -523,7 +524,7 @@ class _Checkpoints:
         return None
 
     def remove(self) -> None:
-        with _said(self._path):
+        with said(self._path):
             for path in self._path.glob(f"{self._name}.*"):
                 path.unlink()
 
@@ -560,7 +561,7 @@ def read_folder(path: str | Path, events: bool = True, known: dict[str, Run] | N
     runs = []
     with open_to_read(path / "record.sqlite") as connection:
         for number, digest in connection.execute("SELECT run, digest FROM runs ORDER BY run").fetchall():
-            run = known.get(digest) or _read_run(connection, number, path, alive, events)
+            run = known.get(digest) or read_run(connection, number, path, alive, events)
             if digest is not None:
                 known[digest] = run
             runs.append(run)
@@ -681,18 +682,18 @@ def read_manifest(path: str | Path) -> dict[str, Any]:
     try:
         manifest = json.loads(file.read_bytes())
     except (ValueError, RecursionError) as error:
-        raise FolderError(f"{file} is damaged ({str(error)[:80]}); {_ANEW}") from None
+        raise FolderError(f"{file} is damaged ({str(error)[:80]}); {ANEW}") from None
     except OSError as error:
         raise FolderError(f"{file}: {error.strerror}") from None
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
         raise FolderError(f"{path} is not a run folder: its manifest.json was not written by asyncsim")
     # those of earlier versions have none
     seal = manifest.pop("seal", None)
-    if seal is not None and seal != _seal_of(manifest):
-        raise FolderError(f"{file} is damaged, or was changed by hand: it does not fit its seal; {_ANEW}")
+    if seal is not None and seal != seal_of(manifest):
+        raise FolderError(f"{file} is damaged, or was changed by hand: it does not fit its seal; {ANEW}")
     version = manifest.get("version")
     if not isinstance(version, int) or version < 1:
-        raise FolderError(f"{file} is damaged (version {version!r}); {_ANEW}")
+        raise FolderError(f"{file} is damaged (version {version!r}); {ANEW}")
     if version < VERSION:
         raise FolderError(
             f"{path} was written by an older asyncsim (folder version {version}, this one reads {VERSION}): "
@@ -705,7 +706,7 @@ def read_manifest(path: str | Path) -> dict[str, Any]:
     return manifest
 
 
-def _seal_of(manifest: Mapping[str, Any]) -> str:
+def seal_of(manifest: Mapping[str, Any]) -> str:
     text = json.dumps(plain(manifest), sort_keys=True, ensure_ascii=True, allow_nan=False)
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
@@ -732,7 +733,7 @@ def open_to_read(database: Path) -> Iterator[sqlite3.Connection]:
     """A read-only connection that sees one moment of the tables. Raises FolderError."""
     if not database.is_file():
         raise FolderError(f"{database} is missing: nothing was recorded, or it was moved away")
-    with _said(database, _ANEW), tempfile.TemporaryDirectory(prefix="asyncsim-") as scratch:
+    with said(database, ANEW), tempfile.TemporaryDirectory(prefix="asyncsim-") as scratch:
         try:
             connection = _begin_to_read(database)
         except sqlite3.OperationalError as error:
@@ -762,8 +763,8 @@ def _begin_to_read(database: Path, mode: str = "ro") -> sqlite3.Connection:
     return connection
 
 
-def _read_run(connection: sqlite3.Connection, number: int, folder: Path, alive: bool, events: bool) -> Run:
-    names = (*_SCALARS, "digest")
+def read_run(connection: sqlite3.Connection, number: int, folder: Path, alive: bool, events: bool) -> Run:
+    names = (*SCALARS, "digest")
     row = connection.execute(f"SELECT {', '.join(names)} FROM runs WHERE run = ?", (number,)).fetchone()
     if row is None:
         raise FolderError(f"{folder}: there is no run {number}")
@@ -784,11 +785,11 @@ def _read_run(connection: sqlite3.Connection, number: int, folder: Path, alive: 
         else:
             kept |= _at_the_end(connection, number, kept)
             run = Run(**kept)
-            if _digest(run) != digest:
+            if digest_of(run) != digest:
                 raise ValueError("its tables do not fit their digest")
         return Run(**{**run.__dict__, "events": _read_events(connection, number, run.event_hash)}) if events else run
     except (TypeError, ValueError, OverflowError) as error:
-        raise FolderError(f"{where} is damaged: {error}; {_ANEW}") from None
+        raise FolderError(f"{where} is damaged: {error}; {ANEW}") from None
 
 
 def _contributions(connection: sqlite3.Connection, run: int) -> Array:
@@ -860,10 +861,10 @@ def _numbers_of(events: Array) -> Array:
     return np.column_stack([events[name].astype(np.float64) for name in EVENT.names or ()])
 
 
-def _digest(run: Run) -> str:
+def digest_of(run: Run) -> str:
     """A fingerprint of everything the tables hold of an ended run, but the events (these have the event hash)."""
     seal = hashlib.blake2b(digest_size=16)
-    seal.update(_json(_scalars(run)).encode())
+    seal.update(as_json(scalars(run)).encode())
     for values in (*(run.curves[name] for name in CURVES), *(run.workers[name] for name in WORKERS)):
         seal.update(_bare(values))
     seal.update(_bare(run.contributions))
@@ -875,12 +876,12 @@ def _digest(run: Run) -> str:
     return seal.hexdigest()
 
 
-def _scalars(run: Run) -> list[Any]:
-    """The values of `_SCALARS`, as SQLite takes them."""
+def scalars(run: Run) -> list[Any]:
+    """The values of `SCALARS`, as SQLite takes them."""
     kinds: tuple[Callable[[Any], Any], ...] = (
-        *(str, str, _json, int, int, str, str, int, float, float, str, _json, _json, _json),
+        *(str, str, as_json, int, int, str, str, int, float, float, str, as_json, as_json, as_json),
     )
-    return [kind(getattr(run, name)) for kind, name in zip(kinds, _SCALARS, strict=True)]
+    return [kind(getattr(run, name)) for kind, name in zip(kinds, SCALARS, strict=True)]
 
 
 def _bare(values: Array) -> bytes:
@@ -892,11 +893,11 @@ def _bare(values: Array) -> bytes:
 
 # ---------------------------------------------------------------------------------------------- tables
 
-_SCALARS = (
+SCALARS = (
     *("label", "method", "parameters", "seed", "n"),
     *("status", "reason", "iterations", "time", "wall_seconds", "event_hash", "verification", "effort", "engine"),
 )
-_GROWING = (("curves", "point"), ("assignments", "row"), ("marks", "row"))
+GROWING = (("curves", "point"), ("assignments", "row"), ("marks", "row"))
 _COUNTED = {"iteration", "gradients_used", "gradients_discarded", "gradients_stopped"}
 _INTEGERS = {"worker", "window", "m", "outcome", "k", "version", "kind", "cost", "delay", "gradients"}
 
@@ -905,7 +906,7 @@ def _typed(names: Iterable[str], whole: Iterable[str] = _INTEGERS) -> str:
     return ", ".join(f"{name} {'INTEGER' if name in whole else 'REAL'}" for name in names)
 
 
-def _create_tables(connection: sqlite3.Connection) -> None:
+def create_tables(connection: sqlite3.Connection) -> None:
     interval_columns = _typed(INTERVAL.names or ())
     worker_columns = _typed(WORKERS, {name for name in WORKERS if not name.endswith("seconds")})
     sums = ", ".join(f"sum({name}) AS {name}" for name in WORKERS)
@@ -945,12 +946,12 @@ def _insertion(table: str, columns: int) -> str:
 
 
 # made where it is needed, so that folders from before there was one can still be read and gone on with
-_POWERS_TABLE = (
+POWERS_TABLE = (
     f"CREATE TABLE IF NOT EXISTS powers (run INTEGER, row INTEGER, {_typed(POWERS.names or ())}, PRIMARY KEY (run, row)) "
     "WITHOUT ROWID"
 )
 
-_INSERT = {
+INSERT = {
     "curves": _insertion("curves", 3 + len(CURVES)),
     "delays": _insertion("delays", 4),
     "workers": _insertion("workers", 2 + len(WORKERS)),
@@ -962,7 +963,7 @@ _INSERT = {
 }
 
 
-def _matrix(rows: Array, columns: Sequence[str]) -> list[list[float]]:
+def matrix(rows: Array, columns: Sequence[str]) -> list[list[float]]:
     rows = np.asarray(rows, dtype=np.float64)
     if rows.ndim != 2 or rows.shape[1] != len(columns):
         raise ValueError(f"rows need the {len(columns)} columns {', '.join(columns)}; got shape {rows.shape}")
@@ -970,7 +971,7 @@ def _matrix(rows: Array, columns: Sequence[str]) -> list[list[float]]:
     return listed
 
 
-def _open_database(database: Path, wal: bool) -> tuple[sqlite3.Connection, str]:
+def open_database(database: Path, wal: bool) -> tuple[sqlite3.Connection, str]:
     """Open for writing, with a WAL where that works: SQLite's own answer is not enough, so it is tried out."""
     if wal and not _on_network(database.parent):
         # no WAL where memory can't be shared; the other journal needs none, and says what else is wrong
@@ -1061,7 +1062,7 @@ def _fingerprint(head: tuple[bytes, int, int, int, int], data: bytes) -> bytes:
     return seal.digest()
 
 
-def _write_whole(path: Path, data: bytes) -> None:
+def write_whole(path: Path, data: bytes) -> None:
     """Write so that a kill at any moment leaves the old file or the new one."""
     scratch = path.with_name(path.name + ".tmp")
     with scratch.open("wb") as file:
@@ -1069,10 +1070,10 @@ def _write_whole(path: Path, data: bytes) -> None:
         file.flush()
         os.fsync(file.fileno())
     scratch.replace(path)
-    _fsync(path.parent)
+    fsync(path.parent)
 
 
-def _fsync(path: Path) -> None:
+def fsync(path: Path) -> None:
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -1080,8 +1081,8 @@ def _fsync(path: Path) -> None:
         os.close(handle)
 
 
-def _take_lock(path: Path, undo: ExitStack) -> int:
-    with _said(path / "lock"):
+def take_lock(path: Path, undo: ExitStack) -> int:
+    with said(path / "lock"):
         lock = os.open(path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     undo.callback(os.close, lock)
     # a reader that looks whether the folder is in use holds it for microseconds: not at once given up
@@ -1099,7 +1100,7 @@ def _take_lock(path: Path, undo: ExitStack) -> int:
     raise FolderInUse(f"{path} is in use by process {holder or '?'}; wait for it, or choose another folder")
 
 
-def _sign_lock(lock: int) -> None:
+def sign_lock(lock: int) -> None:
     with suppress(OSError):  # only for the message above; a full disk shows itself at the first row
         signature = f"{os.getpid()}\n".encode()
         # never empty in between: a lock that is signed tells whose a half-made folder is
@@ -1107,7 +1108,7 @@ def _sign_lock(lock: int) -> None:
         os.truncate(lock, len(signature))
 
 
-def _check_replaceable(path: Path, force: bool) -> None:
+def check_replaceable(path: Path, force: bool) -> None:
     names = {entry.name for entry in path.iterdir()} - {"lock"}
     if not names:
         return
@@ -1154,7 +1155,7 @@ def _half_made(path: Path, names: set[str]) -> bool:
     return rows == 0 and (ours or not tables)
 
 
-def _remove_own_files(path: Path) -> None:
+def remove_own_files(path: Path) -> None:
     """The manifest first, so that nobody takes the rest for a run, and the tables last, by which it is known as ours."""
     *others, tables = _OWN_FILES
     for name in (*others, *_ALONGSIDE):
@@ -1168,7 +1169,7 @@ def _remove_own_files(path: Path) -> None:
 
 
 @contextmanager
-def _said(path: Path, comfort: str = "what was written before is kept and readable") -> Iterator[None]:
+def said(path: Path, comfort: str = "what was written before is kept and readable") -> Iterator[None]:
     """Turn what the system says into a FolderError that names the file."""
     try:
         yield
@@ -1176,7 +1177,7 @@ def _said(path: Path, comfort: str = "what was written before is kept and readab
         raise FolderError(f"{path}: {error}; {comfort}") from error
     except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
         # SQLite's own message quotes the damaged bytes
-        raise FolderError(f"{path} is damaged ({error}); {_ANEW}") from error
+        raise FolderError(f"{path} is damaged ({error}); {ANEW}") from error
     except OSError as error:
         raise FolderError(f"{error.filename or path}: {error.strerror or error}") from error
 
@@ -1198,7 +1199,7 @@ def plain(value: Any) -> Any:
     return value if value is None or isinstance(value, bool | int | float | str) else str(value)
 
 
-def _json(value: Any) -> str:
+def as_json(value: Any) -> str:
     return json.dumps(plain(value), ensure_ascii=False, allow_nan=False)
 
 
