@@ -91,7 +91,7 @@ from asyncsim.result import (
 )
 
 FORMAT = "asyncsim run folder"
-VERSION = 4
+VERSION = 5
 ANEW = "restore it from a copy, or run the scenario anew"
 APPLICATION_ID = 0x6173796E  # "asyn", in SQLite's header
 
