@@ -6,9 +6,10 @@ hot path appends numbers to lists, times and whole numbers apart (a list of both
 to become an array); all counting is done on arrays, a few thousand rows at once. Who has whole arrays of
 rows hands them over by `add`, and who holds some back does so when `before_flush` is called.
 
-The event hash chains blake2b over the first five columns (time, worker, m, kind, k) of each stream,
+The event hash chains XXH3 (128 bits) over the first five columns (time, worker, m, kind, k) of each stream,
 in blocks of 4096 rows, and joins the two chains at the end. Blocks of a fixed size make the hash
-independent of when the log was flushed, checkpointed or resumed.
+independent of when the log was flushed, checkpointed or resumed. It compares runs and finds damage; nobody who
+means harm is kept out by it, so it need not be a cryptographic one, which would take longer than all the rest.
 
 Always kept, bounded: counts per worker, the full histogram of delays, and the rows of up to 40
 workers in three windows (the first rows, some in the middle, the last). Where the middle will be is
@@ -18,11 +19,11 @@ half, and the one that lies nearest to the middle in the end is kept.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from xxhash import xxh3_128
 
 from asyncsim.jobs import Assignment
 from asyncsim.result import KINDS, SHOWN_WORKERS, shown_workers
@@ -48,21 +49,41 @@ Rows = np.ndarray
 
 
 class Chain:
-    """blake2b over a stream of rows, in blocks of fixed size; it can be stopped and taken up."""
+    """XXH3 over a stream of rows, in blocks of fixed size; it can be stopped and taken up."""
 
     def __init__(self) -> None:
         self.digest = b""
-        self.rest = np.empty((0, 5))
+        self._rest = np.empty((BLOCK, 5))
+        self._filled = 0
+
+    @property
+    def rest(self) -> Rows:
+        """The rows since the last whole block."""
+        return self._rest[: self._filled]
+
+    @rest.setter
+    def rest(self, rows: Rows) -> None:
+        self._filled = len(rows)
+        self._rest[: self._filled] = rows
 
     def add(self, rows: Rows) -> None:
-        rows = np.concatenate([self.rest, rows[:, :5]])
+        """Rows whose first five columns are hashed; where they have only these, whole blocks are not copied."""
+        rows = rows[:, :5]
+        if self._filled:
+            taken = min(BLOCK - self._filled, len(rows))
+            self._rest[self._filled : self._filled + taken] = rows[:taken]
+            self._filled += taken
+            if self._filled < BLOCK:
+                return
+            self.digest = _hash(self.digest, self._rest)
+            rows = rows[taken:]
         whole = len(rows) - len(rows) % BLOCK
         for start in range(0, whole, BLOCK):
-            self.digest = hashlib.blake2b(self.digest + rows[start : start + BLOCK].tobytes(), digest_size=16).digest()
+            self.digest = _hash(self.digest, np.ascontiguousarray(rows[start : start + BLOCK]))
         self.rest = rows[whole:]
 
     def result(self) -> bytes:
-        return hashlib.blake2b(self.digest + self.rest.tobytes(), digest_size=16).digest()
+        return _hash(self.digest, self.rest)
 
 
 def hash_of_events(ends: Rows, marks: Rows) -> str:
@@ -74,7 +95,13 @@ def hash_of_events(ends: Rows, marks: Rows) -> str:
 
 
 def _joined(ends: Chain, marks: Chain) -> str:
-    return hashlib.blake2b(ends.result() + marks.result(), digest_size=16).hexdigest()
+    return _hash(ends.result(), marks.result()).hex()
+
+
+def _hash(before: bytes, data: Any) -> bytes:
+    state = xxh3_128(before)
+    state.update(data)
+    return state.digest()
 
 
 class Window:
@@ -316,7 +343,7 @@ class Log:
         self.flush()
         return {
             "counts": {name: getattr(self, name) for name in self._COUNTS},
-            "chains": {name: [chain.digest.hex(), chain.rest] for name, chain in self._chains.items()},
+            "chains": {name: [chain.digest.hex(), chain.rest.copy()] for name, chain in self._chains.items()},
             "regret": None if self.regret is None else self.regret.state(),
             "windows": [[w.opened_at, w.ends, w.marks, w.flying] for w in (self._first, self._last, *self._middles)],
         }

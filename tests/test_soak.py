@@ -129,6 +129,20 @@ def test_the_command_tells_the_seed_that_replays_a_finding(capsys, monkeypatch):
     assert "python -m asyncsim.testing.soak --seed 310" in capsys.readouterr().out
 
 
+def test_a_run_that_waits_for_a_heavy_tail_is_no_finding_and_one_that_waits_for_ever_is():
+    data = {
+        "seed": 1,
+        "workers": {"count": 3, "compute_time": [0.1, 0.1, 900.0]},
+        "problem": "none",
+        "methods": [{"name": "malenia_sgd", "label": "all three", "stepsize": 0.1, "batch_size": 3}],
+        "stop": {"iterations": 5, "gradients": 100},
+    }
+    (cut,) = run(data, processes=1).runs
+    assert (cut.iterations, cut.reason) == (0, "100 gradients received")
+    assert soak._waits_for_ever(data, cut, patience=10_000)
+    assert not soak._waits_for_ever(data, cut, patience=20_000)
+
+
 def test_the_tally_counts_what_was_done():
     tally = Counter()
     assert soak.trial(310, tally, kill=True) == []

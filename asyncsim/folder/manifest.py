@@ -10,7 +10,7 @@ from asyncsim.folder.errors import ANEW, FolderError
 from asyncsim.folder.values import plain
 
 FORMAT = "asyncsim run folder"
-VERSION = 4
+VERSION = 5
 
 
 def read_manifest(path: str | Path) -> dict[str, Any]:
