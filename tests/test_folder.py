@@ -288,7 +288,7 @@ def test_a_run_folder_is_replaced_only_by_force_and_other_files_stay(path: Path)
 
 
 KILLED_AT_THE_START = """
-import asyncsim.folder as f, itertools, signal
+import asyncsim.folder.writing as f, itertools, signal
 moment, done = sys.argv[2], {}
 def killed(at, real):
     def call(*arguments, **named):
