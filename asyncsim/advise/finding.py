@@ -36,6 +36,7 @@ SIMPLEST = (
 def advise(question: Question, told: Callable[[str], None] = lambda words: None) -> Advice:
     """The advice for these machines, in some ten seconds. `told` hears what is being tried.
 
+    >>> from asyncsim.advise import asked
     >>> advice = advise(asked("1x1.0", average=1, target=0.1, jitter=0))
     >>> advice.chosen.plan.method
     'hero_sgd'

@@ -17,6 +17,7 @@ def cutoff(question: Question) -> float:
 
     The equilibrium time of arXiv:2405.15545; what it says of seconds holds up to a factor of 2.
 
+    >>> from asyncsim.advise import asked
     >>> round(cutoff(asked("8x0.12 1x2.0", average=16)), 2)
     0.36
     """
@@ -26,6 +27,7 @@ def cutoff(question: Question) -> float:
 def gain(question: Question, kind: int, factor: float) -> float:
     """By how much t*(B*) falls when there are `factor` times as many machines of a kind: 0.2 is 20 % less time.
 
+    >>> from asyncsim.advise import asked
     >>> [round(gain(asked("8x0.12 1x2.0", average=16), kind, 2), 2) for kind in (0, 1)]
     [0.33, 0.0]
     """
@@ -37,6 +39,7 @@ def gain(question: Question, kind: int, factor: float) -> float:
 def enough(question: Question, kind: int, worth: float = 0.05) -> int:
     """How many machines of a kind there can be until doubling them saves less than `worth` of the time; 0 if any does.
 
+    >>> from asyncsim.advise import asked
     >>> enough(asked("8x0.12 1x2.0", average=16), 0), enough(asked("8x0.12 1x2.0", average=16), 1)
     (256, 0)
     """

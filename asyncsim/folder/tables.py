@@ -48,7 +48,6 @@ TUNING = (
 )
 TUNING_TABLE = f"CREATE TABLE IF NOT EXISTS tuning (run INTEGER PRIMARY KEY, {', '.join(TUNING[1:])})"
 
-
 SCALARS = (
     *("label", "method", "parameters", "seed", "n"),
     *("status", "reason", "iterations", "time", "wall_seconds", "event_hash", "verification", "effort", "engine"),
