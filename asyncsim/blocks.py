@@ -293,7 +293,7 @@ class BlockServer(Server):
                 timer = self._next_event()
                 if timer is not None:
                     return timer
-            elif engine.crowded(block.time[0], block.size):
+            elif engine.crowded(block.times[0], block.size):
                 raise Unforeseeable
             else:
                 self._block, self._base_k = block, self._k

@@ -148,6 +148,10 @@ class Evaluation:
             ahead, read = ahead + self.ahead.computed, read + self.ahead.read
         return {"computed": self._computed, "ahead": ahead, "unread": ahead - read}
 
+    def count_read(self, gradients: int) -> None:
+        """So many were read where nobody asks for them, as there are no numbers in them (asyncsim/counting.py)."""
+        self._computed += gradients
+
     def _count_ahead(self, ahead: Ahead) -> None:
         self._computed_ahead += ahead.computed
         self._read += ahead.read

@@ -49,20 +49,26 @@ class Block:
     worker, time, m, sent, begins, ends, draw : of the gradient that arrives, with what its worker was doing when
     next_begins, next_ends, next_arrives, next_draw : of the next one, which is sent at `time`
     first : the number of dispatch of the next job of position 0; the others count on
+    order : where they are in no order (`Forecast.sorts`), the position of each in the columns; else None
+    times : their times in order
     """
 
     __slots__ = (
         "_backs", "_draws", "_numbers", "begins", "draw", "ends", "first", "m", "next_arrives", "next_begins", "next_draw",
-        "next_ends", "sent", "size", "time", "worker",
+        "next_ends", "order", "sent", "size", "time", "times", "worker",
     )  # fmt: skip
 
-    def __init__(self, columns: list[np.ndarray], first: int) -> None:
+    def __init__(
+        self, columns: list[np.ndarray], first: int, order: Whole | None = None, times: Floats | None = None
+    ) -> None:
         (
             self.time, self.worker, self.m, self.sent, self.begins, self.ends, self.draw,
             self.next_begins, self.next_ends, self.next_arrives, self.next_draw,
         ) = columns  # fmt: skip
         self.first = first
         self.size = len(self.time)
+        self.order = order
+        self.times = self.time if times is None else times
         self._draws: list[float] | None = None
         self._numbers: list[int] | None = None
         self._backs: list[float] | None = None
@@ -112,6 +118,7 @@ class Forecast:
         self.ends = self.arrives if self.silent else np.full(n, np.inf)
         self.at_work = np.zeros(n, bool)
         self.loop: Loop | None = None
+        self.sorts = True  # else blocks may come with their order, in arrays that the next block takes
         self._rate = 0.0  # arrivals a second, as last seen
         self._ties = False
 
@@ -177,7 +184,7 @@ class Forecast:
                 return self._learnt(renewed[0], now, renewed[1], until)
             self._ties = True
             block = self.loop.block(self, size, horizon, first)
-            return self._learnt(block, now, horizon if block.size < 2 * size else float(block.time[-1]), until)
+            return self._learnt(block, now, horizon if block.size < 2 * size else float(block.times[-1]), until)
         if not self._ties:
             found = self._by_renewals(horizon, size)
             if found is not None:

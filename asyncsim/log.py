@@ -124,7 +124,7 @@ class Window:
             if self.full:
                 self.cut(np.concatenate([ends[taken:], flying()]), at=self.ends[-1, TIME])
         # gradients are read after they arrive, perhaps much later: more room for marks
-        if len(self.ends):
+        if len(self.ends) and len(self.marks) < 2 * WINDOW:
             since = marks[marks[:, TIME] >= self.ends[0, TIME]]
             self.marks = np.concatenate([self.marks, since[: 2 * WINDOW - len(self.marks)]])
 
@@ -141,6 +141,30 @@ class Window:
 
 _NO_ENDS = np.empty((0, len(ENDS)))
 NO_MARKS = np.empty((0, len(MARKS)))
+
+
+class Tail:
+    """The last rows of a stream, `size` at most."""
+
+    def __init__(self, rows: Rows, size: int) -> None:
+        self._parts = [rows]
+        self._added = 0
+        self._size = size
+
+    def add(self, rows: Rows) -> None:
+        self._parts.append(rows[-self._size :].copy())
+        self._added += len(self._parts[-1])
+        if self._added >= 2 * self._size:
+            self._join()
+
+    def _join(self) -> None:
+        self._parts = [np.concatenate(self._parts)[-self._size :].copy()]
+        self._added = 0
+
+    @property
+    def rows(self) -> Rows:
+        self._join()
+        return self._parts[0]
 
 
 class Log:
@@ -179,7 +203,8 @@ class Log:
         self._is_shown[self.shown] = True
         self._first = Window(0)
         self._middles: list[Window] = []
-        self._last = Window(0)
+        self._last_ends = Tail(_NO_ENDS, WINDOW)
+        self._last_marks = Tail(NO_MARKS, 2 * WINDOW)
         self._next_middle = WINDOW
 
     # ---- the hot path
@@ -205,6 +230,29 @@ class Log:
         self._pack()
         self._parts.append((ends, marks))
         self._waiting += len(ends) + len(marks)
+
+    @property
+    def wanted(self) -> tuple[np.ndarray, bool]:
+        """(n,) whose rows `add_counted` wants whole, and whether those of steps too."""
+        return (self._is_shown, False) if self._keep is None else (np.ones(self.n, bool), True)
+
+    def add_counted(self, ends: Rows, marks: Rows, at: np.ndarray, whole_ends: Rows, whole_marks: Rows) -> None:
+        """Rows that the caller has counted; five columns of each, and all columns of those that are wanted.
+
+        at : the positions of the whole ends among all. The caller may use the arrays again.
+        """
+        self._chains["ends"].add(ends)
+        self._chains["marks"].add(marks)
+        if self._keep is not None:
+            whole_ends, whole_marks = whole_ends.copy(), whole_marks.copy()
+        self._take(len(ends), len(marks), at, whole_ends, whole_marks)
+
+    def histograms(self, size: int) -> tuple[np.ndarray, np.ndarray]:
+        """Gradients used and arrived by delay, to be counted in, with room for so many delays at least."""
+        self._delays_used = _padded(self._delays_used, size)
+        self._delays_arrived = _padded(self._delays_arrived, len(self._delays_used))
+        self._delays_used = _padded(self._delays_used, len(self._delays_arrived))
+        return self._delays_used, self._delays_arrived
 
     def flush_if_many(self) -> None:
         """Flush where enough rows wait to make it worth while."""
@@ -236,9 +284,15 @@ class Log:
         self._chains["marks"].add(marks)
         self._count_ends(ends)
         self._count_marks(marks)
-        self._show(ends, marks)
-        self._ended += len(ends)
-        self._marked += len(marks)
+        self._take(len(ends), len(marks), np.arange(len(ends)), ends, marks)
+
+    def _take(self, ended: int, marked: int, at: np.ndarray, ends: Rows, marks: Rows) -> None:
+        """Show and keep what is wanted of so many ends and marks; `at` are the positions of these ends among all."""
+        shown = self._is_shown[ends[:, WORKER].astype(np.int64)]
+        whose = marks[:, WORKER].astype(np.int64)
+        self._show(ended, at[shown], ends[shown], marks[(whose >= 0) & self._is_shown[whose]])
+        self._ended += ended
+        self._marked += marked
         if self._keep is not None:
             self._keep(ends, marks)
 
@@ -274,20 +328,17 @@ class Log:
         sums: np.ndarray = np.bincount(workers, gradients, self.n).astype(np.int64)
         return sums
 
-    def _show(self, ends: Rows, marks: Rows) -> None:
-        shown_ends = self._is_shown[ends[:, WORKER].astype(np.int64)]
-        whose = marks[:, WORKER].astype(np.int64)
-        shown_marks = marks[(whose >= 0) & self._is_shown[whose]]
-        while self._ended + len(ends) > self._next_middle:
+    def _show(self, count: int, at: np.ndarray, ends: Rows, marks: Rows) -> None:
+        """Put into the windows what happened to the shown workers: of `count` ends those `at` these positions."""
+        while self._ended + count > self._next_middle:
             self._middles.append(Window(self._next_middle))
             self._next_middle += max(WINDOW, self._next_middle // 2)
         for window in (self._first, *self._middles):
-            later = np.arange(self._ended, self._ended + len(ends)) >= window.opened_at
-            window.add(ends[shown_ends & later], shown_marks, self.flying)
+            window.add(ends[np.searchsorted(at, window.opened_at - self._ended) :], marks, self.flying)
         # windows that began before a third of the way are behind the middle for good
-        self._middles = [w for w in self._middles if w.opened_at >= (self._ended + len(ends)) // 3]
-        self._last.ends = np.concatenate([self._last.ends, ends[shown_ends]])[-WINDOW:]
-        self._last.marks = np.concatenate([self._last.marks, shown_marks])[-2 * WINDOW :]
+        self._middles = [w for w in self._middles if w.opened_at >= (self._ended + count) // 3]
+        self._last_ends.add(ends)
+        self._last_marks.add(marks)
 
     def flying(self) -> Rows:
         """What the shown workers are doing now, as rows of ends that have not come."""
@@ -322,9 +373,11 @@ class Log:
         if not self._first.full:
             self._first.cut(self.flying(), now)
             return [self._first]
-        self._last.cut(self.flying(), now)
+        last = Window(0)
+        last.ends, last.marks = self._last_ends.rows, self._last_marks.rows
+        last.cut(self.flying(), now)
         middle = min(self._middles, key=lambda window: abs(window.opened_at - self._ended // 2), default=None)
-        return [self._first, *([middle] if middle is not None and middle.full else []), self._last]
+        return [self._first, *([middle] if middle is not None and middle.full else []), last]
 
     def event_hash(self) -> str:
         """The hash of all events so far, 32 hexadecimal digits."""
@@ -345,7 +398,8 @@ class Log:
             "counts": {name: getattr(self, name) for name in self._COUNTS},
             "chains": {name: [chain.digest.hex(), chain.rest.copy()] for name, chain in self._chains.items()},
             "regret": None if self.regret is None else self.regret.state(),
-            "windows": [[w.opened_at, w.ends, w.marks, w.flying] for w in (self._first, self._last, *self._middles)],
+            "windows": [[w.opened_at, w.ends, w.marks, w.flying] for w in (self._first, *self._middles)],
+            "last": [self._last_ends.rows, self._last_marks.rows],
         }
 
     def restore(self, snapshot: dict[str, Any]) -> None:
@@ -362,7 +416,9 @@ class Log:
             window = Window(opened_at)
             window.ends, window.marks, window.flying = ends, marks, flying
             windows.append(window)
-        self._first, self._last, *self._middles = windows
+        self._first, *self._middles = windows
+        ends, marks = snapshot["last"]
+        self._last_ends, self._last_marks = Tail(ends, WINDOW), Tail(marks, 2 * WINDOW)
 
 
 def _row(a: Assignment, time: float, k: int) -> tuple[float, ...]:
