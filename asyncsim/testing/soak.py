@@ -23,18 +23,16 @@ from __future__ import annotations
 import argparse
 import gc
 import json
-import math
 import os
 import random
 import resource
-import signal
 import sys
 import tempfile
 import time
 import traceback
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +44,7 @@ from asyncsim.testing import resumed
 from asyncsim.testing.drawn import ENDLESS
 from asyncsim.testing.drawn import scenario as drawn
 from asyncsim.testing.holds import broken, broken_tables, differences
+from asyncsim.testing.kills import killed_until_done
 
 Tally = Counter[str]
 LONGEST = 30.0  # seconds that one scenario counts for in --minutes
@@ -169,64 +168,6 @@ def _killed(data: Mapping[str, Any], alone: Result, chance: random.Random, tally
         yield from _compared(f"killed {kills} times", alone, found)
         yield from (f"killed {kills} times: {words}" for words in broken_tables(folder))
         yield from (f"killed {kills} times: {run.label}: {words}" for run in found.runs for words in broken(run))
-
-
-def killed_until_done(
-    data: Mapping[str, Any], folder: Path, chance: random.Random, processes: int = 1, most: int = 12
-) -> tuple[int, str]:
-    """Play a scenario into `folder` by processes that are killed at random moments until one comes through.
-
-    Returns how many were killed, and what the last one said if it failed. After `most` kills nobody kills any more.
-    """
-    kills, patience, errors = 0, 0.4, folder.with_suffix(".stderr")
-    while True:
-        child = _forked(lambda: _played(data, folder, processes), errors)
-        within = math.inf if kills >= most else chance.uniform(0.0, patience)
-        status = _waited(child, within)
-        if os.WIFSIGNALED(status):
-            kills += 1
-            patience *= 1.15  # what one process does until it is killed must in the end be enough
-        elif os.WEXITSTATUS(status) == 0:
-            return kills, ""
-        else:
-            return kills, f"after {kills} kills: a process ended with {os.WEXITSTATUS(status)}: {errors.read_text()}"
-
-
-def _played(data: Mapping[str, Any], folder: Path, processes: int) -> None:
-    if (folder / "manifest.json").exists():
-        study.resume(folder, progress=False, processes=processes)
-    else:
-        study.run(data, output=folder, progress=False, processes=processes)
-
-
-def _forked(do: Callable[[], None], errors: Path) -> int:
-    """A copy of this process that does `do` and ends; its id. What it says goes into the file `errors`."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # of threads; those of BLAS know what a fork is
-        child = os.fork()
-    if child:
-        return child
-    try:
-        said = os.open(errors, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-        os.dup2(said, 1)
-        os.dup2(said, 2)
-        do()
-        os._exit(0)
-    except BaseException:
-        os.write(2, traceback.format_exc().encode())
-        os._exit(9)
-
-
-def _waited(child: int, within: float) -> int:
-    """How the process ended; it is killed when it takes longer than `within` seconds."""
-    end = time.monotonic() + within
-    while time.monotonic() < end:
-        ended, status = os.waitpid(child, os.WNOHANG)
-        if ended:
-            return status
-        time.sleep(0.002)
-    os.kill(child, signal.SIGKILL)
-    return os.waitpid(child, 0)[1]
 
 
 # ---- the command
