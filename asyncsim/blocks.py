@@ -71,6 +71,10 @@ class BlockServer(Server):
     compiled : whether numba makes the blocks; None leaves it to the length of the run
     """
 
+    __slots__ = (
+        "_block", "_clock", "_end_versions", "_evaluation", "_job_versions", "_jobs", "_limit", "_open", "_position",
+        "_tape", "_times", "_workers",
+    )  # fmt: skip
     _engine: Simulation
 
     def __init__(
@@ -201,6 +205,16 @@ class BlockServer(Server):
         answers = self._engine.answers(arrivals)  # type: ignore[arg-type]
         self._check_answer(arrival, answers[0])
         return answers
+
+    def _read_one(self, arrival: BlockArrival) -> Any:
+        """What `_read` gives for one arrival, on the shortest way."""
+        evaluation = self._evaluation
+        if evaluation.ahead is not None or arrival._discarded:
+            return self._read((arrival,))[0]
+        self._use(arrival)
+        answer = evaluation.gradient(arrival.job._x, arrival.worker, arrival._block.numbers[arrival._position])  # type: ignore[union-attr]
+        self._check_answer(arrival, answer)
+        return answer
 
     def _use(self, arrival: Arrival) -> None:
         if (
@@ -616,6 +630,7 @@ class BlockArrival(Arrival):
 
     __slots__ = ("_block", "_position", "_version")
 
+    _server: BlockServer
     _block: Block
     _position: int
     _version: int
@@ -635,7 +650,7 @@ class BlockArrival(Arrival):
     def gradient(self) -> np.ndarray:
         answer: np.ndarray = self._answer
         if answer is None:
-            answer = self._answer = self._server._read((self,))[0]
+            answer = self._answer = self._server._read_one(self)
         return answer
 
     @property

@@ -139,6 +139,11 @@ class Evaluation:
             return [self._answer(*one) for one in wanted]
         return self._together(wanted)
 
+    def gradient(self, x: np.ndarray, worker: int, m: int) -> Any:
+        """The answer (d,) to one `Gradient` at x, where nothing is computed ahead."""
+        self._computed += 1
+        return self._problem.gradient(x, self._data.at(worker, m) if self._random else None, worker)
+
     # ---- what it took
 
     def effort(self) -> dict[str, int]:
