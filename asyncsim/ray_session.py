@@ -15,6 +15,7 @@ the data. Asked is the cluster itself (asyncsim/ray_port.py), before Ray connect
 
 from __future__ import annotations
 
+import gc
 import importlib
 import logging
 import os
@@ -22,11 +23,12 @@ import re
 import shutil
 import signal
 import stat
+import subprocess
 import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -240,19 +242,31 @@ class Session:
         return isinstance(error, gone)
 
 
-def _init(ray: Any, options: dict[str, Any]) -> None:
+def _init(ray: Any, options: dict[str, Any], again: bool = True) -> None:
     """ray.init; once more where a busy machine did not start all within the 30 seconds that Ray gives it."""
     before = {child.pid for child in _children()}
     try:
         ray.init(**options)
     except Exception as error:
-        if "timed out during startup" not in str(error):
-            raise
-        for child in _children():
-            if child.pid not in before:
-                child.kill()
+        # Ray leaves running what it had started by then
+        _end(child for child in _children() if child.pid not in before)
         ray.shutdown()
-        ray.init(**options)
+        if not again or "timed out during startup" not in str(error):
+            raise
+        _init(ray, options, again=False)
+
+
+def _end(children: Iterable[Any]) -> None:
+    """End these processes, and wait for those that are our own children: nobody else does any more."""
+    pids = set()
+    for child in children:
+        pids.add(child.pid)
+        with suppress(Exception):  # it has ended by itself
+            child.kill()
+    for each in gc.get_objects():
+        if isinstance(each, subprocess.Popen) and each.pid in pids:
+            with suppress(subprocess.TimeoutExpired):
+                each.wait(5.0)
 
 
 def _children() -> list[Any]:

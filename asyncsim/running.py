@@ -279,7 +279,19 @@ def execute(
     run = _ended(label, method, seed, over, now, engine, server, log, recorder, events)
     away, powers = _speeds(workers, seed, log, run, whole=events is not None)
     kept: dict[str, Any] = {"verification": verification, "away": away, "powers": powers, "engine": engine.facts()}
+    _let_go(engine, log, over)
     return dataclasses.replace(run, parameters=parameters_of(method, update_rule), **kept)
+
+
+def _let_go(engine: Any, log: Log, over: EndOfRun) -> None:
+    """Free what an ended run held: points, gradients, records.
+
+    Engine, log and server know each other, and the frames of the method hang on the end of the run. Python finds such
+    circles rarely where few objects hold much, and a study of large points would keep those of many runs.
+    """
+    over.__traceback__ = None
+    for of_this_run in (engine, log):
+        vars(of_this_run).clear()
 
 
 def _engine(

@@ -34,7 +34,8 @@ from asyncsim.playing import Planned, Setting
 from asyncsim.progress import Progress
 from asyncsim.record import Record
 from asyncsim.result import Result, Run
-from asyncsim.scenario import Scenario, SweepEntry, from_data, load
+from asyncsim.scenario import Scenario, from_data, load
+from asyncsim.scenario.sweep import SweepEntry
 from asyncsim.stop import Stop
 from asyncsim.streams import sequential
 from asyncsim.summary import number as shown

@@ -1,12 +1,16 @@
 """What is written down of a problem and of theory beside the runs."""
 
+import gc
 import json
+import weakref
 
 import numpy as np
 import pytest
 
 from asyncsim import (
+    Exponential,
     HeroSGD,
+    MinibatchSGD,
     Quadratic,
     RennalaSGD,
     RingmasterASGD,
@@ -15,6 +19,7 @@ from asyncsim import (
     Workers,
     compare,
     run,
+    simulate,
 )
 from asyncsim.running import SPLIT_CLASSES, SPLIT_WORKERS, facts
 
@@ -88,3 +93,22 @@ def test_without_a_target_in_the_gradient_norm_a_comparison_has_no_theory():
 def test_what_theory_cannot_give_a_method_is_told_before_any_run_of_a_comparison():
     with pytest.raises(ValueError, match="HeroSGD: stepsize, worker = theory is not possible here: unknown: epsilon"):
         compare([HeroSGD("theory")], Quadratic(5, noise=0.1), Workers(2, 1.0), stop=Stop(time=5))
+
+
+@pytest.mark.parametrize("method", [MinibatchSGD(0.1), RingmasterASGD(0.1, 2)])
+@pytest.mark.parametrize("options", [{"core": "plain"}, {"core": "auto"}, {"verify": True}])
+def test_what_a_run_held_is_freed_at_its_end_without_looking_for_circles(method, options):
+    seen = []
+
+    class Watching:
+        def run(self, server):
+            seen.append(weakref.ref(server))
+            method.run(server)
+
+    workers = Workers(4, lambda worker: Exponential(1.0 + worker))
+    gc.disable()
+    try:
+        simulate(Watching(), Quadratic(10, noise=0.1), workers, stop=Stop(iterations=30), **options)
+        assert seen[0]() is None
+    finally:
+        gc.enable()

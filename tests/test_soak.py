@@ -8,12 +8,12 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from asyncsim import METHODS, Result, run
+from asyncsim import METHODS, run
 from asyncsim.result import KINDS
 from asyncsim.scenario import from_data
 from asyncsim.study import checked_methods
-from asyncsim.testing import drawn, soak
-from asyncsim.testing.holds import broken, broken_tables, differences
+from asyncsim.testing import drawn, kills, soak
+from asyncsim.testing.holds import broken
 
 FIRST = 300  # of the seeds that are tried here; which ones they are means nothing
 
@@ -51,51 +51,47 @@ def test_a_drawn_scenario_keeps_all_rules_played_twice_and_taken_up(seed):
     assert soak.trial(seed, kill=False) == []
 
 
-EVERY_METHOD = {
-    "seed": 3,
-    "workers": {
-        "count": 4,
-        "compute_time": {"distribution": "exponential", "mean": "sqrt(i)"},
-        "communication_time": {"uplink": 0.1},
-        "availability": {
-            "name": "dropout",
-            "up": {"distribution": "exponential", "mean": 9},
-            "down": 1,
-            "policy": "lost",
-        },
-    },
-    "problem": {"name": "quadratic_sum", "components": 8, "dimension": 6},
-    "methods": [
-        {"name": name, "stepsize": 0.05, **parameters(random.Random(5), 4)}
-        for name, parameters in (drawn.METHODS | drawn.OF_FINITE_SUMS).items()
-    ],
-    "stop": {"iterations": 20, "time": 300},
-    "record": {"iterations": 5, "events": "all"},
-}
-
-
 @pytest.fixture(scope="module")
 def alone():
-    return run(EVERY_METHOD, processes=1)
+    return kills.undisturbed()
 
 
 @pytest.mark.parametrize("ten", range(5))
-def test_processes_killed_ten_times_at_random_moments_end_with_the_same_bits(alone, tmp_path, ten):
+def test_processes_killed_ten_times_at_random_moments_end_with_the_same_bits(alone, tmp_path, ten, record_property):
     """Every method, a checkpoint at each step, SIGKILL after times that nobody chose; never the same moments."""
-    chance, kills, studies = random.Random(), 0, 0
-    while kills < 10:
+    chance, tally, studies = random.Random(), Counter(), 0
+    while tally["SIGKILLs"] < 10:
+        what = "every method on two processes" if ten == 4 else "every method"
+        most = 10 - tally["SIGKILLs"]
+        assert kills.trial(what, alone[what], tmp_path / str(studies), chance, most, tally, damage=ten % 2 == 1) == []
+        studies += 1
+    record_property("tries", tally["SIGKILLs"])
+
+
+def test_a_sweep_killed_at_random_moments_chooses_the_same(alone, tmp_path, record_property):
+    tally, studies = Counter(), 0
+    while tally["SIGKILLs"] < 6:
         folder = tmp_path / str(studies)
-        data = EVERY_METHOD | {"record": EVERY_METHOD["record"] | {"checkpoint_every": 0}}
-        more, words = soak.killed_until_done(data, folder, chance, most=10 - kills)
-        assert words == ""
-        kills, studies = kills + more, studies + 1
-        for one, other in zip(alone.runs, Result.read(folder).runs, strict=True):
-            assert differences(one, other) == []
-        assert broken_tables(folder) == []
+        assert kills.trial("a sweep", alone["a sweep"], folder, random.Random(), 6, tally) == []
+        studies += 1
+    record_property("tries", tally["SIGKILLs"])
+
+
+def test_the_command_of_kills_counts_what_it_did(capsys):
+    assert kills.main(["--count", "2"]) == 0
+    assert "2 SIGKILLs" in capsys.readouterr().out
+
+
+def test_what_a_kill_spoilt_is_told(alone, tmp_path):
+    """A folder of another study stands for a resume that goes wrong."""
+    folder = tmp_path / "other"
+    run(kills.EVERY_METHOD | {"seed": 4}, output=folder, processes=1)
+    words = kills.trial("every method", alone["every method"], folder, random.Random(), 0, Counter())
+    assert any("event_hash" in each for each in words)
 
 
 def test_what_goes_wrong_is_found():
-    (good,) = run(EVERY_METHOD | {"methods": EVERY_METHOD["methods"][:1]}).runs
+    (good,) = run(kills.EVERY_METHOD | {"methods": kills.EVERY_METHOD["methods"][:1]}).runs
     assert broken(good) == []
 
     def changed(**changes):
@@ -127,6 +123,20 @@ def test_the_command_tells_the_seed_that_replays_a_finding(capsys, monkeypatch):
     monkeypatch.setattr(soak, "broken", lambda run: ["broken on purpose"])
     assert soak.main(["--seed", "310"]) == 1
     assert "python -m asyncsim.testing.soak --seed 310" in capsys.readouterr().out
+
+
+def test_a_run_that_waits_for_a_heavy_tail_is_no_finding_and_one_that_waits_for_ever_is():
+    data = {
+        "seed": 1,
+        "workers": {"count": 3, "compute_time": [0.1, 0.1, 900.0]},
+        "problem": "none",
+        "methods": [{"name": "malenia_sgd", "label": "all three", "stepsize": 0.1, "batch_size": 3}],
+        "stop": {"iterations": 5, "gradients": 100},
+    }
+    (cut,) = run(data, processes=1).runs
+    assert (cut.iterations, cut.reason) == (0, "100 gradients received")
+    assert soak._waits_for_ever(data, cut, patience=10_000)
+    assert not soak._waits_for_ever(data, cut, patience=20_000)
 
 
 def test_the_tally_counts_what_was_done():

@@ -419,6 +419,41 @@ def test_the_mean_the_sum_and_a_point_set_outright_are_all_steps_of_the_tree():
     }  # fmt: skip
 
 
+class Single:
+    """Single precision, x far from 0."""
+
+    dimension, x0 = 40, np.full(40, 100, np.float32)
+
+    def gradient(self, x, rng, worker):
+        assert x.dtype == np.float32
+        return rng.standard_normal(40).astype(np.float32)
+
+
+@pytest.mark.parametrize("n", [3, 7, 10, 50])
+def test_means_and_sums_in_single_precision_are_off_by_their_rounding_and_break_nothing(n):
+    def steps(server):
+        for step in range(3):
+            server.broadcast(Gradient(server.x, count=2))
+            batch = [server.receive() for _ in server.workers]
+            if step < 2:
+                server.step(0.1, (mean, total)[step](batch))
+            else:
+                server.update(server.x - np.float32(0.3) * total(batch))
+
+    found = simulate(Declared(steps, TREE), Single(), Workers(n, 1.0), stop=Stop(iterations=4), verify=True)
+    assert found.verification["iterations"] == 3
+
+
+def test_one_gradient_of_a_thousand_left_out_in_single_precision_is_a_breach():
+    def steps(server):
+        server.broadcast(Gradient(server.x))
+        gradients = [server.receive().gradient for _ in server.workers]
+        server.step(0.1, sum(gradients[1:]) / np.float32(1000))
+
+    with pytest.raises(VerificationError, match="one is left out"):
+        simulate(Declared(steps, TREE), Single(), Workers(1000, 1.0), stop=Stop(iterations=4), verify=True)
+
+
 def test_an_update_that_is_not_along_the_sum_is_a_breach():
     @breach(TREE, [0], gradient=lambda x: x + np.array([0.0, 5.0]))
     def error(server):

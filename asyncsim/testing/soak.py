@@ -21,31 +21,33 @@ of the SIGKILLs are nobody's choice, so a replay tries other ones.
 from __future__ import annotations
 
 import argparse
+import gc
 import json
-import math
 import os
 import random
-import signal
+import resource
 import sys
 import tempfile
 import time
 import traceback
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from asyncsim import study
-from asyncsim.result import Result
+from asyncsim.result import Result, Run
 from asyncsim.running import evaluation_of
 from asyncsim.scenario import Scenario, from_data
 from asyncsim.testing import resumed
 from asyncsim.testing.drawn import ENDLESS
 from asyncsim.testing.drawn import scenario as drawn
 from asyncsim.testing.holds import broken, broken_tables, differences
+from asyncsim.testing.kills import killed_until_done
 
 Tally = Counter[str]
+LONGEST = 30.0  # seconds that one scenario counts for in --minutes
 
 
 def trial(seed: int, tally: Tally | None = None, kill: bool | None = None) -> list[str]:
@@ -60,33 +62,54 @@ def trial(seed: int, tally: Tally | None = None, kill: bool | None = None) -> li
     data = drawn(seed)
     found: list[str] = []
     try:
-        for words in _wrongs(data, random.Random(~seed), tally, seed % 4 == 0 if kill is None else kill):
-            found.append(words)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # a warning of numpy's that a user would see is a finding too
+            for words in _wrongs(data, random.Random(~seed), tally, seed % 4 == 0 if kill is None else kill):
+                found.append(words)
     except Exception:  # whatever it is, it is a finding, and the soak goes on
         found.append(traceback.format_exc())
     tally["scenarios"] += 1
+    gc.collect()  # a run that was killed in memory leaves circles behind
     return found
 
 
 def _wrongs(data: Mapping[str, Any], chance: random.Random, tally: Tally, kill: bool) -> Iterator[str]:
-    alone = study.run(data, processes=1, progress=False)
+    alone = _run(data)
     tally["runs"] += len(alone.runs)
     for run in alone.runs:
         tally[f"ended as {run.status}"] += 1
         tally["arrivals"] += sum(int(run.workers[name].sum()) for name in ("used", "discarded"))
-        if run.status == "interrupted":
-            raise KeyboardInterrupt
         if run.status == "failed":
             yield f"{run.label} failed: {run.reason}"
         if sum(int(run.workers[name].sum()) for name in ("used", "discarded")) >= ENDLESS:
-            yield f"{run.label} would never have ended: {run.reason}, {run.iterations} iterations"
+            tally["waited long"] += 1
+            if _waits_for_ever(data, run):
+                yield f"{run.label} would never have ended: {run.reason}, {run.iterations} iterations"
         yield from (f"{run.label}: {words}" for words in broken(run))
-    yield from _compared("played twice", alone, study.run(data, processes=1, progress=False))
+    yield from _compared("played twice", alone, _run(data))
     scenario = from_data(data)
     yield from _evaluated_otherwise(data, scenario, alone)
     yield from _resumed(scenario, alone, chance, tally)
     if kill:
         yield from _killed(data, alone, chance, tally)
+
+
+def _run(data: Mapping[str, Any]) -> Result:
+    result = study.run(data, processes=1, progress=False)
+    if result.manifest["status"] == "interrupted":
+        raise KeyboardInterrupt  # a signal came
+    return result
+
+
+def _waits_for_ever(data: Mapping[str, Any], run: Run, patience: int = 20 * ENDLESS) -> bool:
+    """Whether a run that was cut short makes no iteration more in so many gradients: it should have stalled.
+
+    A law with a heavy tail may well keep a method waiting for a thousand seconds, and then it goes on.
+    """
+    methods = [method for method in data["methods"] if method["label"] == run.label]
+    stop = {**data["stop"], "iterations": run.iterations + 1, "gradients": patience}
+    (longer,) = _run({**data, "methods": methods, "stop": stop}).runs
+    return bool(longer.used + longer.discarded >= patience and longer.iterations <= run.iterations)
 
 
 def _compared(what: str, one: Result, other: Result) -> Iterator[str]:
@@ -104,7 +127,7 @@ def _evaluated_otherwise(data: Mapping[str, Any], scenario: Scenario, alone: Res
             evaluation_of(scenario.build_problem(scenario.seeds[0]), evaluation, alone.runs[0].n)
         except ValueError:
             continue  # this problem does not offer it, and says so
-        other = study.run({**data, "evaluation": evaluation}, processes=1, progress=False)
+        other = _run({**data, "evaluation": evaluation})
         for a, b in zip(alone.runs, other.runs, strict=True):
             if (a.event_hash, a.status, a.used) != (b.event_hash, b.status, b.used):
                 yield f"evaluation {evaluation}: {a.label}: other events ({a.status}, {b.status})"
@@ -147,64 +170,6 @@ def _killed(data: Mapping[str, Any], alone: Result, chance: random.Random, tally
         yield from (f"killed {kills} times: {run.label}: {words}" for run in found.runs for words in broken(run))
 
 
-def killed_until_done(
-    data: Mapping[str, Any], folder: Path, chance: random.Random, processes: int = 1, most: int = 12
-) -> tuple[int, str]:
-    """Play a scenario into `folder` by processes that are killed at random moments until one comes through.
-
-    Returns how many were killed, and what the last one said if it failed. After `most` kills nobody kills any more.
-    """
-    kills, patience, errors = 0, 0.4, folder.with_suffix(".stderr")
-    while True:
-        child = _forked(lambda: _played(data, folder, processes), errors)
-        within = math.inf if kills >= most else chance.uniform(0.0, patience)
-        status = _waited(child, within)
-        if os.WIFSIGNALED(status):
-            kills += 1
-            patience *= 1.15  # what one process does until it is killed must in the end be enough
-        elif os.WEXITSTATUS(status) == 0:
-            return kills, ""
-        else:
-            return kills, f"after {kills} kills: a process ended with {os.WEXITSTATUS(status)}: {errors.read_text()}"
-
-
-def _played(data: Mapping[str, Any], folder: Path, processes: int) -> None:
-    if (folder / "manifest.json").exists():
-        study.resume(folder, progress=False, processes=processes)
-    else:
-        study.run(data, output=folder, progress=False, processes=processes)
-
-
-def _forked(do: Callable[[], None], errors: Path) -> int:
-    """A copy of this process that does `do` and ends; its id. What it says goes into the file `errors`."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # of threads; those of BLAS know what a fork is
-        child = os.fork()
-    if child:
-        return child
-    try:
-        said = os.open(errors, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-        os.dup2(said, 1)
-        os.dup2(said, 2)
-        do()
-        os._exit(0)
-    except BaseException:
-        os.write(2, traceback.format_exc().encode())
-        os._exit(9)
-
-
-def _waited(child: int, within: float) -> int:
-    """How the process ended; it is killed when it takes longer than `within` seconds."""
-    end = time.monotonic() + within
-    while time.monotonic() < end:
-        ended, status = os.waitpid(child, os.WNOHANG)
-        if ended:
-            return status
-        time.sleep(0.002)
-    os.kill(child, signal.SIGKILL)
-    return os.waitpid(child, 0)[1]
-
-
 # ---- the command
 
 
@@ -212,17 +177,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; the exit code is 1 when something was found."""
     options = _options(arguments)
     tally: Tally = Counter()
-    begun = time.monotonic()
+    seconds = 0.0
     bad: list[int] = []
     for seed in _seeds(options):
-        if options.minutes is not None and time.monotonic() - begun >= 60 * options.minutes:
+        if options.minutes is not None and seconds >= 60 * options.minutes:
             break
         if options.kills is not None and tally["SIGKILLs"] >= options.kills:
             break
+        begun = time.monotonic()
         try:
             found = trial(seed, tally, True if options.kills is not None else None)
         except KeyboardInterrupt:
             break  # a signal; what was found until then is told
+        # a process that was paused did nothing meanwhile, and few trials take so long
+        seconds += min(time.monotonic() - begun, LONGEST)
         if found:
             bad.append(seed)
             print(f"seed {seed}: {json.dumps(drawn(seed))}")
@@ -230,8 +198,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 print(f"  {words}")
             print(f"  again: python -m asyncsim.testing.soak --seed {seed}", flush=True)
         if tally["scenarios"] % options.tell == 0:
-            print(_sum(tally, begun, bad), flush=True)
-    print(_sum(tally, begun, bad))
+            print(_sum(tally, seconds, bad), flush=True)
+    print(_sum(tally, seconds, bad))
     return 1 if bad else 0
 
 
@@ -240,7 +208,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         prog="python -m asyncsim.testing.soak", description="random scenarios, held to all rules"
     )
     how_long = parser.add_mutually_exclusive_group()
-    how_long.add_argument("--minutes", type=float, help="how long")
+    how_long.add_argument("--minutes", type=float, help="how long, without the time it was paused")
     how_long.add_argument("--kills", type=int, help="until so many processes were killed; every scenario is")
     how_long.add_argument("--seed", type=int, help="the scenario of this seed alone, its processes killed too")
     parser.add_argument("--first", type=int, default=None, help="the first seed; unless given, by the clock")
@@ -261,12 +229,13 @@ def _seeds(options: argparse.Namespace) -> Iterator[int]:
         seed += 1
 
 
-def _sum(tally: Tally, begun: float, bad: Sequence[int]) -> str:
+def _sum(tally: Tally, seconds: float, bad: Sequence[int]) -> str:
     counts = ", ".join(f"{count:,} {what}" for what, count in sorted(tally.items()))
     times = os.times()
     cpu = times.user + times.system + times.children_user + times.children_system
     found = f"seeds with findings: {list(bad)}" if bad else "nothing found"
-    return f"{time.monotonic() - begun:,.0f} s ({cpu:,.0f} s of processor): {counts}; {found}"
+    megabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return f"{seconds / 60:,.1f} min ({cpu / 60:,.1f} of processor), {megabytes:,.0f} MB at most: {counts}; {found}"
 
 
 if __name__ == "__main__":

@@ -117,7 +117,8 @@ def heterogeneous_complexity(times: np.ndarray, L: float, Delta: float, sigma2: 
     50.0
     """
     times = np.asarray(times, dtype=np.float64)
-    return float(L * Delta / epsilon * (times.max() + times.mean() * sigma2 / (len(times) * epsilon)))
+    noise = _mean_if(sigma2, times) * sigma2 / (len(times) * epsilon)
+    return float(L * Delta / epsilon * (times.max() + noise))
 
 
 def asynchronous_complexity(times: np.ndarray, L: float, Delta: float, sigma2: float, epsilon: float) -> float:
@@ -236,7 +237,7 @@ def convex_heterogeneous_complexity(
     20.0
     """
     times = np.asarray(times, dtype=np.float64)
-    noise = float(times.mean()) * sigma2 * distance**2 / (len(times) * epsilon**2)
+    noise = _mean_if(sigma2, times) * sigma2 * distance**2 / (len(times) * epsilon**2)
     return float(times.max()) * math.sqrt(L / epsilon) * distance + noise
 
 
@@ -261,7 +262,12 @@ def strongly_convex_heterogeneous_complexity(
     6.0
     """
     times = np.asarray(times, dtype=np.float64)
-    return float(times.max() * math.sqrt(L / mu) + times.mean() * sigma2 / (len(times) * epsilon * mu))
+    return float(times.max() * math.sqrt(L / mu) + _mean_if(sigma2, times) * sigma2 / (len(times) * epsilon * mu))
+
+
+def _mean_if(sigma2: float, times: np.ndarray) -> float:
+    """The mean of the times where there is noise; one that is infinite, times no noise, would be no number."""
+    return float(times.mean()) if sigma2 > 0 else 0.0
 
 
 def ata_overhead(eta: float, B: int) -> float:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from asyncsim import Exponential, LogNormal, NoProblem, Record, RennalaSGD, RingmasterASGD, Stop, Workers, simulate
 from asyncsim.theory import (
     completion_time,
+    convex_heterogeneous_complexity,
     equilibrium_time,
     harmonic_mean_reaches,
     harmonic_means,
@@ -21,6 +22,7 @@ from asyncsim.theory import (
     malenia_round,
     ringleader_round,
     ringmaster_window,
+    strongly_convex_heterogeneous_complexity,
     synchronous_complexity,
     universal_times,
 )
@@ -56,7 +58,13 @@ def test_the_best_prefix_is_the_best_subset(times, sigma2):
 def test_a_worker_that_never_returns_changes_nothing_for_homogeneous_data_and_ends_it_all_for_heterogeneous(times):
     τ = np.array(times, dtype=float)
     assert homogeneous_complexity(np.append(τ, math.inf), **KNOWN) == homogeneous_complexity(τ, **KNOWN)
-    assert heterogeneous_complexity(np.append(τ, math.inf), **KNOWN) == math.inf
+    for known in (KNOWN, {**KNOWN, "sigma2": 0.0}):
+        assert heterogeneous_complexity(np.append(τ, math.inf), **known) == math.inf
+    for bound, of in (
+        (convex_heterogeneous_complexity, {"distance": 1.0}),
+        (strongly_convex_heterogeneous_complexity, {"mu": 1.0}),
+    ):
+        assert bound(np.append(τ, math.inf), L=2.0, sigma2=0.0, epsilon=0.1, **of) == math.inf
 
 
 @given(TIMES, st.integers(1, 12), st.booleans(), st.integers(1, 12))
