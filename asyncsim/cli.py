@@ -7,6 +7,7 @@ Results go to stdout, everything about them (progress, problems) to stderr, so t
 are drawn with rich on a terminal and are aligned text in a pipe or with NO_COLOR.
 """
 
+import io
 import os
 import sys
 import textwrap
@@ -149,7 +150,7 @@ def run(
     with _metrics(metrics) as endpoint, _dash(dash, folder, browser):
         result = study.run(
             scenario, output=folder, force=force, progress=_progress(quiet), processes=_where(processes, cluster, insecure), tell=tell,
-            metrics=endpoint,
+            metrics=endpoint, events=False,
         )  # fmt: skip
     _end(result)
 
@@ -178,13 +179,9 @@ def sweep(
     folder = _folder(scenario.name, output)
     with _metrics(metrics) as endpoint, _dash(dash, folder, browser):
         result = sweep.tune(
-            scenario,
-            output=folder,
-            force=force,
-            progress=_progress(quiet),
-            processes=_where(processes, cluster, insecure),
-            metrics=endpoint,
-        )
+            scenario, output=folder, force=force, progress=_progress(quiet), processes=_where(processes, cluster, insecure), metrics=endpoint,
+            events=False,
+        )  # fmt: skip
     _end(result)
 
 
@@ -206,12 +203,9 @@ def resume(
 
     with _metrics(metrics) as endpoint, _dash(dash, folder, browser):
         result = study.resume(
-            folder,
-            allow_code=allow_code,
-            progress=_progress(quiet),
-            processes=_where(processes, cluster, insecure),
-            metrics=endpoint,
-        )
+            folder, allow_code=allow_code, progress=_progress(quiet), processes=_where(processes, cluster, insecure), metrics=endpoint,
+            events=False,
+        )  # fmt: skip
     _end(result)
 
 
@@ -861,6 +855,9 @@ def _say(text: str) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """The console script: runs a command and ends the process with its code (see the head of this file)."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # an encoding without ‖∇f‖² or − must not end a run
     sys.exit(_code(arguments))
 
 
@@ -910,6 +907,9 @@ def _code_of(error: Exception) -> int | None:
         return 2
     if isinstance(error, ValueError | ImportError) or "FolderError" in names:
         _say(str(error))
+        return 2
+    if isinstance(error, MemoryError):
+        _say(f"this machine has not enough memory: {error}" if str(error) else "this machine has not enough memory")
         return 2
     return None
 

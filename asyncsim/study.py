@@ -57,6 +57,7 @@ def run(
     processes: int | OnCluster | None = None,
     tell: Callable[[str], None] | None = None,
     metrics: Metrics | None = None,
+    events: bool = True,
 ) -> Result:
     """Run all methods of a scenario with all its seeds.
 
@@ -72,6 +73,8 @@ def run(
         processors of a Ray cluster. The result is the same.
     metrics : an open `asyncsim.metrics.Metrics`, which tells Prometheus how the runs go
     tell : is called before the first run with a line on the memory that runs take, where it is much
+    events : whether the result has the events that the scenario keeps, too; without, those of a run folder stay on the
+        disk, however many they are (`Result.read` reads them)
 
     Raises ScenarioError for a scenario that cannot be run, FolderError where the folder cannot be used.
     When a signal ends it, the result has manifest["status"] == "interrupted".
@@ -98,6 +101,7 @@ def run(
         if output is None:
             return _play(scenario, methods, manifest, None, progress, processes, metrics)
         with RunFolder.create(output, manifest, scenario.source, force) as folder:
+            folder.gives_events = events
             result = _play(scenario, methods, manifest, folder, progress, processes, metrics)
     return warned(result, folder)
 
@@ -109,11 +113,12 @@ def resume(
     progress: bool | None = None,
     processes: int | OnCluster | None = None,
     metrics: Metrics | None = None,
+    events: bool = True,
 ) -> Result:
     """Go on with the runs of a folder that are not finished, on as many processes as you like; others stay as they are.
 
     Each goes on from its last whole checkpoint, or from its beginning if it has none, and ends
-    bit-identical to one left alone. FolderError for what is no run folder, or one that another process uses.
+    bit-identical to one left alone. `events` as of `run`. FolderError for what is no run folder, or one that another process uses.
 
     >>> import tempfile
     >>> folder = Path(tempfile.mkdtemp()) / "mine"
@@ -124,6 +129,7 @@ def resume(
     """
     checked(processes)
     with RunFolder.open(folder) as opened, connected(processes):
+        opened.gives_events = events
         manifest = opened.manifest
         base = Path(manifest["base"]) if manifest.get("base") else Path()
         scenario = from_data(manifest["scenario"], base=base, allow_code=allow_code)
@@ -406,7 +412,9 @@ def _writer(folder: RunFolder, planned: Planned, n: int) -> RunWriter:
 def _written(folder: RunFolder, writer: Any, run: Run, record: Record) -> Run:
     folder.warnings += writer.warnings
     writer.finish(run)
-    return replace(run, events=folder.read_run(writer.run).events) if record.events == "all" else run
+    if record.events != "all" or not folder.gives_events:
+        return run
+    return replace(run, events=folder.read_run(writer.run).events)
 
 
 def ending(runs: Sequence[Run], signals: Signals) -> dict[str, Any]:
@@ -437,6 +445,6 @@ class Signals(Interruption):
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         if self.received is not None:
-            raise KeyboardInterrupt
+            raise KeyboardInterrupt if number == signal.SIGINT else SystemExit(128 + number)
         self.ask(number)
         print(f"{signal.Signals(number).name}: ending after the next step; once more to end at once", file=sys.stderr)

@@ -61,6 +61,7 @@ def tune(
     allow_code: bool = False,
     processes: int | OnCluster | None = None,
     metrics: Metrics | None = None,
+    events: bool = True,
 ) -> Result:
     """Choose the parameters of a scenario's methods as its `sweep:` says, then compare the winners on its seeds.
 
@@ -88,6 +89,7 @@ def tune(
         if output is None:
             return play(scenario, problem, manifest, None, progress, processes, metrics)
         with RunFolder.create(output, manifest, scenario.source, force) as folder:
+            folder.gives_events = events
             result = play(scenario, problem, manifest, folder, progress, processes, metrics)
     return study.warned(result, folder)
 
