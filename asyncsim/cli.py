@@ -7,6 +7,7 @@ Results go to stdout, everything about them (progress, problems) to stderr, so t
 are drawn with rich on a terminal and are aligned text in a pipe or with NO_COLOR.
 """
 
+import io
 import os
 import sys
 import textwrap
@@ -22,6 +23,7 @@ import asyncsim
 
 if TYPE_CHECKING:
     from asyncsim.metrics import Metrics
+    from asyncsim.parallel import OnCluster
     from asyncsim.result import Result
 
 # the order of --help: the way through a study, then what is known before and beside a run
@@ -70,6 +72,16 @@ Processes = Annotated[
         help="runs played side by side; all cores it may use unless given, once it has run for a second",
     ),
 ]
+Cluster = Annotated[
+    str | None,
+    typer.Option(
+        "--on-cluster",
+        metavar="ADDRESS",
+        show_default=False,
+        help="play the runs on a Ray cluster: HOST:PORT, auto (the one of this machine), local (one of its own)",
+    ),
+]
+Insecure = Annotated[bool, typer.Option("--insecure", help="accept a cluster elsewhere that asks for no token")]
 Port = Annotated[int, typer.Option("--port", min=0, max=65535, help="of the live page; a free one unless given")]
 Browser = Annotated[bool, typer.Option("--browser/--no-browser", help="whether to open the live page")]
 Dash = Annotated[bool, typer.Option("--dash", help="show a live page that follows the run (asyncsim dash)")]
@@ -122,6 +134,8 @@ def run(
     allow_code: AllowCode = False,
     quiet: Quiet = False,
     processes: Processes = None,
+    cluster: Cluster = None,
+    insecure: Insecure = False,
     dash: Dash = False,
     browser: Browser = True,
     metrics: MetricsPort = None,
@@ -135,8 +149,8 @@ def run(
     tell = None if quiet else _say
     with _metrics(metrics) as endpoint, _dash(dash, folder, browser):
         result = study.run(
-            scenario, output=folder, force=force, progress=_progress(quiet), processes=processes, tell=tell,
-            metrics=endpoint,
+            scenario, output=folder, force=force, progress=_progress(quiet), processes=_where(processes, cluster, insecure), tell=tell,
+            metrics=endpoint, events=False,
         )  # fmt: skip
     _end(result)
 
@@ -151,6 +165,8 @@ def sweep(
     allow_code: AllowCode = False,
     quiet: Quiet = False,
     processes: Processes = None,
+    cluster: Cluster = None,
+    insecure: Insecure = False,
     dash: Dash = False,
     browser: Browser = True,
     metrics: MetricsPort = None,
@@ -163,8 +179,9 @@ def sweep(
     folder = _folder(scenario.name, output)
     with _metrics(metrics) as endpoint, _dash(dash, folder, browser):
         result = sweep.tune(
-            scenario, output=folder, force=force, progress=_progress(quiet), processes=processes, metrics=endpoint
-        )
+            scenario, output=folder, force=force, progress=_progress(quiet), processes=_where(processes, cluster, insecure), metrics=endpoint,
+            events=False,
+        )  # fmt: skip
     _end(result)
 
 
@@ -175,6 +192,8 @@ def resume(
     allow_code: AllowCode = False,
     quiet: Quiet = False,
     processes: Processes = None,
+    cluster: Cluster = None,
+    insecure: Insecure = False,
     dash: Dash = False,
     browser: Browser = True,
     metrics: MetricsPort = None,
@@ -184,9 +203,21 @@ def resume(
 
     with _metrics(metrics) as endpoint, _dash(dash, folder, browser):
         result = study.resume(
-            folder, allow_code=allow_code, progress=_progress(quiet), processes=processes, metrics=endpoint
-        )
+            folder, allow_code=allow_code, progress=_progress(quiet), processes=_where(processes, cluster, insecure), metrics=endpoint,
+            events=False,
+        )  # fmt: skip
     _end(result)
+
+
+def _where(processes: int | None, cluster: str | None, insecure: bool) -> "int | OnCluster | None":
+    """By whom the runs are played."""
+    if cluster is None:
+        if insecure:
+            raise ValueError("--insecure is about a cluster: give --on-cluster ADDRESS too")
+        return processes
+    from asyncsim.parallel import OnCluster
+
+    return OnCluster(cluster, processes, insecure)
 
 
 def _dash(wanted: bool, folder: Path, browser: bool) -> AbstractContextManager[None]:
@@ -824,6 +855,9 @@ def _say(text: str) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """The console script: runs a command and ends the process with its code (see the head of this file)."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # an encoding without ‖∇f‖² or − must not end a run
     sys.exit(_code(arguments))
 
 
@@ -873,6 +907,9 @@ def _code_of(error: Exception) -> int | None:
         return 2
     if isinstance(error, ValueError | ImportError) or "FolderError" in names:
         _say(str(error))
+        return 2
+    if isinstance(error, MemoryError):
+        _say(f"this machine has not enough memory: {error}" if str(error) else "this machine has not enough memory")
         return 2
     return None
 

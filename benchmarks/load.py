@@ -53,7 +53,7 @@ scenario = {{
     "problem": "none", "methods": [{{"name": "asynchronous_sgd", "stepsize": 0.1}}],
     "stop": {{"gradients": {gradients}}}, "record": {{"points": 200, "events": "all"}},
 }}
-run(scenario, output={folder!r}, progress=False, processes=1)
+run(scenario, output={folder!r}, progress=False, processes=1, events=False)
 say(what="written")
 """
 

@@ -11,8 +11,9 @@ import signal
 import pytest
 from toys import bits, differences
 
-from asyncsim import Result, resume, run
-from asyncsim.folder import FolderError, RunWriter
+from asyncsim import Result, resume, run, tune
+from asyncsim.folder import FolderError, RunWriter, TuningWriter
+from asyncsim.testing.kills import SWEEP, damage_a_checkpoint, damaged
 
 STUDY = {
     "workers": {"count": 3, "compute_time": {"distribution": "exponential", "mean": 1}},
@@ -34,29 +35,23 @@ def ended(tmp_path_factory):
 @pytest.fixture(scope="module")
 def killed(tmp_path_factory):
     """A folder whose writer was killed by SIGKILL after some checkpoints."""
-    path = tmp_path_factory.mktemp("killed") / "run"
+    return killed_at_a_checkpoint(RunWriter, run, STUDY, tmp_path_factory.mktemp("killed") / "run")
+
+
+def killed_at_a_checkpoint(writer, play, scenario, path):
     if (child := os.fork()) == 0:
-        save, saved = RunWriter.save_checkpoint, []
+        save, saved = writer.save_checkpoint, []
 
         def save_and_die(*arguments):
             saved.append(save(*arguments))
             if len(saved) == CHECKPOINTS:
                 os.kill(os.getpid(), signal.SIGKILL)
 
-        RunWriter.save_checkpoint = save_and_die
-        run(STUDY, output=path, processes=1)
+        writer.save_checkpoint = save_and_die
+        play(scenario, output=path, processes=1)
         os._exit(1)
     assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGKILL
     return path
-
-
-def damaged(path, chance):
-    """A copy of a file's bytes with one bit flipped, or with its end torn off."""
-    data = bytearray(path.read_bytes())
-    if chance.random() < 0.3:
-        return bytes(data[: chance.randrange(len(data))])
-    data[chance.randrange(len(data))] ^= 1 << chance.randrange(8)
-    return bytes(data)
 
 
 def tried(do, path):
@@ -72,12 +67,13 @@ def same(one, other):
 
 
 @pytest.mark.parametrize("name", ["record.sqlite", "manifest.json"])
-def test_a_finished_folder_with_any_damage_is_refused_by_name_or_reads_the_same(ended, tmp_path, name):
+def test_a_finished_folder_with_any_damage_is_refused_by_name_or_reads_the_same(ended, tmp_path, name, record_property):
+    record_property("tries", 100)
     (whole,) = Result.read(ended).runs
     shutil.copytree(ended, tmp_path / "run")
     chance, refused = random.Random(name), 0
     for _ in range(100):
-        (tmp_path / "run" / name).write_bytes(damaged(ended / name, chance))
+        (tmp_path / "run" / name).write_bytes(damaged((ended / name).read_bytes(), chance))
         read, words = tried(Result.read, tmp_path / "run")
         if read is None:
             refused += 1
@@ -90,7 +86,10 @@ def test_a_finished_folder_with_any_damage_is_refused_by_name_or_reads_the_same(
 @pytest.mark.parametrize(
     "which", [r"newest checkpoint", "older checkpoint", "record.sqlite", "record.sqlite-wal", "manifest.json"]
 )
-def test_a_killed_folder_with_any_damage_is_refused_by_name_or_ends_the_same(ended, killed, tmp_path, which):
+def test_a_killed_folder_with_any_damage_is_refused_by_name_or_ends_the_same(
+    ended, killed, tmp_path, which, record_property
+):
+    record_property("tries", 25)
     (whole,) = Result.read(ended).runs
     older, newest = sorted((killed / "checkpoints").iterdir())
     file = {"newest checkpoint": newest, "older checkpoint": older}.get(which, killed / which)
@@ -98,7 +97,7 @@ def test_a_killed_folder_with_any_damage_is_refused_by_name_or_ends_the_same(end
     for number in range(25):
         path = tmp_path / str(number)
         shutil.copytree(killed, path)
-        (path / file.relative_to(killed)).write_bytes(damaged(file, chance))
+        (path / file.relative_to(killed)).write_bytes(damaged(file.read_bytes(), chance))
         result, words = tried(resume, path)
         if result is None:
             refused += 1
@@ -111,3 +110,17 @@ def test_a_killed_folder_with_any_damage_is_refused_by_name_or_ends_the_same(end
             assert same(Result.read(path).runs[0], whole)
         shutil.rmtree(path)
     assert refused == 0 if "checkpoint" in which else refused > 0 or which == "record.sqlite"
+
+
+def test_a_killed_sweep_with_a_damaged_checkpoint_chooses_the_same(tmp_path, record_property):
+    alone = tune(SWEEP, processes=1)
+    killed = killed_at_a_checkpoint(TuningWriter, tune, SWEEP, tmp_path / "killed")
+    for seed in range(5):
+        path = tmp_path / str(seed)
+        shutil.copytree(killed, path)
+        assert damage_a_checkpoint(path, random.Random(seed))
+        result = resume(path, processes=1)
+        assert "is refused" in result.manifest["warnings"][0]
+        assert result.manifest["tuning"] == alone.manifest["tuning"]
+        assert all(differences(*pair) == [] for pair in zip(result.runs, alone.runs, strict=True))
+    record_property("tries", 5)

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -328,8 +328,11 @@ def test_what_a_kill_leaves_of_a_start_is_replaced_without_being_asked(path: Pat
     }
 
 
-def test_starts_that_were_killed_at_random_moments_never_hinder_the_next(tmp_path: Path) -> None:
+def test_starts_that_were_killed_at_random_moments_never_hinder_the_next(
+    tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
     """Sixty processes, up to three after each other into one folder; SIGKILL wherever they are by then."""
+    record_property("tries", 60)
     chance, kills = random.Random(), 0
     while kills < 60:
         path = tmp_path / str(kills)

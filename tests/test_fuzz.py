@@ -18,7 +18,8 @@ BEGINNINGS = fuzz.beginnings()
 
 
 @pytest.mark.parametrize("place", range(len(BEGINNINGS)))
-def test_a_file_with_random_changes_is_read_or_refused_within_a_second(tmp_path, place):
+def test_a_file_with_random_changes_is_read_or_refused_within_a_second(tmp_path, place, record_property):
+    record_property("tries", 12)
     ending, data = BEGINNINGS[place]
     chance, path = random.Random(place), tmp_path / f"case{ending}"
     for _ in range(12):
@@ -30,8 +31,9 @@ def test_what_was_found_once_is_not_found_again():
     assert {path.name: fuzz.wrong(path) for path in CORPUS} == dict.fromkeys((path.name for path in CORPUS), "")
 
 
-def test_a_process_that_reads_broken_files_stays_small(tmp_path):
+def test_a_process_that_reads_broken_files_stays_small(tmp_path, record_property):
     """Hundreds of them in one process: what it takes at most, with the interpreter and all that is imported."""
+    record_property("tries", 150)
     program = (
         "import random, sys\nfrom pathlib import Path\nfrom asyncsim.testing import fuzz\n"
         "chance, path = random.Random(5), Path(sys.argv[1])\nfiles = [f for f in fuzz.beginnings() if f[0] == '.yaml']\n"

@@ -71,9 +71,11 @@ class Keeps:
 
 class Machine(RuleBasedStateMachine):
     place: str
+    made = 0
 
     def __init__(self) -> None:
         super().__init__()
+        Machine.made += 1
         self.keeper = Keeps()
         self.since: list[tuple[Any, ...]] = []  # what was done since the last step
         self.held: list[Arrival] = []
@@ -296,5 +298,7 @@ def machine(place: str) -> Any:
 
 
 @pytest.mark.parametrize("place", PLACES)
-def test_the_rules_of_the_server_hold_whatever_is_done_and_wherever_it_is_killed(place):
+def test_the_rules_of_the_server_hold_whatever_is_done_and_wherever_it_is_killed(place, record_property):
+    made = Machine.made
     machine(place).TestCase().runTest()
+    record_property("tries", Machine.made - made)

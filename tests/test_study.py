@@ -90,7 +90,7 @@ def assert_same(one: Result, other: Result) -> None:
         assert bits(a.events) == bits(b.events)
 
 
-def test_killed_at_any_moment_and_taken_up_it_ends_with_the_same_bits(alone, tmp_path):
+def test_killed_at_any_moment_and_taken_up_it_ends_with_the_same_bits(alone, tmp_path, record_property):
     """Killed between any two instructions, after times that double until it comes through; never the same moments."""
     chance = random.Random()
     statuses = []
@@ -101,6 +101,7 @@ def test_killed_at_any_moment_and_taken_up_it_ends_with_the_same_bits(alone, tmp
         if done.returncode == 0:
             break
     assert statuses[0] == -signal.SIGALRM
+    record_property("tries", statuses.count(-signal.SIGALRM))
     resume(tmp_path / "five")
     assert_same(Result.read(tmp_path / "five"), alone)
 

@@ -71,6 +71,7 @@ class RunFolder:
         self.manifest = manifest
         self.journal_mode = journal_mode
         self.warnings: list[str] = []
+        self.gives_events = True  # whether runs that are read back have the events that were kept
         self._lock: int | None = lock
         self._connection = connection
         self._pending = 0
@@ -203,7 +204,7 @@ class RunFolder:
         """Run number `run` as it is kept. FolderError when there is none or it is damaged."""
         self.flush()
         with said(self.path / "record.sqlite"):
-            return read_run(self._connection, run, self.path, alive=True, events=True)
+            return read_run(self._connection, run, self.path, alive=True, events=self.gives_events)
 
     def flush(self) -> None:
         """Commit all rows written so far."""

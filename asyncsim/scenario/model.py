@@ -170,7 +170,12 @@ class Scenario(Strict):
 
     def check_problem(self) -> Any:
         """The problem of the first seed, after checks that need it; ScenarioError if the target does not suit it."""
-        problem = self.build_problem(self.seeds[0])
+        try:
+            problem = self.build_problem(self.seeds[0])
+            getattr(problem, "x0", None)  # made when it is first asked for, and as large as the problem
+        except MemoryError as error:
+            message = f"{self.problem.name} does not fit into the memory of this machine: {error}"
+            raise self.error(("problem",), message) from None
         if self.target and self.target.suboptimality and getattr(problem, "f_star", None) is None:
             message = f"f* of {self.problem.name} is not known, so f − f* is not either; give squared_gradient_norm"
             raise self.error(("target", "suboptimality"), message)

@@ -19,6 +19,7 @@ from asyncsim.allocation import ATA, ATAEmpirical, Uniform
 from asyncsim.parameters import described
 from asyncsim.streams import Stream
 from asyncsim.testing import adversarial, resumed
+from asyncsim.testing.holds import broken
 from asyncsim.update_rules import Adam, Momentum, Muon
 
 CASES = {
@@ -286,6 +287,37 @@ def test_a_worker_that_never_returns_stalls_only_those_that_wait_for_it(case):
             assert run.reason == f"stalled: waiting for workers {{{dead}}}, who never return"
         else:
             assert run.iterations > 10
+
+
+@every_case
+def test_a_run_of_no_time_is_one_record(case):
+    run = simulate(make(case), quadratic(case), unequal(), stop=Stop(time=0.0), record=Record(points=5))
+    assert (run.status, run.time, run.iterations) == ("finished", 0.0, 0)
+    assert run.curves["time"].tolist() == [0.0]
+    assert run.workers["sent"].tolist() == run.workers["in_flight"].tolist()
+
+
+@every_case
+@pytest.mark.parametrize("corner", ["a batch larger than n", "equal speeds", "one worker", "one very slow"])
+def test_at_its_corners_it_keeps_all_rules(case, corner):
+    """Played twice and taken up, with every invariant of a run (asyncsim/testing/holds.py)."""
+    method, n, times = make(case), 3, [1.0, 1.5, 2.0]
+    if corner == "a batch larger than n":
+        times = [1.0, 1.1, 1.3]
+        if isinstance(getattr(method, "batch_size", None), int):
+            method = dataclasses.replace(method, batch_size=8)
+    elif corner == "equal speeds":
+        times = [1.0] * n
+    elif corner == "one worker":
+        n, times = 1, [1.0]
+    else:
+        times = [1.0, 1.5, 60.0]
+    options = {"stop": Stop(iterations=8, time=1e5), "seed": 2, "record": Record(iterations=3, events="all")}
+    alone = simulate(method, quadratic(case), Workers(n, times), **options)
+    assert alone.status == "finished"
+    assert alone.iterations == 8
+    assert broken(alone) == []
+    assert differences(alone, resumed(method, quadratic(case), Workers(n, times), at=[1, 3], **options)) == []
 
 
 @every_case
