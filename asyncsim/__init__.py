@@ -19,6 +19,7 @@ _WHERE = {
     "Record": "record",
     "compare": "running", "simulate": "running",
     "Result": "result", "Run": "result",
+    "OnCluster": "parallel",
     "demo": "study", "resume": "study", "run": "study", "tune": "sweep",
     "Knowledge": "theory", "Prediction": "theory.predictions", "predict": "theory.predictions",
     "AsynchronousSGD": "methods", "HeroSGD": "methods", "METHODS": "methods", "MinibatchSGD": "methods",

@@ -30,7 +30,8 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from multiprocessing.connection import Connection
 from queue import SimpleQueue
 from typing import Any
@@ -38,7 +39,7 @@ from typing import Any
 import cloudpickle
 
 from asyncsim.log import Rows
-from asyncsim.playing import Interruption, Planned, Setting, play, reached, seen
+from asyncsim.playing import Interruption, Setting, play, reached, seen
 
 SEND_EVERY = 0.1  # seconds that rows wait for others, so that a message is worth its price
 SEND_BYTES = 1 << 20
@@ -55,10 +56,10 @@ def receive(pipe: Connection) -> Any:
 
 
 class Sender:
-    """The writer of a run whose tables and checkpoints are written by the other process."""
+    """The writer of a run whose tables and checkpoints are written by the other process, to which `tell` talks."""
 
-    def __init__(self, pipe: Connection) -> None:
-        self._pipe = pipe
+    def __init__(self, tell: Callable[..., None]) -> None:
+        self._tell = tell
         self._waiting: list[tuple[str, tuple[Any, ...]]] = []
         self._bytes = 0
         self._sent_at = time.monotonic()
@@ -85,7 +86,7 @@ class Sender:
         """Send what waits."""
         if self._waiting:
             waiting, self._waiting, self._bytes = self._waiting, [], 0
-            send(self._pipe, "wrote", waiting)
+            self._tell("wrote", waiting)
         self._sent_at = time.monotonic()
 
     def _add(self, what: str, *arguments: Any, size: int = 0) -> None:
@@ -111,9 +112,9 @@ def main(handle: int) -> None:
                 _import(besides)
                 setting = pickle.loads(pickled)
             elif setting is not None:
-                send(pipe, "ended", _played(pipe, setting, pickle.loads(pickled), besides, interruption))
-        except BaseException as error:  # of the user's code, SystemExit among them: it belongs to the study
-            send(pipe, "raised", _sendable(error), "".join(traceback.format_exception(error)))
+                play_one(partial(send, pipe), setting, pickled, besides, interruption)
+        except BaseException as error:  # of the user's code
+            send(pipe, "raised", *raised(error))
         sys.stdout.flush()
 
 
@@ -131,26 +132,27 @@ def _listen(pipe: Connection, tasks: SimpleQueue[tuple[Any, ...]], interruption:
         os._exit(0)
 
 
-def _played(
-    pipe: Connection,
-    setting: Setting,
-    given: tuple[Planned, bool],
-    checkpoint: bytes | None,
-    interruption: Interruption,
-) -> Any:
-    planned, kept = given
-    writer = Sender(pipe) if kept else None
-    run = play(
-        setting,
-        planned,
-        interruption=interruption,
-        writer=writer,
-        look=lambda engine: send(pipe, "at", reached(engine), seen(engine, setting)),
-        checkpoint=checkpoint,
-    )
-    if writer is not None:
-        writer.flush()
-    return run
+def play_one(
+    tell: Callable[..., None], setting: Setting, task: bytes, checkpoint: bytes | None, interruption: Interruption
+) -> None:
+    """Play a run that came as (planned, whether it is kept), pickled; `tell` is told all about it, its end too."""
+    try:
+        planned, kept = pickle.loads(task)
+        writer = Sender(tell) if kept else None
+        run = play(
+            setting,
+            planned,
+            interruption=interruption,
+            writer=writer,
+            look=lambda engine: tell("at", reached(engine), seen(engine, setting)),
+            checkpoint=checkpoint,
+        )
+        if writer is not None:
+            writer.flush()
+    except BaseException as error:  # of the user's code, SystemExit among them: it belongs to the study
+        tell("raised", *raised(error))
+    else:
+        tell("ended", run)
 
 
 def _import(modules: Mapping[str, str]) -> None:
@@ -163,10 +165,12 @@ def _import(modules: Mapping[str, str]) -> None:
             sys.path.remove(folder)
 
 
-def _sendable(error: BaseException) -> BaseException:
+def raised(error: BaseException) -> tuple[BaseException, str]:
+    """An error as it can travel, and its traceback."""
+    text = "".join(traceback.format_exception(error))
     # many exceptions can be pickled, but not made again from what they are pickled as
     try:
         again = pickle.loads(cloudpickle.dumps(error))
     except Exception:
-        return RuntimeError(f"{type(error).__name__}: {error}")
-    return error if isinstance(again, type(error)) else RuntimeError(f"{type(error).__name__}: {error}")
+        return RuntimeError(f"{type(error).__name__}: {error}"), text
+    return (error if isinstance(again, type(error)) else RuntimeError(f"{type(error).__name__}: {error}")), text

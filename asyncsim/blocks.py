@@ -5,12 +5,15 @@ reference. It is only a cheaper way to it. While every worker that arrives is se
 gradient, `receive` takes the next position of a block (asyncsim/forecast.py) and `send` notes the job; time, numbers
 of gradients and dispatches, and the rows of the log follow from the position, for thousands of arrivals at once.
 
+Rounds, in which whoever arrives waits for the others, are delivered by the block too: who is at work now, in the order
+of their arrivals; each has nothing to do when it has come, and whatever is sent ends the block.
+
 What is done otherwise falls into three kinds.
 
 1.  Other sends of one gradient to idle workers, a receive without sending out again, `stop_all`, timers, records: the
     block is cut where it stands, the arrays of the forecast say how things are, and the next `receive` makes a new,
     smaller block.
-2.  What arrays do not hold (other jobs, deadlines, the stop of one worker) goes to the event loop: the arrays become
+2.  What arrays do not hold (other jobs, deadlines) and the stop of one worker go to the event loop: the arrays become
     assignments in the lane of the engine, and the server is the plain one until the simple pattern has held for a
     while. So do blocks that are cut all the time.
 3.  What cannot be told in advance (a law that raises, 10⁶ arrivals at one instant, no step in sight while a worker
@@ -71,6 +74,10 @@ class BlockServer(Server):
     compiled : whether numba makes the blocks; None leaves it to the length of the run
     """
 
+    __slots__ = (
+        "_block", "_clock", "_end_versions", "_evaluation", "_job_versions", "_jobs", "_limit", "_open", "_position",
+        "_tape", "_times", "_workers",
+    )  # fmt: skip
     _engine: Simulation
 
     def __init__(
@@ -103,6 +110,9 @@ class BlockServer(Server):
         self._limit = 0  # the position at which receive has to look around …
         self._end = 0  # … and at which there is more to do than to look at the clock on the wall
         self._size = SMALL
+        self._round = False  # workers that arrive wait for the others: blocks are of those at work, `_limit` stays 0 …
+        self._round_limit = 0  # … and this stands in its place
+        self._waited = 0  # how often in a row the first worker of a block was not sent out again
         # since the log was last given rows:
         self._base = 0
         self._base_k = 0
@@ -114,6 +124,7 @@ class BlockServer(Server):
         # of the plain core between blocks
         self._calm = 0
         self._patience = PATIENCE
+        self._kept = 0  # arrivals in a row that were not sent out again
         self._expected = -1  # the worker that should be sent out again
         self._cut = 0  # how often blocks in a row were cut short
         self._for_good = False
@@ -192,6 +203,7 @@ class BlockServer(Server):
             self._look_at_k = engine.next_look_at_iteration()
             if engine._over is not None:
                 self._limit = self._end = self._position
+                self._round_limit = 0
 
     def _read(self, arrivals: Sequence[Arrival]) -> Sequence[Any]:
         arrival = arrivals[0]
@@ -201,6 +213,16 @@ class BlockServer(Server):
         answers = self._engine.answers(arrivals)  # type: ignore[arg-type]
         self._check_answer(arrival, answers[0])
         return answers
+
+    def _read_one(self, arrival: BlockArrival) -> Any:
+        """What `_read` gives for one arrival, on the shortest way."""
+        evaluation = self._evaluation
+        if evaluation.ahead is not None or arrival._discarded:
+            return self._read((arrival,))[0]
+        self._use(arrival)
+        answer = evaluation.gradient(arrival.job._x, arrival.worker, arrival._block.numbers[arrival._position])  # type: ignore[union-attr]
+        self._check_answer(arrival, answer)
+        return answer
 
     def _use(self, arrival: Arrival) -> None:
         if (
@@ -226,8 +248,10 @@ class BlockServer(Server):
     def _receive_slowly(self) -> Any:
         if not self._blocked:
             return self._receive_plainly()
+        if self._position < self._round_limit:
+            return self._receive_in_round()
         if self._open >= 0:
-            self._cut_off()
+            self._let_wait()
         elif self._position < self._end:  # only time to look at the clock on the wall
             return self._receive_until_the_next_look()
         if len(self._idle) == self._n and not self._timers:
@@ -249,13 +273,21 @@ class BlockServer(Server):
             return super().receive()
         if timer is not None:
             return self._fired(timer)
-        block = self._block
-        assert block is not None  # as no timer fired
+        return self._receive_of_block(cast(Block, self._block))
+
+    def _receive_of_block(self, block: Block) -> Any:
+        """Receive from what is left of a block, as much as there is room for before the engine must know."""
         if not self._position:
             self._workers, self._times = block.worker.tolist(), block.time.tolist()
         room = min(self._engine.room(), self._check_progress_at - self._arrivals_since_step - 1)
         self._end = min(block.size, self._position + room)
         return self._receive_until_the_next_look()
+
+    def _let_wait(self) -> None:
+        """The worker that came last was not sent out again; where that happens twice in a row it is a round."""
+        self._waited = self._waited + 1 if self._position == 1 else 1
+        self._round = self._waited > 1
+        self._cut_off()
 
     def _receive_until_the_next_look(self) -> Any:
         """Receive, and so may the next few, before the clock on the wall is looked at again."""
@@ -263,8 +295,21 @@ class BlockServer(Server):
         engine.look()
         if engine.over is not over:
             raise cast(EndOfRun, engine.over)
-        self._limit = min(self._end, self._position + engine.arrivals_between_looks)
+        limit = min(self._end, self._position + engine.arrivals_between_looks)
+        if cast(Block, self._block).once:
+            self._round_limit = limit
+            return self._receive_in_round()
+        self._limit = limit
         return self.receive()
+
+    def _receive_in_round(self) -> BlockArrival:
+        """The next position of a block whose workers wait for each other."""
+        self._limit = self._round_limit
+        arrival: BlockArrival = self.receive()
+        worker, self._open, self._limit = self._open, -1, 0
+        self._idle.add(worker)
+        self._jobs[worker] = None
+        return arrival
 
     def _is_time_for_progress(self) -> bool:
         """Whether rule 8 asks now if anybody will never return."""
@@ -288,12 +333,15 @@ class BlockServer(Server):
                 self._end_block()
             queue, now = self._clock.queue, self._clock._now
             until = queue[0][0] if queue else math.inf
-            block = forecast.block(self._size, now, until, self._dispatched)
+            if self._round:
+                block = forecast.once(self._like(self._n), until, self._dispatched)
+            else:
+                block = forecast.block(self._size, now, until, self._dispatched)
             if block is None:
                 timer = self._next_event()
                 if timer is not None:
                     return timer
-            elif engine.crowded(block.time[0], block.size):
+            elif engine.crowded(block.times[0], block.size):
                 raise Unforeseeable
             else:
                 self._block, self._base_k = block, self._k
@@ -311,9 +359,10 @@ class BlockServer(Server):
         if block is None:
             return
         self._hand_over()
-        self._dispatched = block.first + self._position - (self._open >= 0)
+        if not block.once:
+            self._dispatched = block.first + self._position - (self._open >= 0)
         self._block = None
-        self._position = self._limit = self._end = self._base = self._step_at = 0
+        self._position = self._limit = self._end = self._base = self._step_at = self._round_limit = 0
         if self._open >= 0:
             worker, self._open = self._open, -1
             self._forecast.idle(worker)
@@ -337,6 +386,8 @@ class BlockServer(Server):
         """A gradient for a worker that has been idle for longer."""
         version = self._k if job._x is self._x else self._version(job)
         if self._block is not None:
+            if self._block.once and len(self._idle) == 1:  # sent out again at once, like in no round
+                self._round, self._waited = False, 0
             self._cut_off()
         self._jobs[worker] = job
         self._job_versions[worker] = version
@@ -555,14 +606,19 @@ class BlockServer(Server):
         self._jobs, self._job_versions = [], []
         self._by_version = None
         self._calm, self._expected = 0, -1
-        self._cut = 0
+        self._cut = self._kept = self._waited = 0
+        self._round = False
         self._patience *= 2
 
     def _receive_plainly(self) -> Any:
         """Receive by the event loop, and see whether the pattern holds in which blocks are worth while."""
         self._calm = self._calm + 1 if self._calm >= 0 and self._expected < 0 else 0
-        if self._calm >= self._patience and not self._for_good and self._enter():
-            return self._receive_slowly()
+        self._kept = self._kept + 1 if self._expected >= 0 else 0
+        if max(self._calm, self._kept) >= self._patience and not self._for_good:
+            self._round = self._kept > 0
+            if self._enter():
+                return self._receive_slowly()
+            self._patience *= 2
         came = super().receive()
         self._expected = came.worker if type(came) is Arrival else -1
         return came
@@ -571,7 +627,7 @@ class BlockServer(Server):
         """Let the arrays say who is at work; False where they cannot hold it."""
         found = [a for a in self._in_flight if a is not None]
         if not all(map(_is_simple, found)):
-            self._calm = 0
+            self._calm = self._kept = 0
             return False
         forecast, n = self._forecast, self._n
         forecast.m[:] = self._given
@@ -616,6 +672,7 @@ class BlockArrival(Arrival):
 
     __slots__ = ("_block", "_position", "_version")
 
+    _server: BlockServer
     _block: Block
     _position: int
     _version: int
@@ -635,7 +692,7 @@ class BlockArrival(Arrival):
     def gradient(self) -> np.ndarray:
         answer: np.ndarray = self._answer
         if answer is None:
-            answer = self._answer = self._server._read((self,))[0]
+            answer = self._answer = self._server._read_one(self)
         return answer
 
     @property

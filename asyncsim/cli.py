@@ -23,6 +23,7 @@ import asyncsim
 
 if TYPE_CHECKING:
     from asyncsim.metrics import Metrics
+    from asyncsim.parallel import OnCluster
     from asyncsim.result import Result
 
 # the order of --help: the way through a study, then what is known before and beside a run
@@ -71,6 +72,16 @@ Processes = Annotated[
         help="runs played side by side; all cores it may use unless given, once it has run for a second",
     ),
 ]
+Cluster = Annotated[
+    str | None,
+    typer.Option(
+        "--on-cluster",
+        metavar="ADDRESS",
+        show_default=False,
+        help="play the runs on a Ray cluster: HOST:PORT, auto (the one of this machine), local (one of its own)",
+    ),
+]
+Insecure = Annotated[bool, typer.Option("--insecure", help="accept a cluster elsewhere that asks for no token")]
 Port = Annotated[int, typer.Option("--port", min=0, max=65535, help="of the live page; a free one unless given")]
 Browser = Annotated[bool, typer.Option("--browser/--no-browser", help="whether to open the live page")]
 Dash = Annotated[bool, typer.Option("--dash", help="show a live page that follows the run (asyncsim dash)")]
@@ -123,6 +134,8 @@ def run(
     allow_code: AllowCode = False,
     quiet: Quiet = False,
     processes: Processes = None,
+    cluster: Cluster = None,
+    insecure: Insecure = False,
     dash: Dash = False,
     browser: Browser = True,
     metrics: MetricsPort = None,
@@ -136,7 +149,7 @@ def run(
     tell = None if quiet else _say
     with _metrics(metrics) as endpoint, _dash(dash, folder, browser):
         result = study.run(
-            scenario, output=folder, force=force, progress=_progress(quiet), processes=processes, tell=tell,
+            scenario, output=folder, force=force, progress=_progress(quiet), processes=_where(processes, cluster, insecure), tell=tell,
             metrics=endpoint, events=False,
         )  # fmt: skip
     _end(result)
@@ -152,6 +165,8 @@ def sweep(
     allow_code: AllowCode = False,
     quiet: Quiet = False,
     processes: Processes = None,
+    cluster: Cluster = None,
+    insecure: Insecure = False,
     dash: Dash = False,
     browser: Browser = True,
     metrics: MetricsPort = None,
@@ -164,7 +179,7 @@ def sweep(
     folder = _folder(scenario.name, output)
     with _metrics(metrics) as endpoint, _dash(dash, folder, browser):
         result = sweep.tune(
-            scenario, output=folder, force=force, progress=_progress(quiet), processes=processes, metrics=endpoint,
+            scenario, output=folder, force=force, progress=_progress(quiet), processes=_where(processes, cluster, insecure), metrics=endpoint,
             events=False,
         )  # fmt: skip
     _end(result)
@@ -177,6 +192,8 @@ def resume(
     allow_code: AllowCode = False,
     quiet: Quiet = False,
     processes: Processes = None,
+    cluster: Cluster = None,
+    insecure: Insecure = False,
     dash: Dash = False,
     browser: Browser = True,
     metrics: MetricsPort = None,
@@ -186,10 +203,21 @@ def resume(
 
     with _metrics(metrics) as endpoint, _dash(dash, folder, browser):
         result = study.resume(
-            folder, allow_code=allow_code, progress=_progress(quiet), processes=processes, metrics=endpoint,
+            folder, allow_code=allow_code, progress=_progress(quiet), processes=_where(processes, cluster, insecure), metrics=endpoint,
             events=False,
         )  # fmt: skip
     _end(result)
+
+
+def _where(processes: int | None, cluster: str | None, insecure: bool) -> "int | OnCluster | None":
+    """By whom the runs are played."""
+    if cluster is None:
+        if insecure:
+            raise ValueError("--insecure is about a cluster: give --on-cluster ADDRESS too")
+        return processes
+    from asyncsim.parallel import OnCluster
+
+    return OnCluster(cluster, processes, insecure)
 
 
 def _dash(wanted: bool, folder: Path, browser: bool) -> AbstractContextManager[None]:

@@ -46,7 +46,7 @@ from asyncsim.cluster_metrics import Metrics
 from asyncsim.cluster_worker import ClusterWorker, Slowdown
 from asyncsim.jobs import Assignment, ComponentGradient, Gradient, GradientDifference, Job, LocalSteps, TimerFired
 from asyncsim.log import ARRIVED, STOPPED, TIMED_OUT, Log
-from asyncsim.ray_session import EngineError, Session
+from asyncsim.ray_session import EngineError, Session, control
 from asyncsim.record import Recorder
 from asyncsim.server import EndOfRun, Server, named
 from asyncsim.stop import LOOK_EVERY, Keeper, Playing, Stop
@@ -181,7 +181,7 @@ class Crew:
         best, offset = math.inf, 0.0
         for _ in range(ROUND_TRIPS):
             begun = time.monotonic()
-            theirs = self._session.get(_control(self._actors[worker].clock).remote(), self.options.start_timeout)
+            theirs = self._session.get(control(self._actors[worker].clock).remote(), self.options.start_timeout)
             ended = time.monotonic()
             if ended - begun < best:
                 best, offset = ended - begun, (begun + ended) / 2 - theirs
@@ -199,12 +199,12 @@ class Crew:
 
     def stop(self, worker: int, number: int, keep: bool) -> None:
         """Tell the worker to end this assignment at its next look."""
-        _control(self._actors[worker].stop).remote(number, keep)
+        control(self._actors[worker].stop).remote(number, keep)
 
     def finished(self, worker: int, number: int) -> tuple[int, Any]:
         """What the worker has finished of this assignment; nothing where it can't be asked."""
         try:
-            done, answer = self._session.get(_control(self._actors[worker].finished).remote(number), 10.0)
+            done, answer = self._session.get(control(self._actors[worker].finished).remote(number), 10.0)
         except Exception:  # it died or hangs, which is found and told elsewhere
             return 0, None
         return int(done), answer
@@ -232,11 +232,6 @@ class Crew:
     def died(self, error: Exception) -> bool:
         """Whether the error says that the process is gone, and not that its code raised."""
         return self._session.died(error)
-
-
-def _control(method: Any) -> Any:
-    """A call that does not wait for what the worker computes."""
-    return method.options(concurrency_group="control")
 
 
 class Cluster:

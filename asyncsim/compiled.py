@@ -25,6 +25,8 @@ KINDS = {"exponential": 1, "uniform": 2, "half_normal": 3}
 CONSTANT, ASK = 0, 4
 ATTEMPTS = 40  # to find a horizon before which not too much happens
 OVERFULL = -3
+CROWD = 32  # times at one place, from which on sorting is left to numpy
+SORTED, EQUAL, UNEVEN = range(3)
 DONE, NO_TIME = -1, -2  # what the loop says when it comes back; else what it misses: 3 · worker + which
 
 
@@ -195,6 +197,47 @@ def _renew(  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
+def _sort(times, lowest, highest, order, at, starts):  # type: ignore[no-untyped-def]
+    """Their order, and the times in it, where no two are equal: SORTED, EQUAL or UNEVEN.
+
+    Times of many workers lie evenly between the first and the last: each has a place of its own, or nearly.
+    """
+    count = len(times)
+    if not lowest < highest:
+        return UNEVEN
+    scale = (count - 1) / (highest - lowest)
+    if not scale < np.inf:
+        return UNEVEN
+    starts[: count + 1] = 0
+    for j in range(count):
+        starts[int((times[j] - lowest) * scale) + 1] += 1
+    before = 0
+    for place in range(1, count + 1):
+        if starts[place] > CROWD:
+            return UNEVEN
+        before += starts[place]
+        starts[place] = before
+    for j in range(count):
+        place = int((times[j] - lowest) * scale)
+        p = starts[place]
+        starts[place] = p + 1
+        order[p], at[p] = j, times[j]
+    for p in range(1, count):
+        t = at[p]
+        q = p - 1
+        if at[q] < t:
+            continue
+        j = order[p]
+        while q >= 0 and at[q] > t:
+            at[q + 1], order[q + 1] = at[q], order[q]
+            q -= 1
+        at[q + 1], order[q + 1] = t, j
+        if q >= 0 and at[q] == t:
+            return EQUAL
+    return SORTED
+
+
+@njit(cache=True)
 def _settle(  # type: ignore[no-untyped-def]
     start, stop, first, silent, worker, m, time, next_begins, next_ends, next_arrives, next_draw,
     m0, rank0, sent0, begins0, ends0, arrives0, draw0,
@@ -214,6 +257,7 @@ class Loop:
         n = forecast.n
         self._heap = np.empty(n), np.empty(n, np.int64), np.empty(n, np.int64)
         self._last = np.full(n, -1)
+        self._room: tuple[np.ndarray, ...] | None = None
         self._durations = forecast.compute, forecast.uplink, forecast.downlink
         self._compute = _for_numba(forecast.compute)
         self._messages = [
@@ -235,7 +279,7 @@ class Loop:
         if self._compute[0] == ASK or any(durations.by_block for durations in self._durations[1:]):
             return None
         silent, soonest = forecast.silent, float(forecast.arrives.min())
-        floats, whole = np.empty((5 if silent else 9, 2 * size)), np.empty((2, 2 * size), np.int64)
+        floats, whole, order, at, starts = self._room_for(2 * size, silent, anew=forecast.sorts)
         for _ in range(ATTEMPTS):
             count = _renew(  # type: ignore[call-arg]
                 forecast.arrives, horizon, silent,
@@ -247,11 +291,26 @@ class Loop:
             horizon = soonest + (horizon - soonest) / 4
         if count == NO_TIME:
             raise Unforeseeable
-        order = np.argsort(floats[0, : max(count, 0)])
-        floats, whole = floats[:, order], whole[:, order]
-        if count <= 0 or (floats[0, 1:] == floats[0, :-1]).any():
+        if count <= 0:
             return None
-        return Block(_columns(floats, whole, silent), first), horizon
+        floats, whole, order, at = floats[:, :count], whole[:, :count], order[:count], at[:count]
+        found = _sort(floats[0], soonest, horizon, order, at, starts)
+        if found == UNEVEN:
+            order = np.argsort(floats[0])
+            at = floats[0, order]
+            found = EQUAL if (at[1:] == at[:-1]).any() else SORTED
+        if found == EQUAL:
+            return None
+        if forecast.sorts:
+            return Block(_columns(floats[:, order], whole[:, order], silent), first), horizon
+        return Block(_columns(floats, whole, silent), first, order, at), horizon
+
+    def _room_for(self, limit: int, silent: bool, anew: bool) -> tuple[np.ndarray, ...]:
+        """Arrays for so many arrivals; those of the last block where nobody looks at it any more."""
+        if anew or self._room is None or len(self._room[2]) < limit:
+            floats, whole = np.empty((5 if silent else 9, limit)), np.empty((2, limit), np.int64)
+            self._room = floats, whole, np.empty(limit, np.int64), np.empty(limit), np.empty(limit + 1, np.int64)
+        return self._room
 
     def block(self, forecast: Forecast, size: int, horizon: float, first: int) -> Block:
         """The arrivals up to the horizon, 2 · size at most."""

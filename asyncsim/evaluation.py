@@ -139,6 +139,11 @@ class Evaluation:
             return [self._answer(*one) for one in wanted]
         return self._together(wanted)
 
+    def gradient(self, x: np.ndarray, worker: int, m: int) -> Any:
+        """The answer (d,) to one `Gradient` at x, where nothing is computed ahead."""
+        self._computed += 1
+        return self._problem.gradient(x, self._data.at(worker, m) if self._random else None, worker)
+
     # ---- what it took
 
     def effort(self) -> dict[str, int]:
@@ -147,6 +152,10 @@ class Evaluation:
         if self.ahead is not None:
             ahead, read = ahead + self.ahead.computed, read + self.ahead.read
         return {"computed": self._computed, "ahead": ahead, "unread": ahead - read}
+
+    def count_read(self, gradients: int) -> None:
+        """So many were read where nobody asks for them, as there are no numbers in them (asyncsim/counting.py)."""
+        self._computed += gradients
 
     def _count_ahead(self, ahead: Ahead) -> None:
         self._computed_ahead += ahead.computed

@@ -22,6 +22,7 @@ event loop must find it.
 from __future__ import annotations
 
 import math
+import sys
 from heapq import heapify, heappop, heapreplace
 from typing import TYPE_CHECKING, Any
 
@@ -49,20 +50,28 @@ class Block:
     worker, time, m, sent, begins, ends, draw : of the gradient that arrives, with what its worker was doing when
     next_begins, next_ends, next_arrives, next_draw : of the next one, which is sent at `time`
     first : the number of dispatch of the next job of position 0; the others count on
+    order : where they are in no order (`Forecast.sorts`), the position of each in the columns; else None
+    times : their times in order
+    once : whether nobody is sent out again, so that there is nothing in next_…
     """
 
     __slots__ = (
         "_backs", "_draws", "_numbers", "begins", "draw", "ends", "first", "m", "next_arrives", "next_begins", "next_draw",
-        "next_ends", "sent", "size", "time", "worker",
+        "next_ends", "once", "order", "sent", "size", "time", "times", "worker",
     )  # fmt: skip
 
-    def __init__(self, columns: list[np.ndarray], first: int) -> None:
+    def __init__(
+        self, columns: list[np.ndarray], first: int, order: Whole | None = None, times: Floats | None = None
+    ) -> None:
         (
             self.time, self.worker, self.m, self.sent, self.begins, self.ends, self.draw,
             self.next_begins, self.next_ends, self.next_arrives, self.next_draw,
         ) = columns  # fmt: skip
         self.first = first
         self.size = len(self.time)
+        self.order = order
+        self.once = False
+        self.times = self.time if times is None else times
         self._draws: list[float] | None = None
         self._numbers: list[int] | None = None
         self._backs: list[float] | None = None
@@ -112,6 +121,7 @@ class Forecast:
         self.ends = self.arrives if self.silent else np.full(n, np.inf)
         self.at_work = np.zeros(n, bool)
         self.loop: Loop | None = None
+        self.sorts = True  # else blocks may come with their order, in arrays that the next block takes
         self._rate = 0.0  # arrivals a second, as last seen
         self._ties = False
 
@@ -138,7 +148,11 @@ class Forecast:
             self.loop = Loop(self)
 
     def settle(self, block: Block, start: int, stop: int) -> None:
-        """The arrivals start…stop of the block came, and their workers were sent out again."""
+        """The arrivals start…stop of the block came, and their workers were sent out again, or have nothing to do."""
+        if block.once:
+            self.idle(block.worker[start:stop])
+            self.m[block.worker[start:stop]] += 1
+            return
         if self.loop is not None:
             self.loop.settle(self, block, start, stop)
             return
@@ -177,7 +191,7 @@ class Forecast:
                 return self._learnt(renewed[0], now, renewed[1], until)
             self._ties = True
             block = self.loop.block(self, size, horizon, first)
-            return self._learnt(block, now, horizon if block.size < 2 * size else float(block.time[-1]), until)
+            return self._learnt(block, now, horizon if block.size < 2 * size else float(block.times[-1]), until)
         if not self._ties:
             found = self._by_renewals(horizon, size)
             if found is not None:
@@ -186,6 +200,22 @@ class Forecast:
             self._ties = True
         columns = self._by_heap(horizon, size, first)
         return self._learnt(Block(columns, first), now, float(columns[0][-1]), until)
+
+    def once(self, size: int, until: float, first: int) -> Block | None:
+        """About `size` arrivals of those that are at work now, up to and with those at the time `until`; or None."""
+        workers = np.flatnonzero(self.arrives <= min(until, sys.float_info.max))
+        if not len(workers):
+            return None
+        if len(workers) > size:
+            workers = workers[self.arrives[workers] <= np.partition(self.arrives[workers], size - 1)[size - 1]]
+        workers = workers[np.lexsort((self.rank[workers], self.arrives[workers]))]
+        time, sent, begins, ends, draw = (
+            column[workers] for column in (self.arrives, self.sent, self.begins, self.ends, self.draw)
+        )
+        none = np.empty(0)
+        block = Block([time, workers, self.m[workers], sent, begins, ends, draw, none, none, none, none], first)
+        block.once = True
+        return block
 
     def _learnt(self, block: Block, now: float, horizon: float, until: float) -> Block:
         """The block, after a look at how fast arrivals come; a few before an event of the clock tell little of it."""

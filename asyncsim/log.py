@@ -6,9 +6,10 @@ hot path appends numbers to lists, times and whole numbers apart (a list of both
 to become an array); all counting is done on arrays, a few thousand rows at once. Who has whole arrays of
 rows hands them over by `add`, and who holds some back does so when `before_flush` is called.
 
-The event hash chains blake2b over the first five columns (time, worker, m, kind, k) of each stream,
+The event hash chains XXH3 (128 bits) over the first five columns (time, worker, m, kind, k) of each stream,
 in blocks of 4096 rows, and joins the two chains at the end. Blocks of a fixed size make the hash
-independent of when the log was flushed, checkpointed or resumed.
+independent of when the log was flushed, checkpointed or resumed. It compares runs and finds damage; nobody who
+means harm is kept out by it, so it need not be a cryptographic one, which would take longer than all the rest.
 
 Always kept, bounded: counts per worker, the full histogram of delays, and the rows of up to 40
 workers in three windows (the first rows, some in the middle, the last). Where the middle will be is
@@ -18,11 +19,11 @@ half, and the one that lies nearest to the middle in the end is kept.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from xxhash import xxh3_128
 
 from asyncsim.jobs import Assignment
 from asyncsim.result import KINDS, SHOWN_WORKERS, shown_workers
@@ -48,21 +49,29 @@ Rows = np.ndarray
 
 
 class Chain:
-    """blake2b over a stream of rows, in blocks of fixed size; it can be stopped and taken up."""
+    """XXH3 over a stream of rows, in blocks of fixed size; it can be stopped and taken up."""
 
     def __init__(self) -> None:
         self.digest = b""
-        self.rest = np.empty((0, 5))
+        self.rest = np.empty((0, 5))  # rows since the last whole block
 
     def add(self, rows: Rows) -> None:
-        rows = np.concatenate([self.rest, rows[:, :5]])
+        """Rows whose first five columns are hashed; where they have only these, whole blocks are not copied."""
+        rows = rows[:, :5]
+        if len(self.rest):
+            taken = BLOCK - len(self.rest)
+            self.rest = np.concatenate([self.rest, rows[:taken]])
+            if len(self.rest) < BLOCK:
+                return
+            self.digest = _hash(self.digest, self.rest)
+            rows = rows[taken:]
         whole = len(rows) - len(rows) % BLOCK
         for start in range(0, whole, BLOCK):
-            self.digest = hashlib.blake2b(self.digest + rows[start : start + BLOCK].tobytes(), digest_size=16).digest()
-        self.rest = rows[whole:]
+            self.digest = _hash(self.digest, np.ascontiguousarray(rows[start : start + BLOCK]))
+        self.rest = rows[whole:].copy()
 
     def result(self) -> bytes:
-        return hashlib.blake2b(self.digest + self.rest.tobytes(), digest_size=16).digest()
+        return _hash(self.digest, self.rest)
 
 
 def hash_of_events(ends: Rows, marks: Rows) -> str:
@@ -74,7 +83,13 @@ def hash_of_events(ends: Rows, marks: Rows) -> str:
 
 
 def _joined(ends: Chain, marks: Chain) -> str:
-    return hashlib.blake2b(ends.result() + marks.result(), digest_size=16).hexdigest()
+    return _hash(ends.result(), marks.result()).hex()
+
+
+def _hash(before: bytes, data: Any) -> bytes:
+    state = xxh3_128(before)
+    state.update(data)
+    return state.digest()
 
 
 class Window:
@@ -97,7 +112,7 @@ class Window:
             if self.full:
                 self.cut(np.concatenate([ends[taken:], flying()]), at=self.ends[-1, TIME])
         # gradients are read after they arrive, perhaps much later: more room for marks
-        if len(self.ends):
+        if len(self.ends) and len(self.marks) < 2 * WINDOW:
             since = marks[marks[:, TIME] >= self.ends[0, TIME]]
             self.marks = np.concatenate([self.marks, since[: 2 * WINDOW - len(self.marks)]])
 
@@ -114,6 +129,30 @@ class Window:
 
 _NO_ENDS = np.empty((0, len(ENDS)))
 NO_MARKS = np.empty((0, len(MARKS)))
+
+
+class Tail:
+    """The last rows of a stream, `size` at most."""
+
+    def __init__(self, rows: Rows, size: int) -> None:
+        self._parts = [rows]
+        self._added = 0
+        self._size = size
+
+    def add(self, rows: Rows) -> None:
+        self._parts.append(rows[-self._size :].copy())
+        self._added += len(self._parts[-1])
+        if self._added >= 2 * self._size:
+            self._join()
+
+    def _join(self) -> None:
+        self._parts = [np.concatenate(self._parts)[-self._size :].copy()]
+        self._added = 0
+
+    @property
+    def rows(self) -> Rows:
+        self._join()
+        return self._parts[0]
 
 
 class Log:
@@ -152,7 +191,8 @@ class Log:
         self._is_shown[self.shown] = True
         self._first = Window(0)
         self._middles: list[Window] = []
-        self._last = Window(0)
+        self._last_ends = Tail(_NO_ENDS, WINDOW)
+        self._last_marks = Tail(NO_MARKS, 2 * WINDOW)
         self._next_middle = WINDOW
 
     # ---- the hot path
@@ -178,6 +218,29 @@ class Log:
         self._pack()
         self._parts.append((ends, marks))
         self._waiting += len(ends) + len(marks)
+
+    @property
+    def wanted(self) -> tuple[np.ndarray, bool]:
+        """(n,) whose rows `add_counted` wants whole, and whether those of steps too."""
+        return (self._is_shown, False) if self._keep is None else (np.ones(self.n, bool), True)
+
+    def add_counted(self, ends: Rows, marks: Rows, at: np.ndarray, whole_ends: Rows, whole_marks: Rows) -> None:
+        """Rows that the caller has counted; five columns of each, and all columns of those that are wanted.
+
+        at : the positions of the whole ends among all. The caller may use the arrays again.
+        """
+        self._chains["ends"].add(ends)
+        self._chains["marks"].add(marks)
+        if self._keep is not None:
+            whole_ends, whole_marks = whole_ends.copy(), whole_marks.copy()
+        self._take(len(ends), len(marks), at, whole_ends, whole_marks)
+
+    def histograms(self, size: int) -> tuple[np.ndarray, np.ndarray]:
+        """Gradients used and arrived by delay, to be counted in, with room for so many delays at least."""
+        self._delays_used = _padded(self._delays_used, size)
+        self._delays_arrived = _padded(self._delays_arrived, len(self._delays_used))
+        self._delays_used = _padded(self._delays_used, len(self._delays_arrived))
+        return self._delays_used, self._delays_arrived
 
     def flush_if_many(self) -> None:
         """Flush where enough rows wait to make it worth while."""
@@ -209,9 +272,15 @@ class Log:
         self._chains["marks"].add(marks)
         self._count_ends(ends)
         self._count_marks(marks)
-        self._show(ends, marks)
-        self._ended += len(ends)
-        self._marked += len(marks)
+        self._take(len(ends), len(marks), np.arange(len(ends)), ends, marks)
+
+    def _take(self, ended: int, marked: int, at: np.ndarray, ends: Rows, marks: Rows) -> None:
+        """Show and keep what is wanted of so many ends and marks; `at` are the positions of these ends among all."""
+        shown = self._is_shown[ends[:, WORKER].astype(np.int64)]
+        whose = marks[:, WORKER].astype(np.int64)
+        self._show(ended, at[shown], ends[shown], marks[(whose >= 0) & self._is_shown[whose]])
+        self._ended += ended
+        self._marked += marked
         if self._keep is not None:
             self._keep(ends, marks)
 
@@ -247,20 +316,17 @@ class Log:
         sums: np.ndarray = np.bincount(workers, gradients, self.n).astype(np.int64)
         return sums
 
-    def _show(self, ends: Rows, marks: Rows) -> None:
-        shown_ends = self._is_shown[ends[:, WORKER].astype(np.int64)]
-        whose = marks[:, WORKER].astype(np.int64)
-        shown_marks = marks[(whose >= 0) & self._is_shown[whose]]
-        while self._ended + len(ends) > self._next_middle:
+    def _show(self, count: int, at: np.ndarray, ends: Rows, marks: Rows) -> None:
+        """Put into the windows what happened to the shown workers: of `count` ends those `at` these positions."""
+        while self._ended + count > self._next_middle:
             self._middles.append(Window(self._next_middle))
             self._next_middle += max(WINDOW, self._next_middle // 2)
         for window in (self._first, *self._middles):
-            later = np.arange(self._ended, self._ended + len(ends)) >= window.opened_at
-            window.add(ends[shown_ends & later], shown_marks, self.flying)
+            window.add(ends[np.searchsorted(at, window.opened_at - self._ended) :], marks, self.flying)
         # windows that began before a third of the way are behind the middle for good
-        self._middles = [w for w in self._middles if w.opened_at >= (self._ended + len(ends)) // 3]
-        self._last.ends = np.concatenate([self._last.ends, ends[shown_ends]])[-WINDOW:]
-        self._last.marks = np.concatenate([self._last.marks, shown_marks])[-2 * WINDOW :]
+        self._middles = [w for w in self._middles if w.opened_at >= (self._ended + count) // 3]
+        self._last_ends.add(ends)
+        self._last_marks.add(marks)
 
     def flying(self) -> Rows:
         """What the shown workers are doing now, as rows of ends that have not come."""
@@ -295,9 +361,11 @@ class Log:
         if not self._first.full:
             self._first.cut(self.flying(), now)
             return [self._first]
-        self._last.cut(self.flying(), now)
+        last = Window(0)
+        last.ends, last.marks = self._last_ends.rows, self._last_marks.rows
+        last.cut(self.flying(), now)
         middle = min(self._middles, key=lambda window: abs(window.opened_at - self._ended // 2), default=None)
-        return [self._first, *([middle] if middle is not None and middle.full else []), self._last]
+        return [self._first, *([middle] if middle is not None and middle.full else []), last]
 
     def event_hash(self) -> str:
         """The hash of all events so far, 32 hexadecimal digits."""
@@ -318,7 +386,8 @@ class Log:
             "counts": {name: getattr(self, name) for name in self._COUNTS},
             "chains": {name: [chain.digest.hex(), chain.rest] for name, chain in self._chains.items()},
             "regret": None if self.regret is None else self.regret.state(),
-            "windows": [[w.opened_at, w.ends, w.marks, w.flying] for w in (self._first, self._last, *self._middles)],
+            "windows": [[w.opened_at, w.ends, w.marks, w.flying] for w in (self._first, *self._middles)],
+            "last": [self._last_ends.rows, self._last_marks.rows],
         }
 
     def restore(self, snapshot: dict[str, Any]) -> None:
@@ -335,7 +404,9 @@ class Log:
             window = Window(opened_at)
             window.ends, window.marks, window.flying = ends, marks, flying
             windows.append(window)
-        self._first, self._last, *self._middles = windows
+        self._first, *self._middles = windows
+        ends, marks = snapshot["last"]
+        self._last_ends, self._last_marks = Tail(ends, WINDOW), Tail(marks, 2 * WINDOW)
 
 
 def _row(a: Assignment, time: float, k: int) -> tuple[float, ...]:

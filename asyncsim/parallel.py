@@ -1,5 +1,7 @@
 """Runs of a study side by side: several processes, each playing one run at a time.
 
+They are processes of this machine, or actors on a Ray cluster (asyncsim/cluster_runs.py), to which the same rules apply.
+
 Rules:
 1. What comes out does not depend on the number of processes: a run is a function of its plan, each process uses one
    thread for linear algebra as a run in this process does, and runs are told apart by their numbers, never by the
@@ -26,8 +28,8 @@ import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection, Pipe, wait
 from pathlib import Path
@@ -109,18 +111,57 @@ def _processors(folder: Path, files: Iterable[str]) -> float:
     return math.inf
 
 
-def checked(processes: int | None) -> int | None:
+@dataclass(frozen=True)
+class OnCluster:
+    """Where the runs of a study are played: in the place of a number of `processes`, on a Ray cluster that is up.
+
+    address : "host:port", "auto" finds the cluster of this machine or RAY_ADDRESS, "local" starts a Ray of its own
+    at_most : how many runs are played at a time; None: as many as it has processors free
+    insecure : whether a cluster on other machines that asks for no token is accepted
+    start_timeout : seconds in which a place for a run must be ready, on a processor that is free
+
+    Each run takes one processor. What comes out is what processes of this machine make of it.
+
+    >>> OnCluster("10.0.0.5:6379", at_most=100)
+    OnCluster(address='10.0.0.5:6379', at_most=100, insecure=False, start_timeout=120.0)
+    """
+
+    address: str = "auto"
+    at_most: int | None = None
+    insecure: bool = False
+    start_timeout: float = 120.0
+
+    def __post_init__(self) -> None:
+        if self.at_most is not None:
+            _at_least_one("at_most", self.at_most)
+
+
+def checked(processes: int | OnCluster | None) -> int | OnCluster | None:
     """`processes` as it was given, or ValueError."""
-    if processes is not None and (not isinstance(processes, int) or isinstance(processes, bool) or processes < 1):
-        raise ValueError(f"processes = {processes!r}, but a whole number >= 1 is needed; None: as many as pay")
+    if processes is not None and not isinstance(processes, OnCluster):
+        _at_least_one("processes", processes)
     return processes
+
+
+def _at_least_one(name: str, number: Any) -> None:
+    if not isinstance(number, int) or isinstance(number, bool) or number < 1:
+        raise ValueError(f"{name} = {number!r}, but a whole number >= 1 is needed; None: as many as pay")
+
+
+def connected(processes: int | OnCluster | None) -> AbstractContextManager[Any]:
+    """A connection to the cluster that is asked for, for several `play_all`; EngineError where there is none."""
+    if not isinstance(processes, OnCluster):
+        return nullcontext()
+    from asyncsim.cluster_runs import session
+
+    return session(processes)
 
 
 def play_all(
     planned: Iterable[Planned],
     setting: Setting,
     *,
-    processes: int | None,
+    processes: int | OnCluster | None,
     interruption: Interruption,
     watcher: Watcher,
     open_writer: Callable[[Planned], KeptWriter | None] = lambda planned: None,
@@ -131,7 +172,8 @@ def play_all(
     Parameters
     ----------
     planned : the runs, asked for one by one as somebody is free to play it
-    processes : 1: here; more: side by side; None: here while that takes no more than a second, then on all cores
+    processes : 1: here; more: side by side; None: here while that takes no more than a second, then on all cores; or
+        the cluster on which they are played
     interruption : once it has come no run is begun, and those that are being played end
     open_writer : where the tables and checkpoints of a run go, None for nowhere
     modules : modules of the user's that lie beside a scenario, name → folder
@@ -139,6 +181,12 @@ def play_all(
     Where the setting does not keep errors, the error of the run with the smallest number passes through.
     """
     queue = iter(planned)
+    if isinstance(processes, OnCluster):
+        from asyncsim.cluster_runs import Actors
+
+        with Actors(processes, setting, modules or {}) as actors:
+            yield from _Shared(actors, interruption, watcher, open_writer).play(queue)
+        return
     count = cores() if processes is None else processes
     if count > 1:
         first = next(queue, None)
@@ -232,7 +280,7 @@ class _Process:
     number: int
     process: subprocess.Popen[bytes]
     pipe: Connection
-    work: _Work | None = None
+    work: Work | None = None
 
     def send(self, *message: Any) -> None:
         # one that has died is found out when its answers are read
@@ -253,11 +301,46 @@ class _Process:
 
 
 @dataclass
-class _Work:
+class Work:
+    """A run that is handed out."""
+
     planned: Planned
     attempt: int = 1
     writer: KeptWriter | None = None
     told: list[str] = field(default_factory=list)  # how the processes died that played it
+
+
+class Other(Protocol):
+    """One who plays runs, as it is seen from here."""
+
+    number: int
+    work: Work | None
+
+    def send(self, *message: Any) -> None: ...
+    def last_words(self) -> str: ...
+
+
+class Others(Protocol):
+    """Those who play runs: processes of this machine, or actors elsewhere. See `_Processes` for what each does."""
+
+    setting: Setting
+
+    def some_free(self) -> bool: ...
+    def free(self) -> Other: ...
+    def messages(self, timeout: float) -> Iterator[tuple[Other, tuple[Any, ...]]]: ...
+    def remove(self, process: Any) -> None: ...
+    def working(self) -> Sequence[Other]: ...
+
+
+def packed(thing: Any) -> bytes:
+    """`thing` as it travels; ValueError when it cannot."""
+    try:
+        data: bytes = cloudpickle.dumps(thing)
+    except Exception as error:  # objects of the user's may raise anything here
+        raise ValueError(
+            f"this cannot be sent to other processes ({type(error).__name__}: {error}); with processes=1 it need not"
+        ) from error
+    return data
 
 
 class _Processes:
@@ -268,7 +351,7 @@ class _Processes:
             raise ValueError("no Python interpreter is known here (sys.executable is empty): use processes=1")
         self.setting = setting
         self._count = count
-        self._setting = self.packed(setting)
+        self._setting = packed(setting)
         self._modules = dict(modules)
         self._all: dict[int, _Process] = {}
 
@@ -292,17 +375,6 @@ class _Processes:
                 each.process.kill()
                 each.process.wait()
             each.pipe.close()
-
-    @staticmethod
-    def packed(thing: Any) -> bytes:
-        """`thing` as it travels; ValueError when it cannot."""
-        try:
-            packed: bytes = cloudpickle.dumps(thing)
-        except Exception as error:  # objects of the user's may raise anything here
-            raise ValueError(
-                f"this cannot be sent to other processes ({type(error).__name__}: {error}); with processes=1 it need not"
-            ) from error
-        return packed
 
     def some_free(self) -> bool:
         """Whether one has nothing to do, or another may be started."""
@@ -336,7 +408,10 @@ class _Processes:
         return started
 
     def messages(self, timeout: float) -> Iterator[tuple[_Process, tuple[Any, ...]]]:
-        """What has come from those that work, each message with its sender; ("died",) of one that has."""
+        """What has come from those that work, each message with its sender.
+
+        ("died",) of one that has; ("homeless",) of one that found no place to begin.
+        """
         working = self.working()
         ready = wait([each.pipe for each in working], timeout)
         for each in working:
@@ -365,14 +440,14 @@ class _Shared:
 
     def __init__(
         self,
-        processes: _Processes,
+        processes: Others,
         interruption: Interruption,
         watcher: Watcher,
         open_writer: Callable[[Planned], KeptWriter | None],
     ) -> None:
         self._processes, self._interruption, self._watcher = processes, interruption, watcher
         self._open_writer = open_writer
-        self._again: deque[_Work] = deque()
+        self._again: deque[Work] = deque()
         self._raised: dict[int, BaseException] = {}  # by the number of the run
 
     def play(self, queue: Iterator[Planned]) -> Iterator[Ended]:
@@ -404,7 +479,7 @@ class _Shared:
             if self._again:
                 work = self._again.popleft()
             elif (planned := next(queue, None)) is not None:
-                work = _Work(planned)
+                work = Work(planned)
             else:
                 return
             process = self._processes.free()
@@ -414,9 +489,9 @@ class _Shared:
             checkpoint = None
             if work.writer is not None and (checkpoint := work.writer.load_checkpoint()) is None:
                 work.writer.truncate({})
-            process.send("play", self._processes.packed((work.planned, work.writer is not None)), checkpoint)
+            process.send("play", packed((work.planned, work.writer is not None)), checkpoint)
 
-    def _told(self, process: _Process, message: tuple[Any, ...]) -> Ended | None:
+    def _told(self, process: Other, message: tuple[Any, ...]) -> Ended | None:
         """Take in a message; the run that has ended by it, if one has."""
         work = process.work
         if work is None:
@@ -430,6 +505,11 @@ class _Shared:
             self._watcher.at(about[0], process.number, about[1])
             return None
         process.work = None
+        if kind == "homeless":  # it never began
+            self._watcher.end(process.number, begins_again=True)
+            self._processes.remove(process)
+            self._again.append(work)
+            return None
         again = kind == "died" and work.attempt < ATTEMPTS
         self._watcher.end(process.number, begins_again=again)
         if kind == "ended":
@@ -440,7 +520,7 @@ class _Shared:
             return None
         return self._died(process, work)
 
-    def _died(self, process: _Process, work: _Work) -> Ended | None:
+    def _died(self, process: Other, work: Work) -> Ended | None:
         work.told.append(process.last_words())
         self._processes.remove(process)
         if work.attempt < ATTEMPTS:
@@ -450,7 +530,7 @@ class _Shared:
         words = f"the process that played it died {len(work.told)} times: {'; '.join(dict.fromkeys(work.told))}"
         return work.planned, work.writer, self._cut_short(work, "failed", words)
 
-    def _cut_short(self, work: _Work, status: str, reason: str) -> Run:
+    def _cut_short(self, work: Work, status: str, reason: str) -> Run:
         """A run that could not say its end: what there is of it."""
         planned = work.planned
         if work.writer is not None:
@@ -469,5 +549,5 @@ class _Shared:
 _INTERRUPTED = ("interrupted", "ended before its next step; it goes on from its last checkpoint, if it has one")
 
 
-def _number(process: _Process) -> float:
+def _number(process: Other) -> float:
     return math.inf if process.work is None else process.work.planned.number

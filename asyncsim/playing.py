@@ -13,7 +13,7 @@ import signal
 import time
 import traceback
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -42,7 +42,8 @@ class Setting:
 
     `problem` makes the problem of a seed. With `keep_errors` an error of the user's own code ends that run as failed;
     without, it passes through. A `crew` plays the runs on real workers, in this process. Who
-    looks on is told more (`Seen`) where the runs are `observed`.
+    looks on is told more (`Seen`) where the runs are `observed`. `facts` is what the problem of a seed is known to be,
+    ("seed", "data_sha256", "kernel"), which another machine must find too.
     """
 
     problem: Callable[[int], Any]
@@ -55,6 +56,7 @@ class Setting:
     keep_errors: bool = True
     crew: Crew | None = None
     observed: bool = False
+    facts: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -15,25 +15,28 @@ the data. Asked is the cluster itself (asyncsim/ray_port.py), before Ray connect
 
 from __future__ import annotations
 
+import gc
 import importlib
 import logging
 import os
 import re
 import shutil
 import signal
+import socket
 import stat
+import subprocess
 import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from asyncsim.ray_guard import Guard
 from asyncsim.ray_port import NoRayError, token_here, token_path, version_there
 
-__all__ = ["EngineError", "Session"]
+__all__ = ["EngineError", "Session", "control"]
 
 
 class EngineError(ValueError):
@@ -87,7 +90,7 @@ class Session:
             self._look_for_cluster()
             options["address"] = self._address
         ray = importlib.import_module("ray")
-        if self._address == "local":
+        if self._address == "local" or _listens_on_loopback_only(self._address):
             meanwhile.enter_context(_on_this_machine_only())
         meanwhile.enter_context(_private_files())
         meanwhile.enter_context(_our_signals())
@@ -142,7 +145,7 @@ class Session:
         if theirs is not None and not self._insecure and not _is_loopback(host):
             raise EngineError(
                 f"engine ray: the cluster at {host}:{port} asks for no token, so whoever reaches it can run code on it "
-                "and read the data; start it with RAY_AUTH_MODE=token on all machines, or say insecure: true"
+                "and read the data; start it with RAY_AUTH_MODE=token on all machines, or say insecure (`insecure: true`, --insecure)"
             )
         return theirs
 
@@ -180,9 +183,12 @@ class Session:
 
     # ---- actors and references
 
-    def actor(self, cls: type, *arguments: Any, cpus: float, gpus: float) -> Any:
-        """A new actor. Ray neither restarts it nor repeats its calls: that would be at least once, and unseen."""
-        made = self._ray.remote(concurrency_groups={"control": 1})(cls)
+    def actor(self, cls: type, *arguments: Any, cpus: float, gpus: float = 0.0, control: int = 1) -> Any:
+        """A new actor. Ray neither restarts it nor repeats its calls: that would be at least once, and unseen.
+
+        It has so many threads of `control`, beside the one in which it computes.
+        """
+        made = self._ray.remote(concurrency_groups={"control": control})(cls)
         return made.options(num_cpus=cpus, num_gpus=gpus, max_restarts=0, max_task_retries=0).remote(*arguments)
 
     def kill(self, actor: Any) -> None:
@@ -215,9 +221,26 @@ class Session:
         _, waiting = self._ray.wait(list(references), num_returns=len(references), timeout=timeout)
         if waiting:
             raise EngineError(f"engine ray: {late([references.index(each) for each in waiting])}")
-        return [self._value(reference) for reference in references]
+        return [self.value(reference) for reference in references]
 
-    def _value(self, reference: Any) -> Any:
+    def ready(self, references: Sequence[Any], timeout: float) -> list[Any]:
+        """Those references whose values, or errors, are there; waits for the first so long."""
+        if not references:
+            return []
+        found: list[Any] = self._ray.wait(list(references), num_returns=1, timeout=timeout)[0]
+        if found:  # others may have come with it
+            found = self._ray.wait(list(references), num_returns=len(references), timeout=0)[0]
+        return found
+
+    def processors(self) -> tuple[float, float]:
+        """(free now, all) processors of the cluster."""
+        return (
+            float(self._ray.available_resources().get("CPU", 0.0)),
+            float(self._ray.cluster_resources().get("CPU", 0.0)),
+        )
+
+    def value(self, reference: Any) -> Any:
+        """The value of a reference, or the error that it has."""
         try:
             return self._ray.get(reference)
         except Exception as error:
@@ -240,19 +263,36 @@ class Session:
         return isinstance(error, gone)
 
 
-def _init(ray: Any, options: dict[str, Any]) -> None:
+def control(method: Any) -> Any:
+    """A call to an actor that does not wait for what the actor computes."""
+    return method.options(concurrency_group="control")
+
+
+def _init(ray: Any, options: dict[str, Any], again: bool = True) -> None:
     """ray.init; once more where a busy machine did not start all within the 30 seconds that Ray gives it."""
     before = {child.pid for child in _children()}
     try:
         ray.init(**options)
     except Exception as error:
-        if "timed out during startup" not in str(error):
-            raise
-        for child in _children():
-            if child.pid not in before:
-                child.kill()
+        # Ray leaves running what it had started by then
+        _end(child for child in _children() if child.pid not in before)
         ray.shutdown()
-        ray.init(**options)
+        if not again or "timed out during startup" not in str(error):
+            raise
+        _init(ray, options, again=False)
+
+
+def _end(children: Iterable[Any]) -> None:
+    """End these processes, and wait for those that are our own children: nobody else does any more."""
+    pids = set()
+    for child in children:
+        pids.add(child.pid)
+        with suppress(Exception):  # it has ended by itself
+            child.kill()
+    for each in gc.get_objects():
+        if isinstance(each, subprocess.Popen) and each.pid in pids:
+            with suppress(subprocess.TimeoutExpired):
+                each.wait(5.0)
 
 
 def _children() -> list[Any]:
@@ -344,6 +384,18 @@ def _whole(number: float) -> int:
 
 def _is_loopback(host: str) -> bool:
     return host in ("localhost", "::1") or host.startswith("127.")
+
+
+def _listens_on_loopback_only(address: str) -> bool:
+    """Whether a cluster, which was asked already, can't be reached where Ray would look for 127.0.0.1: in the network."""
+    address = os.environ.get("RAY_ADDRESS", "") if address == "auto" else address
+    if not address or not _is_loopback((found := _host_and_port(address))[0]):
+        return False
+    try:
+        with socket.create_connection((importlib.import_module("ray.util").get_node_ip_address(), found[1]), 2.0):
+            return False
+    except OSError:
+        return True
 
 
 def _version_here() -> str:

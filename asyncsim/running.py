@@ -57,6 +57,7 @@ from asyncsim.verify import VerifyingServer, server_for
 
 if TYPE_CHECKING:
     from asyncsim.cluster import Crew, RayEngine
+    from asyncsim.parallel import OnCluster
     from asyncsim.replay import Measured
 
 # whether blocks of arrivals are made by compiled code; None leaves it to the length of the run
@@ -144,15 +145,15 @@ def compare(
     name: str = "comparison",
     update_rule: UpdateRule | None = None,
     verify: bool = False,
-    processes: int | None = 1,
+    processes: int | OnCluster | None = 1,
     engine: RayEngine | None = None,
 ) -> Result:
     """Run several methods with several seeds; `methods` is a list, or a dict label → method.
 
     All of them step by the same `update_rule`. `processes`: how many runs are played side by side, each in a process of
     its own, to which your objects are copied, so that what they count themselves stays there; 1: here, one after the
-    other; None: here for the first second, then on all cores that this process may use. The result is the same. The
-    rest is as in `simulate`.
+    other; None: here for the first second, then on all cores that this process may use; `OnCluster(address)`: on the
+    processors of a Ray cluster. The result is the same. The rest is as in `simulate`.
 
     >>> from asyncsim import AsynchronousSGD, Constant, HeroSGD, Quadratic
     >>> result = compare([AsynchronousSGD(0.2), HeroSGD(0.5)], Quadratic(20), Workers(4, Constant(1.0)),
@@ -183,6 +184,8 @@ def compare(
     plan = [
         playing.Planned(number, label, method, seed, update_rule) for number, (label, method, seed) in enumerate(pairs)
     ]
+    if engine is not None and isinstance(processes, parallel.OnCluster):
+        raise ValueError("compare: runs with real workers (engine) are not played on a cluster as simulated ones are")
     with crew_of(engine, workers.n) as crew:
         setting = playing.Setting(
             partial(_whatever_seed, problem), workers, stop, target, record or Record(), verify, evaluation,

@@ -149,6 +149,10 @@ class Server:
     update_rule : what `step` makes of a direction; None is the plain rule
     """
 
+    # What is read or written at every arrival has slots: an object with more than 30 attributes keeps the others in an
+    # ordinary dictionary, which takes twice as long.
+    __slots__ = ("__dict__", "__weakref__", "_arrivals_since_step", "_k", "_steps_since_receive", "_versions", "_x")
+
     def __init__(
         self,
         engine: Engine,
@@ -395,10 +399,12 @@ class Server:
             )
         if self._rule is None:
             # of dimension 0 there is nothing to add: a run that asks about times only should not pay for it
-            x = self._x - float(stepsize) * direction if self._dimension else self._x.copy()
+            x = _moved(self._x, float(stepsize) * direction) if self._dimension else self._x.copy()
         else:
             x = self._by_rule(self._rule, float(stepsize), direction)
-        if x.dtype != self._x.dtype:  # a float32 iterate stays one, also where a direction was made with float64
+        if (
+            x.dtype is not self._x.dtype and x.dtype != self._x.dtype
+        ):  # a float32 iterate stays one, also where a direction was made with float64
             x = x.astype(self._x.dtype)
         return self._advance(x, state)
 
@@ -525,7 +531,7 @@ class Server:
         return np.zeros_like(self._x) if sum_ is None else sum_
 
     def _check_answer(self, arrival: Arrival, answer: Any) -> None:
-        vector = answer[1] if isinstance(answer, tuple) else answer
+        vector = answer[1] if type(answer) is tuple else answer
         if getattr(vector, "shape", None) != self._x.shape:
             raise ValueError(
                 f"the problem's gradient has shape {getattr(vector, 'shape', type(vector).__name__)}, "
@@ -738,6 +744,13 @@ def _refuse_discarded(arrival: Arrival) -> None:
 def _kind(x: Any) -> str:
     """What an array is, in words; what is no array has a type only."""
     return f"shape {x.shape} and type {x.dtype}" if hasattr(x, "shape") else f"type {type(x).__name__}"
+
+
+def _moved(x: np.ndarray, way: np.ndarray) -> np.ndarray:
+    """x − way, in the place of `way`, which is new, where that holds the same numbers."""
+    in_its_place = type(x) is type(way) is np.ndarray and x.dtype is way.dtype
+    moved: np.ndarray = np.subtract(x, way, way) if in_its_place else x - way
+    return moved
 
 
 def frozen(x: np.ndarray) -> np.ndarray:

@@ -31,7 +31,7 @@ import asyncsim
 from asyncsim import running
 from asyncsim.catalogue import starters
 from asyncsim.folder import ENDED, FolderError, RunFolder, RunWriter
-from asyncsim.parallel import checked, cores, play_all
+from asyncsim.parallel import OnCluster, checked, connected, cores, play_all
 from asyncsim.playing import Interruption, Planned, Setting
 from asyncsim.progress import Progress
 from asyncsim.record import Record
@@ -54,7 +54,7 @@ def run(
     progress: bool | None = None,
     overrides: Sequence[str] = (),
     allow_code: bool = False,
-    processes: int | None = None,
+    processes: int | OnCluster | None = None,
     tell: Callable[[str], None] | None = None,
     metrics: Metrics | None = None,
     events: bool = True,
@@ -69,7 +69,8 @@ def run(
     progress : True, False, or None for "on a terminal"
     overrides : like on the command line, ("stop.time=100", …); for files only
     processes : how many runs are played side by side, each in a process of its own; 1: one after the other, here;
-        None: here for the first second, then on all cores that this process may use. The result is the same.
+        None: here for the first second, then on all cores that this process may use; `OnCluster(address)`: on the
+        processors of a Ray cluster. The result is the same.
     metrics : an open `asyncsim.metrics.Metrics`, which tells Prometheus how the runs go
     tell : is called before the first run with a line on the memory that runs take, where it is much
     events : whether the result has the events that the scenario keeps, too; without, those of a run folder stay on the
@@ -88,17 +89,20 @@ def run(
         scenario = load(scenario, overrides, allow_code=allow_code)
     elif not isinstance(scenario, Scenario):
         scenario = from_data(scenario, allow_code=allow_code)
+    simulated(scenario, processes)
     problem = scenario.check_problem()
     methods = checked_methods(scenario, problem)
     manifest = manifest_of(scenario, problem) | {"theory": theory_of(scenario, methods, problem)}
-    side_by_side = min(len(scenario.seeds) * len(methods), processes or cores())
+    here = 1 if isinstance(processes, OnCluster) else processes or cores()
+    side_by_side = min(len(scenario.seeds) * len(methods), here)
     if tell is not None and running.is_much(manifest["memory"], side_by_side):
         tell(running.memory_words(manifest["memory"], side_by_side))
-    if output is None:
-        return _play(scenario, methods, manifest, None, progress, processes, metrics)
-    with RunFolder.create(output, manifest, scenario.source, force) as folder:
-        folder.gives_events = events
-        result = _play(scenario, methods, manifest, folder, progress, processes, metrics)
+    with connected(processes):
+        if output is None:
+            return _play(scenario, methods, manifest, None, progress, processes, metrics)
+        with RunFolder.create(output, manifest, scenario.source, force) as folder:
+            folder.gives_events = events
+            result = _play(scenario, methods, manifest, folder, progress, processes, metrics)
     return warned(result, folder)
 
 
@@ -107,7 +111,7 @@ def resume(
     *,
     allow_code: bool = False,
     progress: bool | None = None,
-    processes: int | None = None,
+    processes: int | OnCluster | None = None,
     metrics: Metrics | None = None,
     events: bool = True,
 ) -> Result:
@@ -124,11 +128,12 @@ def resume(
     True
     """
     checked(processes)
-    with RunFolder.open(folder) as opened:
+    with RunFolder.open(folder) as opened, connected(processes):
         opened.gives_events = events
         manifest = opened.manifest
         base = Path(manifest["base"]) if manifest.get("base") else Path()
         scenario = from_data(manifest["scenario"], base=base, allow_code=allow_code)
+        simulated(scenario, processes)
         problem = scenario.check_problem()
         same_data(manifest, running.facts(problem), str(opened.path))
         if _traces(scenario) != {key: manifest[key] for key in ("traces",) if key in manifest}:
@@ -152,7 +157,7 @@ def demo(
     *,
     force: bool = False,
     progress: bool | None = None,
-    processes: int | None = None,
+    processes: int | OnCluster | None = None,
 ) -> Result:
     """Run the quickstart scenario that travels with the package: five methods on the digits data, for half a minute.
 
@@ -167,6 +172,15 @@ def warned(result: Result, folder: RunFolder) -> Result:
 
 
 # ---- before the runs
+
+
+def simulated(scenario: Scenario, processes: int | OnCluster | None) -> None:
+    """ScenarioError for real workers in the runs of a cluster: they are on it already."""
+    if isinstance(processes, OnCluster) and scenario.engine.name != "simulation":
+        raise scenario.error(
+            ("engine",),
+            "runs with real workers are not played on a cluster as simulated ones are; its `address` says where",
+        )
 
 
 def checked_methods(
@@ -286,10 +300,12 @@ def _play(
     manifest: dict[str, Any],
     folder: RunFolder | None,
     progress: bool | None,
-    processes: int | None,
+    processes: int | OnCluster | None,
     metrics: Metrics | None,
 ) -> Result:
-    setting = replace(setting_of(scenario, manifest["evaluation"]), observed=metrics is not None)
+    setting = replace(
+        setting_of(scenario, manifest["evaluation"]), observed=metrics is not None, facts=facts_of(manifest)
+    )
     plan = planned_runs(scenario, methods)
     if metrics is not None:
         metrics.plan(len(plan), setting.workers.n, setting.stop, setting.target)
@@ -299,6 +315,12 @@ def _play(
         if folder is not None:
             folder.update_manifest(**changes)
     return result_of(scenario, runs, {**manifest, **changes}, folder)
+
+
+def facts_of(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """What another machine must find the problem to be (`Setting.facts`)."""
+    known = {name: manifest["problem"][name] for name in ("data_sha256", "kernel") if name in manifest["problem"]}
+    return {"seed": manifest["seeds"][0], **known} if known else {}
 
 
 def planned_runs(scenario: Scenario, methods: Sequence[tuple[str, Any]]) -> list[Planned]:
@@ -315,7 +337,7 @@ def play_runs(
     folder: RunFolder | None,
     signals: Signals,
     bar: Progress,
-    processes: int | None,
+    processes: int | OnCluster | None,
 ) -> list[Run]:
     """Play the runs that the folder does not hold yet; all that there are in the end, in the order of the plan."""
     begun = folder.statuses() if folder is not None else {}

@@ -29,12 +29,13 @@ from typing import TYPE_CHECKING, Any
 from asyncsim import study
 from asyncsim.folder import ENDED, RunFolder, TuningWriter
 from asyncsim.grids import Grid
-from asyncsim.parallel import checked, play_all
+from asyncsim.parallel import OnCluster, checked, connected, play_all
 from asyncsim.playing import Planned, Setting
 from asyncsim.progress import Progress
 from asyncsim.record import Record
 from asyncsim.result import Result, Run
-from asyncsim.scenario import Scenario, SweepEntry, from_data, load
+from asyncsim.scenario import Scenario, from_data, load
+from asyncsim.scenario.sweep import SweepEntry
 from asyncsim.stop import Stop
 from asyncsim.streams import sequential
 from asyncsim.summary import number as shown
@@ -58,7 +59,7 @@ def tune(
     progress: bool | None = None,
     overrides: Sequence[str] = (),
     allow_code: bool = False,
-    processes: int | None = None,
+    processes: int | OnCluster | None = None,
     metrics: Metrics | None = None,
     events: bool = True,
 ) -> Result:
@@ -80,14 +81,16 @@ def tune(
         scenario = load(scenario, overrides, allow_code=allow_code)
     elif not isinstance(scenario, Scenario):
         scenario = from_data(scenario, allow_code=allow_code)
+    study.simulated(scenario, processes)
     problem = scenario.check_problem()
     choices_of(scenario, problem)  # what is wrong is said before a folder is made
     manifest = study.manifest_of(scenario, problem) | {"tuning_seeds": list(tuning_seeds(scenario)), "tuning": {}}
-    if output is None:
-        return play(scenario, problem, manifest, None, progress, processes, metrics)
-    with RunFolder.create(output, manifest, scenario.source, force) as folder:
-        folder.gives_events = events
-        result = play(scenario, problem, manifest, folder, progress, processes, metrics)
+    with connected(processes):
+        if output is None:
+            return play(scenario, problem, manifest, None, progress, processes, metrics)
+        with RunFolder.create(output, manifest, scenario.source, force) as folder:
+            folder.gives_events = events
+            result = play(scenario, problem, manifest, folder, progress, processes, metrics)
     return study.warned(result, folder)
 
 
@@ -310,11 +313,13 @@ def play(
     manifest: dict[str, Any],
     folder: RunFolder | None,
     progress: bool | None,
-    processes: int | None,
+    processes: int | OnCluster | None,
     metrics: Metrics | None = None,
 ) -> Result:
     """Play what is left of a sweep: the tuning runs, then the winners' (for `tune` and `asyncsim.resume`)."""
-    setting = replace(study.setting_of(scenario, manifest["evaluation"]), observed=metrics is not None)
+    setting = replace(
+        study.setting_of(scenario, manifest["evaluation"]), observed=metrics is not None, facts=study.facts_of(manifest)
+    )
     tuning = Tuning(scenario, choices_of(scenario, problem), folder)
     total = len(tuning.choices) * len(tuning.seeds) + len(scenario.methods) * len(scenario.seeds)
     runs: list[Run] = []

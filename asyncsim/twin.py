@@ -36,6 +36,7 @@ from asyncsim.result import Result, Run
 from asyncsim.yaml_file import did_you_mean, read_value
 
 if TYPE_CHECKING:
+    from asyncsim.parallel import OnCluster
     from asyncsim.scenario import Scenario
 
 __all__ = ["Comparison", "Fitted", "Twin", "compared", "fitted", "twin", "what_if"]
@@ -398,7 +399,7 @@ def twin(
     force: bool = False,
     allow_code: bool = False,
     progress: bool | None = None,
-    processes: int | None = None,
+    processes: int | OnCluster | None = None,
 ) -> Twin:
     """Run a scenario on Ray, fit its workers, simulate them, and hold the two against each other.
 
@@ -466,7 +467,7 @@ def what_if(
     force: bool = False,
     allow_code: bool = False,
     progress: bool | None = None,
-    processes: int | None = None,
+    processes: int | OnCluster | None = None,
 ) -> Result:
     """Simulate the fitted workers of a run folder otherwise than they were.
 
@@ -531,7 +532,7 @@ def _simulated(
     force: bool,
     allow_code: bool,
     progress: bool | None,
-    processes: int | None,
+    processes: int | OnCluster | None,
 ) -> Result:
     from asyncsim import study
     from asyncsim.scenario import from_data

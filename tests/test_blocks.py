@@ -20,6 +20,7 @@ from asyncsim import (
     Exponential,
     Gamma,
     Gradient,
+    MinibatchSGD,
     NoProblem,
     Quadratic,
     Record,
@@ -29,6 +30,7 @@ from asyncsim import (
     Stop,
     Uniform,
     Workers,
+    mean,
     simulate,
 )
 from asyncsim.blocks import BlockServer
@@ -217,6 +219,49 @@ def test_whatever_a_method_does_both_cores_give_the_same(seed, n, calm, times, l
     assert_same(Capricious(seed, calm), Noisy(), workers, stop=stop, seed=seed, record=record)
 
 
+class Rounds:
+    """Rounds in which whoever arrives waits for the others, with something else now and then, from a seed."""
+
+    def __init__(self, seed: int, wait_for: int, calm: int) -> None:
+        self.seed, self.wait_for, self.calm = seed, wait_for, calm
+
+    def run(self, server: Server) -> None:
+        self.rng = np.random.default_rng(self.seed)
+        self.old, self.kept = server.x, []
+        while True:
+            if self.rng.integers(3) == 0:
+                server.stop_all()
+            server.broadcast(Gradient(server.x))
+            batch: list[Any] = []
+            while len(batch) < min(self.wait_for, server.n) and len(server.idle) < server.n:
+                came = server.receive()
+                if isinstance(came, TimerFired):
+                    continue
+                if type(came.job) is Gradient and came.count:
+                    batch.append(came)
+                if self.rng.integers(self.calm + 1) == 0:
+                    (*MOVES, go_on, go_on, go_on)[self.rng.integers(len(MOVES) + 3)](self, server, came)
+            if batch := [came for came in batch if not came._discarded]:
+                server.step(0.01, mean(batch))
+
+
+@settings(max_examples=30)
+@given(
+    seed=st.integers(0, 10**6),
+    n=st.sampled_from([2, 14, 60, 130]),
+    wait_for=st.sampled_from([1, 5, 60, 200]),
+    calm=st.sampled_from([5, 100, 1000]),
+    times=st.sampled_from(KINDS_OF_TIMES),
+    link=st.sampled_from([0.0, 0.05]),
+    stop=st.sampled_from([Stop(time=9.0), Stop(gradients=1500), Stop(iterations=30, time=60.0)]),
+    record=st.sampled_from([EVERYTHING, Record(every=0.9, events="all")]),
+)
+def test_rounds_are_the_same_too_whoever_waits_for_whom(seed, n, wait_for, calm, times, link, stop, record):
+    workers = Workers(n, speeds(times, n), uplink=link, downlink=link)
+    stop = Stop(time=stop.time or 60.0, iterations=stop.iterations, gradients=stop.gradients or 3000)
+    assert_same(Rounds(seed, wait_for, calm), Noisy(), workers, stop=stop, seed=seed, record=record)
+
+
 @pytest.mark.parametrize("case", ["asynchronous_sgd", "rennala_sgd, stops", "ringleader_asgd", "minibatch_sgd"])
 def test_gradients_computed_ahead_are_the_same_under_both_cores(case):
     workers, stop = Workers(12, lambda worker: Exponential(1.0 + worker)), Stop(gradients=1500)
@@ -336,7 +381,32 @@ def test_a_run_killed_within_a_block_goes_on_to_the_same_bits(case, times):
     assert differences(whole, parts) == []
 
 
+def test_a_run_killed_within_a_round_goes_on_to_the_same_bits():
+    workers = Workers(70, lambda worker: Exponential(1.0 + worker))
+    options = {"stop": Stop(gradients=2500), "record": Record(iterations=5, events="all"), "seed": 4}
+    whole = simulate(MinibatchSGD(0.1), Noisy(), workers, core="plain", **options)
+    parts = resumed(MinibatchSGD(0.1), Noisy(), workers, at=[3, 4, 20], **options)
+    assert differences(whole, parts) == []
+
+
 # ---- which core it is
+
+
+def test_rounds_run_by_the_block_and_come_back_to_it_after_something_else(monkeypatch):
+    plainly, receive = [], BlockServer._receive_plainly
+    monkeypatch.setattr(BlockServer, "_receive_plainly", lambda server: [plainly.append(server.k), receive(server)][1])
+
+    def rounds(server: Server) -> None:
+        while True:
+            server.broadcast(Gradient(server.x))
+            if server.k == 10:
+                server.stop(5)
+            batch = [server.receive() for _ in range(server.n - (server.k == 10))]
+            server.step(0.1, mean(batch))
+
+    simulate(Method(rounds), Noisy(), Workers(200, Exponential(1.0)), stop=Stop(iterations=30))
+    assert set(plainly) == {10}
+    assert len(plainly) <= 130  # twice the patience
 
 
 def test_the_simple_pattern_runs_by_the_block_and_what_else_there_is_comes_back_to_it(monkeypatch):

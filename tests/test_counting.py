@@ -41,7 +41,9 @@ METHODS = {
 
 
 def plain_and_counted(method: Any, workers: Workers, **options: Any) -> tuple[Run, Run]:
-    return tuple(simulate(method, NoProblem(), workers, core=core, **options) for core in ("plain", "compiled"))
+    plain, counted = (simulate(method, NoProblem(), workers, core=core, **options) for core in ("plain", "compiled"))
+    assert {**plain.effort, "record_seconds": 0} == {**counted.effort, "record_seconds": 0}
+    return plain, counted
 
 
 @settings(max_examples=80)
@@ -71,6 +73,25 @@ def test_what_is_counted_is_what_the_method_would_have_done(method, threshold, n
 def test_long_runs_and_many_workers(method):
     workers = Workers(3000, {"distribution": "shifted_half_normal", "shift": "i / 100", "scale": "sqrt(i)"})
     plain, counted = plain_and_counted(METHODS[method](500), workers, stop=Stop(gradients=30_000))
+    assert differences(plain, counted) == []
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_windows_of_some_of_the_workers_and_delays_of_thousands(method):
+    """Of 60 workers 40 are shown; the slowest ones' delays are beyond what the histograms have room for at first."""
+    workers = Workers(60, lambda i: Constant(1.0 + i / 7) if i < 58 else Exponential(1000.0), uplink=0.01)
+    plain, counted = plain_and_counted(
+        METHODS[method](20), workers, stop=Stop(gradients=40_000), record=Record(every=50.0)
+    )
+    assert differences(plain, counted) == []
+    assert set(counted.intervals["window"]) == {0, 1, 2}
+    assert method == "collect" or counted.delays[-1, 0] > 2000
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_arrivals_in_bursts_come_in_their_order(method):
+    workers = Workers(200, lambda i: Constant(1.0 + 1e-9 * ((7 * i) % 200)))
+    plain, counted = plain_and_counted(METHODS[method](30), workers, stop=Stop(gradients=3000))
     assert differences(plain, counted) == []
 
 

@@ -138,13 +138,13 @@ def test_what_is_written_is_pushed_and_only_what_has_changed(server: Server, fol
 
 def test_a_run_that_ended_is_read_once(server: Server, folder: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[int] = []
-    before = asyncsim.folder._read_run
+    before = asyncsim.folder.reading.read_run
 
     def counted(connection: Any, number: int, *rest: Any) -> Run:
         read.append(number)
         return before(connection, number, *rest)
 
-    monkeypatch.setattr(asyncsim.folder, "_read_run", counted)
+    monkeypatch.setattr(asyncsim.folder.reading, "read_run", counted)
     ended = make_result(methods=("hero_sgd",), seeds=(1,)).runs[0]
     folder.writer(1, ended.label, ended.method, ended.parameters, ended.seed, ended.n).finish(ended)
     server.live.refresh(wait=False)

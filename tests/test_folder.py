@@ -288,7 +288,7 @@ def test_a_run_folder_is_replaced_only_by_force_and_other_files_stay(path: Path)
 
 
 KILLED_AT_THE_START = """
-import asyncsim.folder as f, itertools, signal
+import asyncsim.folder.writing as f, itertools, signal
 moment, done = sys.argv[2], {}
 def killed(at, real):
     def call(*arguments, **named):
@@ -296,9 +296,9 @@ def killed(at, real):
             os.kill(os.getpid(), signal.SIGKILL)
         return real(*arguments, **named)
     return call
-f._open_database = killed("no table", f._open_database)
-f._create_tables = killed("empty tables", f._create_tables)
-f._write_whole = killed("no scenario", f._write_whole)
+f.open_database = killed("no table", f.open_database)
+f.create_tables = killed("empty tables", f.create_tables)
+f.write_whole = killed("no scenario", f.write_whole)
 f.RunFolder.update_manifest = killed("no manifest", f.RunFolder.update_manifest)
 if moment == "half a manifest":
     real = os.fsync

@@ -143,7 +143,7 @@ def test_no_file_of_the_core_asserts_a_users_mistake():
 
 
 # what goes to other processes goes through a pipe and is never written into a file
-THROUGH_THE_PIPE = {"parallel.py", "_worker_process.py"}
+THROUGH_THE_PIPE = {"parallel.py", "_worker_process.py", "cluster_runs.py"}
 
 
 def test_no_module_pickles_into_files():

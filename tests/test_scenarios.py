@@ -18,7 +18,7 @@ def shrunk(path):
     """The scenario with one seed and an end after a few iterations."""
     data = load(path).canonical()
     data.pop("seeds", None)
-    # what is for a cluster is simulated here; tests/test_cluster_faults.py runs it on one
+    # what is for a cluster is simulated here; tests/cluster/test_faults.py runs it on one
     data |= {"seed": 0, "stop": {"iterations": FEW}, "record": {"iterations": 1}, "engine": "simulation"}
     return from_data(data, base=path.parent)
 

@@ -9,16 +9,14 @@ import math
 
 import numpy as np
 import pytest
-from methods.test_every_method import CASES
-from test_replay import METHODS as EVERY_METHOD
 
-from asyncsim import replay, study
+from asyncsim import study
 from asyncsim.cli import _code
 from asyncsim.measured_laws import FittedWorker, FittedWorkers, fitted_workers
 from asyncsim.replay import ReplayError, measured_runs
 from asyncsim.result import Result, Run
 from asyncsim.scenario import from_data
-from asyncsim.twin import Fitted, compared, fitted, twin, what_if
+from asyncsim.twin import Fitted, compared, fitted
 
 MEANS = (0.5, 1.0, 4.0)
 METHODS = [
@@ -237,74 +235,3 @@ def test_replay_on_the_command_line_tells_how_far_it_is_the_same(folder, tmp_pat
     assert code == 0
     assert "in the measured order; f and ∇f are the same bits at all" in out
     assert (tmp_path / "again" / "report.html").is_file()
-
-
-# ---- on a real Ray
-
-ray = pytest.mark.ray
-SLEPT = {
-    "workers": {"count": 3, "compute_time": [0.011, 0.018, 0.029]},
-    "engine": {"name": "ray", "cpus_per_worker": 0.1, "slowdown": "sleep"},
-}
-
-
-@pytest.fixture(scope="module")
-def session():
-    pytest.importorskip("ray", reason="needs ray (extra ray)")
-    from asyncsim.ray_session import Session
-
-    with Session("local", insecure=False, cpus=8, gpus=0) as session:
-        yield session
-
-
-@pytest.fixture(scope="module")
-def replayed(session, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("real") / "run"
-    problem = {"name": "quadratic_sum", "dimension": 4, "components": 4}
-    stop = {"gradients": 24}
-    study.run(scenario(**SLEPT, methods=EVERY_METHOD, problem=problem, stop=stop), output=folder, progress=False)
-    return Result.read(folder), replay.exact(folder, verify=True)
-
-
-@ray
-@pytest.mark.timeout(120)
-@pytest.mark.parametrize("case", CASES)
-def test_every_run_on_ray_is_replayed_in_the_order_that_was_measured_with_the_same_bits(case, replayed):
-    run, again = (result.of(case)[0] for result in replayed)
-    assert run.iterations > 0
-    assert again.event_hash == run.event_hash
-    for name, values in run.curves.items():
-        np.testing.assert_array_equal(again.curves[name], values, err_msg=name)
-
-
-@ray
-@pytest.mark.timeout(120)
-def test_a_twin_of_a_small_cluster_and_what_if(session, tmp_path, capsys):
-    file = tmp_path / "scenario.yaml"
-    file.write_text(json.dumps(scenario(**SLEPT, stop={"time": 2}, name="small")))
-    out = tmp_path / "twin"
-    code, shown, err = command("twin", file, "-o", out, "-q", "-p", 1, "--seeds", 3, capsys=capsys)
-    assert code == 0, err
-    assert "to target: measured" in shown
-    kept = json.loads((out / "twin.json").read_text())
-    assert {method["label"] for method in kept["methods"]} == {"ringmaster_asgd", "minibatch_sgd"}
-    # a busy machine delays what is measured and what is fitted alike
-    assert all(abs(method["rate_error"]) < 0.3 for method in kept["methods"])
-    assert (out / "twin.html").is_file()
-    assert Result.read(out / "predicted").seeds == [3, 4, 5]
-    again = twin(out, seeds=2, processes=1, progress=False)
-    assert again.measured.folder == out / "measured"
-
-    code, shown, err = command(
-        "twin", out, "stop.time=1", "--workers", "x4", "--without-slowest", 1, "--method",
-        "{name: rennala_sgd, stepsize: 0.5, batch_size: 4}", "-o", tmp_path / "if", "-q", "-p", 1, capsys=capsys,
-    )  # fmt: skip
-    assert code == 0, err
-    assert "as it was measured: 3 workers; " in shown
-    assert Result.read(tmp_path / "if" / "simulated").runs[0].n == 8
-    assert what_if(out, workers=5, seeds=1, processes=1, progress=False).runs[0].n == 5
-
-    code, shown, err = command(
-        "replay", out / "measured", "--fitted", "--seeds", 2, "-o", tmp_path / "f", "-q", capsys=capsys
-    )
-    assert code == 0, err

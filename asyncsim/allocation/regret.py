@@ -58,10 +58,16 @@ class Regret:
     def _close(self, next_round: int) -> None:
         if self._counts:
             value = max(count * float(self._means[worker]) for worker, count in self._counts.items())
-            self._sum += value - self._least(sum(self._counts.values()))
+            self._sum += value - self.least(sum(self._counts.values()))
         self._round, self._counts = next_round, {}
 
-    def _least(self, B: int) -> float:
+    @property
+    def means(self) -> np.ndarray:
+        """(n,) true mean seconds of a task."""
+        return self._means
+
+    def least(self, B: int) -> float:
+        """The proxy time of the fixed optimum for B tasks, seconds."""
         if B not in self._optimum:
             a = recursive_allocation_selection(self._means, B, np.random.default_rng(0))
             used = a > 0

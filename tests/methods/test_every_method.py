@@ -104,7 +104,7 @@ WAITS_RECEIVING = {"malenia_sgd", "ringleader_asgd", "ia2_sgd"}
 # those whose sums run on from step to step, so that one worker's gradients come out to rounding only
 TO_ROUNDING = {"ia2_sgd"}
 # those that draw components of a finite sum by luck of their own, in place of the workers' gradients
-OF_FINITE_SUMS = {case for case, (_, parameters) in CASES.items() if "components" in parameters}
+OF_FINITE_SUMS = [case for case, (_, parameters) in CASES.items() if "components" in parameters]
 # those whose step is not γ·(the mean of gradients at x): sums, local steps, expected numbers
 OTHER_STEPS = {
     "local_sgd, 3 steps", "dual_local_sgd, 3 steps", "decaying_local_sgd, 3 steps", "async_local_sgd, 3 steps",
@@ -131,7 +131,9 @@ def every_case(test):
 
 
 def sgd_case(test):
-    return pytest.mark.parametrize("case", [case for case in CASES if case not in OF_FINITE_SUMS | OTHER_STEPS])(test)
+    return pytest.mark.parametrize("case", [case for case in CASES if case not in {*OF_FINITE_SUMS, *OTHER_STEPS}])(
+        test
+    )
 
 
 def quadratic(case: str):
@@ -359,7 +361,7 @@ def test_an_impossible_stepsize_is_refused(name, stepsize):
 def test_equal_constant_times_and_equal_seeds_give_all_methods_the_same_first_gradient():
     """Worker 0's first gradient is the same for each method: same luck, same x⁰."""
     first = set()
-    for case in CASES.keys() - OF_FINITE_SUMS:
+    for case in CASES.keys() - {*OF_FINITE_SUMS}:
         problem = Noisy()
         simulate(make(case), problem, Workers(3, Constant(1.0)), stop=Stop(iterations=1), seed=9, record=FEW_RECORDS)
         first.add(problem.drawn[0])

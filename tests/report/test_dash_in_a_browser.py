@@ -18,15 +18,30 @@ from asyncsim.result import CURVES, Result
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
 
+# methods that go on until the page was seen to follow, and then come to an end
+PACED = """
+import time
+from pathlib import Path
+from asyncsim import Gradient
+
+class Paced:
+    def run(self, server):
+        while server.k < 300 or not Path("seen").exists():
+            server.broadcast(Gradient(server.x))
+            arrival = server.receive()
+            if not Path("seen").exists():
+                time.sleep(0.002)
+            server.step(0.05 / (1 + arrival.delay), arrival.gradient)
+"""
 SCENARIO = """
 name: live
 workers: {count: 6, compute_time: {distribution: exponential, mean: i}}
 problem: {name: quadratic, dimension: 40}
 methods:
-  - {name: ringmaster_asgd, stepsize: 0.05, threshold: 3}
-  - {name: rennala_sgd, stepsize: 0.05, batch_size: 2}
-stop: {wall_clock: 10}
-record: {every: 50}
+  - {name: "paced:Paced", label: one}
+  - {name: "paced:Paced", label: another}
+stop: {wall_clock: 150}
+record: {every: 20}
 """
 
 
@@ -58,6 +73,15 @@ def last_time(page) -> float:
     )
 
 
+@contextmanager
+def ending(file):
+    """The methods end after this, also where it goes wrong."""
+    try:
+        yield
+    finally:
+        file.touch()
+
+
 RANGE = "() => document.querySelector('[data-curves=time]')._fullLayout.xaxis.range"
 
 
@@ -77,10 +101,11 @@ def zoom(page) -> list[float]:
 
 def test_the_page_follows_a_real_run_to_its_end(browser, tmp_path: Path) -> None:
     (tmp_path / "scenario.yaml").write_text(SCENARIO)
+    (tmp_path / "paced.py").write_text(PACED)
     environment = {**os.environ, "PYTHONPATH": str(Path(asyncsim.__file__).parent.parent)}
-    command = [sys.executable, "-m", "asyncsim", "run", "scenario.yaml", "-o", "run", "-q", "-p", "1"]
+    command = [sys.executable, "-m", "asyncsim", "run", "scenario.yaml", "-o", "run", "-q", "-p", "1", "--allow-code"]
     started = subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=subprocess.DEVNULL)
-    with started as process, looked_at(browser, tmp_path / "run") as page:
+    with started as process, ending(tmp_path / "seen"), looked_at(browser, tmp_path / "run") as page:
         page.wait_for_selector("[data-curves=time].js-plotly-plot", timeout=60_000)
         first, table = last_time(page), page.locator("table").first.inner_text()
         page.wait_for_function(
@@ -88,6 +113,7 @@ def test_the_page_follows_a_real_run_to_its_end(browser, tmp_path: Path) -> None
               return Math.max(...((place && place.data) || []).flatMap((trace) => trace.x)) > first; }""",
             arg=first, timeout=60_000,
         )  # fmt: skip
+        (tmp_path / "seen").touch()
         assert process.wait(90) == 0
         # a method more, the timeline and the player came with the runs' ends
         page.wait_for_function("() => /2 of 2 runs ended/.test(document.querySelector('.live').textContent)", timeout=60_000)  # fmt: skip

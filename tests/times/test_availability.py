@@ -69,6 +69,9 @@ class Away:
     def __init__(self, policy="restarted", notice=0.0, ends=(5.0, 8.0, 20.0)):
         self.policy, self.notice, self.ends = policy, notice, ends
 
+    def __repr__(self):
+        return f"Away({self.policy!r})"
+
     def stays(self, blocks):
         for number, end in enumerate((*self.ends, math.inf)):
             yield end, float(number % 2 == 0)

@@ -127,6 +127,9 @@ class Waves:
 
     step = 1.0
 
+    def __repr__(self):
+        return "Waves()"
+
     def power(self, t):
         return 1.0 + math.sin(t)
 

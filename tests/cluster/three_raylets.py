@@ -4,6 +4,7 @@ Machine 3 goes while a run uses it, and another comes: worker 2 is replaced ther
 comes: the worker is given up, and the others go on. Prints the address, and in the end the facts of the run as JSON.
 """
 
+import dataclasses
 import json
 import sys
 
@@ -19,15 +20,19 @@ def machine() -> dict[str, object]:
     return {"num_cpus": 1, "include_dashboard": False, "object_store_memory": 80_000_000}
 
 
+# that a machine is gone is seen after a second, not after a quarter of a minute
+SOON = {"health_check_initial_delay_ms": 0, "health_check_period_ms": 500, "health_check_failure_threshold": 4}
+
+
 def main() -> None:
-    cluster = Cluster(initialize_head=True, head_node_args=machine())
+    cluster = Cluster(initialize_head=True, head_node_args=machine() | {"_system_config": SOON})
     cluster.add_node(num_cpus=1, object_store_memory=80_000_000)
     going = [cluster.add_node(num_cpus=1, object_store_memory=80_000_000)]
     cluster.wait_for_nodes()
     print(cluster.address, flush=True)
     sys.stdin.readline()
 
-    engine = RayEngine(address=cluster.address, insecure=True, slowdown="sleep", start_timeout=25)
+    engine = RayEngine(address=cluster.address, insecure=True, slowdown="sleep")
     went = []
 
     def look(playing) -> None:
@@ -38,6 +43,8 @@ def main() -> None:
         if len(went) == 1 and facts["replaced"] and not going:
             going.append(cluster.add_node(num_cpus=1, object_store_memory=80_000_000))
         if len(went) == 1 and playing.iterations >= went[0] + 20 and going and not playing._starting:
+            # no other place will come: there is nothing to wait for
+            crew.options = dataclasses.replace(engine, start_timeout=2.0)
             cluster.remove_node(going[0], allow_graceful=False)
             went.append(playing.iterations)
         if facts["gone"] and len(went) == 2:

@@ -29,31 +29,37 @@ ray = pytest.importorskip("ray", reason="needs ray (extra ray)")
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(120)]
 
 from asyncsim.cluster import Crew, RayEngine, WorkerError  # noqa: E402
-from asyncsim.ray_session import EngineError, Session  # noqa: E402
+from asyncsim.ray_session import EngineError  # noqa: E402
 
 N = 3
 HERE = RayEngine(cpus_per_worker=0.1)
 SLEEPING = dataclasses.replace(HERE, slowdown="sleep")
 
 
-@pytest.fixture(scope="module", autouse=True)
-def here():
-    for module in (toys, sys.modules[__name__]):  # no package that the workers' processes could import
-        ray.cloudpickle.register_pickle_by_value(module)
-    with Session("local", insecure=False, cpus=8, gpus=0) as session:
-        yield session
-
-
 @pytest.fixture(scope="module")
-def one():
+def one(here):
+    by_value()
     with Crew(HERE, 1) as crew:
         yield crew
 
 
 @pytest.fixture(scope="module")
-def three():
-    with Crew(SLEEPING, N) as crew:
-        yield crew
+def crews(here):
+    """Actors are reused from test to test: to start one takes longer than what most tests do with it."""
+    by_value()
+    with ExitStack() as stack:
+        yield [stack.enter_context(Crew(SLEEPING, N)) for _ in range(3)]
+
+
+def by_value():
+    for module in (toys, sys.modules[__name__]):  # no package that the workers' processes could import
+        ray.cloudpickle.register_pickle_by_value(module)
+
+
+@pytest.fixture
+def three(crews):
+    crews[0].options = SLEEPING
+    return crews[0]
 
 
 def play(method, problem, workers, crew, stop, record=ALL_EVENTS, seed=3) -> Run:
@@ -72,14 +78,19 @@ def test_with_one_worker_simulation_and_ray_give_the_same_bits(case, one):
 
 
 # times of three workers, in seconds, of which few multiples lie close together
-TIMES = (0.220, 0.362, 0.598)
-GAP = 0.06
+TIMES = (0.088, 0.145, 0.239)
+GAP = 0.024  # what happens closer together may change places
+HORIZON = 0.72
+# what a busy machine delays by more than the gaps has another order: where it did so before each worker was heard
+# about twice, all is tried again so many times as slowly
+SLOWER = (1.0, 2.5, 5.0, 5.0, 5.0)
+ENOUGH = 0.47
 
 
-def until_two_come_close(run: Run) -> float:
-    """The time up to which all that happens at different times lies at least GAP apart."""
+def until_two_come_close(run: Run, gap: float) -> float:
+    """The time up to which all that happens at different times lies at least this gap apart."""
     times = np.unique(run.events["time"].round(9))
-    close = np.flatnonzero(np.diff(times) < GAP)
+    close = np.flatnonzero(np.diff(times) < gap)
     return float(times[close[0]] if len(close) else times[-1]) - 1e-6
 
 
@@ -92,69 +103,79 @@ def order(run: Run, until: int | float) -> dict[str, list[tuple[int, int, int]]]
     return found
 
 
-def simulated_and_real(case: str, crews: SimpleQueue[Crew]) -> tuple[Run, Run, float]:
+def simulated_and_real(case: str, free: SimpleQueue[Crew]) -> tuple[Run, Run, float, float]:
+    """Both runs, the time up to which the real one kept up, and how many times as slow they were."""
     name, parameters = CASES[case]
-    method, problem, workers = METHODS[name](**parameters), Noisy(), Workers(N, list(map(Constant, TIMES)))
-    simulated = simulate(method, problem, workers, stop=Stop(time=2.4), seed=3, record=ALL_EVENTS)
-    until = until_two_come_close(simulated)
-    crew = crews.get()
-    # what a busy machine delays by more than the gaps has another order: some tries, and of the best what kept up
-    best, kept = None, -1.0
-    for _ in range(4):
-        real = play(method, problem, workers, crew, Stop(time=until + GAP))
-        if (up_to := kept_up(simulated, real, until)) > kept:
-            best, kept = real, up_to
-        if kept == until:
+    method, problem = METHODS[name](**parameters), Noisy()
+    crew = free.get()
+    best, share = None, -1.0
+    for slower in SLOWER:
+        workers = Workers(N, [Constant(slower * seconds) for seconds in TIMES])
+        simulated = simulate(method, problem, workers, stop=Stop(time=slower * HORIZON), seed=3, record=ALL_EVENTS)
+        until = until_two_come_close(simulated, slower * GAP)
+        real = play(method, problem, workers, crew, Stop(time=until + slower * GAP))
+        kept = kept_up(simulated, real, until, slower * GAP)
+        if kept / until > share:
+            best, share = (simulated, real, kept, slower), kept / until
+        if kept >= min(until, slower * ENOUGH):
             break
-    crews.put(crew)
-    return simulated, best, kept
+    free.put(crew)
+    return best
 
 
-def kept_up(simulated: Run, real: Run, until: float) -> float:
+def kept_up(simulated: Run, real: Run, until: float, gap: float) -> float:
     """The time up to which every gradient arrived less than half a gap later than in the simulation."""
     arrived = KINDS.index("arrived")
     expected, got = (
         {(int(e["worker"]), int(e["m"])): float(e["time"]) for e in run.events if e["kind"] == arrived}
         for run in (simulated, real)
     )
-    late = [at for key, at in expected.items() if at <= until and got.get(key, np.inf) - at >= GAP / 2]
+    late = [at for key, at in expected.items() if at <= until and got.get(key, np.inf) - at >= gap / 2]
     return min(late) - 1e-6 if late else until
 
 
 @pytest.fixture(scope="module")
-def slept():
+def slept(crews):
     # workers that sleep need no processor: some runs at a time
-    crews = SimpleQueue()
-    with ExitStack() as stack, ThreadPoolExecutor(4) as pool:
-        for _ in range(4):
-            crews.put(stack.enter_context(Crew(SLEEPING, N)))
-        runs = list(pool.map(simulated_and_real, CASES, itertools.repeat(crews)))
+    free = SimpleQueue()
+    for crew in crews:
+        free.put(crew)
+    with ThreadPoolExecutor(len(crews)) as pool:
+        runs = list(pool.map(simulated_and_real, CASES, itertools.repeat(free)))
     return dict(zip(CASES, runs, strict=True))
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_with_slept_times_simulation_and_ray_give_the_same_order_of_updates(case, slept):
-    simulated, real, until = slept[case]
-    expected, got = order(simulated, until), order(real, until + GAP)
-    assert until > TIMES[-1] * 0.99
+    simulated, real, until, slower = slept[case]
+    expected, got = order(simulated, until), order(real, until + slower * GAP)
+    assert until > slower * TIMES[-1] * 0.99
     for kind, rows in expected.items():
         assert got.get(kind, [])[: len(rows)] == rows, kind
 
 
-def test_every_gradient_is_counted_once(three):
-    run = play(
-        METHODS["ringmaster_asgd"](0.1, threshold=2, stops=True),
-        Noisy(),
-        Workers(N, list(map(Constant, TIMES))),
-        three,
-        Stop(time=1.5),
-    )
+@pytest.fixture(scope="module")
+def stopping(crews):
+    crews[0].options = SLEEPING
+    method = METHODS["ringmaster_asgd"](0.1, threshold=2, stops=True)
+    return play(method, Noisy(), Workers(N, list(map(Constant, TIMES))), crews[0], Stop(time=0.8))
+
+
+def test_every_gradient_is_counted_once(stopping):
+    run = stopping
     assert run.sent == run.used + run.discarded + run.stopped + run.timed_out + run.lost + run.in_flight
     assert run.stopped > 0
 
 
+def test_how_long_stops_took_is_kept(stopping):
+    measured = stopping.engine["stops_measured"]
+    assert 0 < len(measured) == stopping.engine["stops"]
+    assert all(0 <= told <= free for _, _, told, free in measured)
+    assert {worker for worker, *_ in measured} <= set(range(N))
+
+
 def test_computing_is_measured_by_the_worker_and_the_rest_is_communication(three):
-    run = play(METHODS["asynchronous_sgd"](0.1), Noisy(), Workers(N, list(map(Constant, TIMES))), three, Stop(time=1.5))
+    run = play(METHODS["asynchronous_sgd"](0.1), Noisy(), Workers(N, list(map(Constant, TIMES))), three, Stop(time=1))
     done = run.intervals[run.intervals["outcome"] == 0]
     computing = done["computing_to"] - done["computing_from"]
     for worker, seconds in enumerate(TIMES):
@@ -183,11 +204,21 @@ class KillsItself(Quadratic):
 
 
 @pytest.mark.parametrize("name", ["asynchronous_sgd", "ringleader_asgd", "minibatch_sgd"])
-def test_a_run_goes_on_when_two_workers_are_killed(name, tmp_path):
-    with Crew(SLEEPING, N) as crew:
-        problem, workers = KillsItself(tmp_path, (0, 2)), Workers(N, Constant(0.01))
-        run = play(METHODS[name](stepsize=0.1), problem, workers, crew, Stop(iterations=60))
-    assert (run.status, run.iterations) == ("finished", 60)
+def test_a_run_goes_on_when_two_workers_are_killed(name, three, tmp_path):
+    problem, workers = KillsItself(tmp_path, (0, 2)), Workers(N, Constant(0.01))
+    seen = []
+
+    def until_both_work_again(engine):
+        # on a busy machine others may make all the steps before worker 2 comes to its third gradient
+        seen.append(engine.iterations)
+        if engine.facts()["replaced"].keys() == {"0", "2"} and not engine._starting and engine.iterations >= 60:
+            engine.end(EndOfRun("finished", "both work again"))
+
+    run = execute(
+        METHODS[name](stepsize=0.1), problem, workers, Stop(time=100), 3, None, ALL_EVENTS, "killed",
+        crew=three, look=until_both_work_again,
+    )  # fmt: skip
+    assert (run.status, run.reason) == ("finished", "both work again")
     assert run.engine["replaced"] == {"0": 1, "2": 1}
     assert run.sent == run.used + run.discarded + run.in_flight
 
@@ -197,15 +228,12 @@ def until_gone(engine):
         engine.end(EndOfRun("finished", "one is gone"))
 
 
-def test_a_worker_that_keeps_dying_is_given_up_and_the_others_go_on(tmp_path):
-    engine = dataclasses.replace(SLEEPING, replacements=1)
-    with Crew(engine, N) as crew:
-        problem, workers = KillsItself(tmp_path, (1,), always=True), Workers(N, Constant(0.02))
-        method = METHODS["asynchronous_sgd"](stepsize=0.1)
-        run = execute(
-            method, problem, workers, Stop(time=100), 3, None, ALL_EVENTS, "dying", crew=crew, look=until_gone
-        )
-    assert run.status == "finished"
+def test_a_worker_that_keeps_dying_is_given_up_and_the_others_go_on(three, tmp_path):
+    three.options = dataclasses.replace(SLEEPING, replacements=1)
+    problem, workers = KillsItself(tmp_path, (1,), always=True), Workers(N, Constant(0.02))
+    method = METHODS["asynchronous_sgd"](stepsize=0.1)
+    run = execute(method, problem, workers, Stop(time=100), 3, None, ALL_EVENTS, "dying", crew=three, look=until_gone)
+    assert (run.status, run.reason) == ("finished", "one is gone")
     assert run.engine["gone"] == [1]
     assert run.lost == 1
 
@@ -220,14 +248,12 @@ class Hangs(KillsItself):
         return Quadratic.gradient(self, x, rng, worker)
 
 
-def test_a_hung_worker_is_found_and_replaced(tmp_path):
-    engine = dataclasses.replace(HERE, hung_after=1.0)
-    with Crew(engine, 2) as crew:
-        run = play(
-            METHODS["minibatch_sgd"](0.1), Hangs(tmp_path, (1,)), Workers(2, Constant(0.01)), crew, Stop(iterations=20)
-        )
+def test_a_hung_worker_is_found_and_replaced(three, tmp_path):
+    three.options = dataclasses.replace(SLEEPING, hung_after=1.0)
+    problem, workers = Hangs(tmp_path, (1,)), Workers(N, Constant(0.01))
+    run = play(METHODS["minibatch_sgd"](0.1), problem, workers, three, Stop(iterations=20))
     assert run.iterations == 20
-    assert run.engine["replaced"] == {"1": 1}
+    assert "1" in run.engine["replaced"]
 
 
 class Raises(KillsItself):
@@ -240,29 +266,18 @@ class Raises(KillsItself):
         return Quadratic.gradient(self, x, rng, worker)
 
 
-def test_a_job_that_raises_is_sent_again_and_counted(tmp_path):
-    with Crew(HERE, 2) as crew:
-        run = play(
-            METHODS["minibatch_sgd"](0.1), Raises(tmp_path, (1,)), Workers(2, Constant(0.01)), crew, Stop(iterations=20)
-        )
+def test_a_job_that_raises_is_sent_again_and_counted(three, tmp_path):
+    problem, workers = Raises(tmp_path, (1,)), Workers(N, Constant(0.01))
+    run = play(METHODS["minibatch_sgd"](0.1), problem, workers, three, Stop(iterations=20))
     assert run.iterations == 20
     assert run.engine["raised"] == {"1": 2}
 
 
-def test_a_worker_that_keeps_raising_fails_the_run_and_says_who_and_where(tmp_path):
-    with (
-        Crew(HERE, 2) as crew,
-        pytest.raises(
-            WorkerError, match=r"worker 1: ArithmeticError: the data of this worker are bad \(.*test_cluster.py:\d+\)"
-        ),
-    ):
-        play(
-            METHODS["minibatch_sgd"](0.1),
-            Raises(tmp_path, (1,), always=True),
-            Workers(2, Constant(0.01)),
-            crew,
-            Stop(iterations=20),
-        )
+def test_a_worker_that_keeps_raising_fails_the_run_and_says_who_and_where(three, tmp_path):
+    problem, workers = Raises(tmp_path, (1,), always=True), Workers(N, Constant(0.01))
+    words = r"worker 1: ArithmeticError: the data of this worker are bad \(.*test_engine.py:\d+\)"
+    with pytest.raises(WorkerError, match=words):
+        play(METHODS["minibatch_sgd"](0.1), problem, workers, three, Stop(iterations=20))
 
 
 def test_large_points_are_put_into_the_store_once(one, monkeypatch):
@@ -284,21 +299,24 @@ def test_timers_and_deadlines_are_of_the_real_clock(three):
     seen = []
 
     def run(server):
-        server.timer("tick", every=0.2)
-        server.send(2, Gradient(server.x), deadline=0.3)
-        while len(seen) < 5:
+        server.timer("tick", every=0.1)
+        server.send(2, Gradient(server.x), deadline=0.15)
+        while "arrived" not in seen:
             came = server.receive()
             seen.append("tick" if not hasattr(came, "worker") else ("timed out" if came.timed_out else "arrived"))
             if seen[-1] == "timed out":
                 server.send(0, Gradient(server.x))
 
-    play(Method(run), Noisy(), Workers(N, list(map(Constant, TIMES))), three, Stop(time=5))
-    assert seen == ["tick", "timed out", "tick", "arrived", "tick"]
+    play(Method(run), Noisy(), Workers(N, list(map(Constant, TIMES))), three, Stop(time=60))
+    # worker 0 needs until 0.238 s at least, and on a busy machine longer
+    assert seen[:3] == ["tick", "timed out", "tick"]
+    assert set(seen[3:-1]) <= {"tick"}
+    assert seen[-1] == "arrived"
 
 
 def test_a_run_tells_prometheus_how_far_it_is(one):
-    workers = Workers(1, Constant(0.001))
-    run = play(METHODS["asynchronous_sgd"](0.1), Noisy(), workers, one, Stop(iterations=30), Record(iterations=10))
+    method, workers = METHODS["asynchronous_sgd"](0.1), Workers(1, Constant(0.001))
+    run = execute(method, Noisy(), workers, Stop(iterations=30), 7, None, ALL_EVENTS, "watched", crew=one)
     assert run.iterations == 30
     (node,) = [node for node in ray.nodes() if node["Alive"]]
     page = f"http://{node['NodeManagerAddress']}:{node['MetricsExportPort']}/metrics"
@@ -308,7 +326,7 @@ def test_a_run_tells_prometheus_how_far_it_is(one):
         time.sleep(0.5)  # Ray shows what it was told after some seconds
         with urllib.request.urlopen(page, timeout=10) as answer:
             text = answer.read().decode()
-        rows = re.findall(r'^ray_asyncsim_(\w+?)(?:_total)?\{.*run="on ray seed 3".*\} (\S+)$', text, re.MULTILINE)
+        rows = re.findall(r'^ray_asyncsim_(\w+?)(?:_total)?\{.*run="watched seed 7".*\} (\S+)$', text, re.MULTILINE)
         found = {name: float(value) for name, value in rows}
     assert found["iterations"] >= 30
     assert found["mean_delay"] == 0
@@ -320,15 +338,6 @@ def test_what_cannot_travel_is_told_in_one_line(one):
     with pytest.raises(EngineError, match=r"can't travel to the workers: TypeError: .*lock") as told:
         play(METHODS["asynchronous_sgd"](0.1), problem, Workers(1, Constant(0.001)), one, Stop(iterations=2))
     assert "\n" not in str(told.value)
-
-
-def test_how_long_stops_took_is_kept(three):
-    method = METHODS["ringmaster_asgd"](0.1, threshold=2, stops=True)
-    run = play(method, Noisy(), Workers(N, list(map(Constant, TIMES))), three, Stop(time=1.5))
-    measured = run.engine["stops_measured"]
-    assert 0 < len(measured) == run.engine["stops"]
-    assert all(0 <= told <= free for _, _, told, free in measured)
-    assert {worker for worker, *_ in measured} <= set(range(N))
 
 
 class Copies(Quadratic):
