@@ -569,6 +569,7 @@ def test_closing_while_somebody_reads_keeps_everything_and_says_so(path: Path) -
 
 
 READS_AS_NOBODY = """
+import urllib.parse  # pathlib asks for it later, when a Python that lies in root's home cannot be read any more
 if os.getuid() == 0:
     os.setgid(65534)
     os.setuid(65534)

@@ -43,7 +43,9 @@ def test_an_empty_result_has_empty_tables():
         assert all(len(column) == 0 for column in columns(Result("empty", ()), table).values())
 
 
+@pytest.mark.frames
 def test_another_table_is_refused():
+    pytest.importorskip("pandas", reason="needs the extra frames: pip install 'asyncsim[frames]'")
     with pytest.raises(ValueError, match="no table 'curve'; there are curves, runs"):
         make_result().to_pandas("curve")
 
