@@ -53,34 +53,22 @@ class Chain:
 
     def __init__(self) -> None:
         self.digest = b""
-        self._rest = np.empty((BLOCK, 5))
-        self._filled = 0
-
-    @property
-    def rest(self) -> Rows:
-        """The rows since the last whole block."""
-        return self._rest[: self._filled]
-
-    @rest.setter
-    def rest(self, rows: Rows) -> None:
-        self._filled = len(rows)
-        self._rest[: self._filled] = rows
+        self.rest = np.empty((0, 5))  # rows since the last whole block
 
     def add(self, rows: Rows) -> None:
         """Rows whose first five columns are hashed; where they have only these, whole blocks are not copied."""
         rows = rows[:, :5]
-        if self._filled:
-            taken = min(BLOCK - self._filled, len(rows))
-            self._rest[self._filled : self._filled + taken] = rows[:taken]
-            self._filled += taken
-            if self._filled < BLOCK:
+        if len(self.rest):
+            taken = BLOCK - len(self.rest)
+            self.rest = np.concatenate([self.rest, rows[:taken]])
+            if len(self.rest) < BLOCK:
                 return
-            self.digest = _hash(self.digest, self._rest)
+            self.digest = _hash(self.digest, self.rest)
             rows = rows[taken:]
         whole = len(rows) - len(rows) % BLOCK
         for start in range(0, whole, BLOCK):
             self.digest = _hash(self.digest, np.ascontiguousarray(rows[start : start + BLOCK]))
-        self.rest = rows[whole:]
+        self.rest = rows[whole:].copy()
 
     def result(self) -> bytes:
         return _hash(self.digest, self.rest)
@@ -396,7 +384,7 @@ class Log:
         self.flush()
         return {
             "counts": {name: getattr(self, name) for name in self._COUNTS},
-            "chains": {name: [chain.digest.hex(), chain.rest.copy()] for name, chain in self._chains.items()},
+            "chains": {name: [chain.digest.hex(), chain.rest] for name, chain in self._chains.items()},
             "regret": None if self.regret is None else self.regret.state(),
             "windows": [[w.opened_at, w.ends, w.marks, w.flying] for w in (self._first, *self._middles)],
             "last": [self._last_ends.rows, self._last_marks.rows],

@@ -250,7 +250,7 @@ def _create(path: Path, text: str) -> None:
         with suppress(FileExistsError):
             os.link(scratch, path)
     finally:
-        os.unlink(scratch)  # noqa: PTH108
+        os.unlink(scratch)  # noqa: PTH108 (as it was made: by os)
 
 
 def began_of(first_line: str, jsonl: bool) -> float | None:

@@ -106,7 +106,7 @@ class Session:
 
     def _of_its_own(self) -> dict[str, Any]:
         # the path of a socket has at most 107 characters, so it lies in /tmp where there is one
-        place = "/tmp" if os.path.isdir("/tmp") else None  # noqa: PTH112
+        place = "/tmp" if os.path.isdir("/tmp") else None  # noqa: PTH112 (a text is needed)
         files = tempfile.mkdtemp(prefix="asyncsim-", dir=place)
         self._guard = Guard(files)
         self._ours.callback(self._guard.close)

@@ -8,7 +8,8 @@ n workers with exponential times of mean √i; whoever arrives is sent out again
 - *heapq*: a loop over a heap of (time, worker), draws in blocks. It keeps nothing.
 - *plain*, *block*, *compiled*: a method in Python that receives and sends, with all bookkeeping: delays, versions, counts,
   the event log with its hash. These are the three cores of `simulate(…, core=…)`, with one result.
-- *SGD*: Asynchronous SGD in Python, compiled core; each arrival is read and makes a step.
+- *SGD*: Asynchronous SGD in Python, block core; each arrival is read and makes a step.
+- *rounds*: Minibatch SGD in Python, block core; each arrival is read and waits for all others.
 - *counted*: Asynchronous SGD, Ringmaster ASGD (R = n) and Rennala SGD (S = n) in machine code, with the same log.
 
 Million arrivals per second of processor time, the best of some rounds in which all take turns, less what a run takes that
@@ -33,6 +34,7 @@ import simpy
 from asyncsim import (
     AsynchronousSGD,
     Gradient,
+    MinibatchSGD,
     NoProblem,
     Record,
     RennalaSGD,
@@ -106,11 +108,15 @@ def with_us(core: str, method: Any) -> Callable[[int, int], None]:
 def contestants() -> dict[str, Callable[[int, int], None]]:
     found = {"SimPy": with_simpy, "heapq": with_heapq}
     found |= {core: with_us(core, lambda n: Resend()) for core in ("plain", "block")}
+    reading = {
+        "SGD": with_us("block", lambda n: AsynchronousSGD(0.1)),
+        "rounds": with_us("block", lambda n: MinibatchSGD(0.1)),
+    }
     if not find_spec("numba"):
-        return found | {"SGD": with_us("block", lambda n: AsynchronousSGD(0.1))}
+        return found | reading
     return found | {
         "compiled": with_us("compiled", lambda n: Resend()),
-        "SGD": with_us("block", lambda n: AsynchronousSGD(0.1)),
+        **reading,
         "counted: Asynchronous SGD": with_us("compiled", lambda n: AsynchronousSGD(0.1)),
         "counted: Ringmaster": with_us("compiled", lambda n: RingmasterASGD(0.1, n)),
         "counted: Rennala": with_us("compiled", lambda n: RennalaSGD(0.1, n)),
@@ -122,7 +128,7 @@ def rates(n: int, arrivals: int, rounds: int) -> tuple[dict[str, float], float]:
     runs = contestants()
     start, whole = dict.fromkeys(runs, float("inf")), dict.fromkeys(runs, float("inf"))
     counts = {name: arrivals * (10 if name.startswith("counted") else 3) for name in runs}
-    counts |= dict.fromkeys(("SimPy", "plain", "SGD"), arrivals)
+    counts |= dict.fromkeys(("SimPy", "plain", "SGD", "rounds"), arrivals)
     for _ in range(rounds):
         for name, run in runs.items():
             start[name] = min(start[name], seconds_of(run, n, 1))

@@ -31,7 +31,7 @@ say(arrivals=run.used + run.discarded, time=run.time)
 """
 
 SWEEP = """
-from asyncsim.sweep import run as sweep
+from asyncsim.sweep import tune as sweep
 scenario = {{
     "workers": {{"count": 4, "compute_time": {{"distribution": "exponential", "mean": 1}}}},
     "problem": {{"name": "quadratic", "dimension": 4}}, "target": {{"squared_gradient_norm": 1e-6}},

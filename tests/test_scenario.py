@@ -551,6 +551,13 @@ def test_a_thousand_wrong_groups_and_a_billion_workers_are_refused_quickly(probl
     assert lines == ["s.yaml:1:10: workers: 10,000,000,000 workers; allowed: up to 10,000,000"]
 
 
+@pytest.mark.parametrize("dimension", [10**15, 10**26])
+def test_a_problem_that_fits_into_no_memory_is_told_at_its_place(dimension):
+    scenario = from_data(data(problem={"name": "quadratic", "dimension": dimension}))
+    with pytest.raises(ScenarioError, match="problem: quadratic does not fit into the memory of this machine"):
+        scenario.check_problem()
+
+
 @pytest.mark.parametrize("value", [None, 5, "a.yaml", [1]])
 def test_what_is_no_mapping_is_no_scenario(value):
     with pytest.raises(ScenarioError, match="a mapping, a path or a Scenario is needed"):

@@ -170,12 +170,7 @@ class Scenario(Strict):
 
     def check_problem(self) -> Any:
         """The problem of the first seed, after checks that need it; ScenarioError if the target does not suit it."""
-        try:
-            problem = self.build_problem(self.seeds[0])
-            getattr(problem, "x0", None)  # made when it is first asked for, and as large as the problem
-        except MemoryError as error:
-            message = f"{self.problem.name} does not fit into the memory of this machine: {error}"
-            raise self.error(("problem",), message) from None
+        problem = self._fitting()
         if self.target and self.target.suboptimality and getattr(problem, "f_star", None) is None:
             message = f"f* of {self.problem.name} is not known, so f − f* is not either; give squared_gradient_norm"
             raise self.error(("target", "suboptimality"), message)
@@ -183,6 +178,22 @@ class Scenario(Strict):
             message = f"{self.problem.name} holds no samples out, so there is no test accuracy; give the problem a test, as test: 0.2"
             raise self.error(("target", "test_accuracy"), message)
         return problem
+
+    def _fitting(self) -> Any:
+        """The problem of the first seed, if this machine has room for it."""
+        try:
+            problem = self.build_problem(self.seeds[0])
+        except MemoryError as error:
+            raise self._too_large(error) from None
+        try:
+            getattr(problem, "x0", None)  # made when it is first asked for, and as large as the problem
+        except (MemoryError, ValueError) as error:  # numpy's words for much too large, and for larger than that
+            raise self._too_large(error) from None
+        return problem
+
+    def _too_large(self, error: Exception) -> ScenarioError:
+        message = f"{self.problem.name} does not fit into the memory of this machine: {error}"
+        return self.error(("problem",), message)
 
     def error(self, road: Keys, message: str) -> ScenarioError:
         """A ScenarioError about the value at `road`, for what only shows later."""

@@ -44,6 +44,8 @@ def scenario(seed: int) -> Entry:
         drawn["stop"]["time"] = chance.choice([3.0, 30.0, 300.0, 1e4])
     elif "every" in drawn["record"]:
         drawn["stop"]["time"] = 1e4  # a worker that begins anew in vain does so for 10⁵ s, with a record each 2.5 s
+    if "contention" in drawn["workers"]:  # each change looks at the powers of all who share, as far as their jobs go
+        drawn["stop"]["time"] = min(drawn["stop"].get("time", 300.0), 300.0)
     # a run that nothing else ends is a finding, and must end all the same
     drawn["stop"]["gradients"] = chance.randint(1, 400) if _often(chance, 0.2) else ENDLESS
     if problem["name"] != "none":

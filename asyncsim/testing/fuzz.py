@@ -181,7 +181,7 @@ def _with_atheris(minutes: float, keep: Path) -> None:
     except ImportError:
         sys.exit("atheris is not installed: pip install atheris")
     with atheris.instrument_imports():
-        import asyncsim.yaml_file  # noqa: F401
+        import asyncsim.yaml_file  # noqa: F401 (imported to be instrumented)
     scratch = Path(tempfile.mkdtemp())
 
     def one(data: bytes) -> None:
