@@ -142,11 +142,11 @@ FAULTS = {
         "a real worker raises, dies, hangs, answers late",
         "counted, replaced up to a limit; a late answer is dropped",
         (
-            *_in("test_cluster", "a_run_goes_on_when_two_workers_are_killed", "a_hung_worker_is_found_and_replaced"),
-            *_in("test_cluster", "a_worker_that_keeps_dying_is_given_up_and_the_others_go_on"),
-            *_in("test_cluster", "a_job_that_raises_is_sent_again_and_counted", "every_gradient_is_counted_once"),
-            *_in("test_cluster", "a_worker_that_keeps_raising_fails_the_run_and_says_who_and_where"),
-            *_in("test_cluster_faults", "workers_of_a_machine_that_goes_are_replaced_where_there_is_place_else_given_up"),
+            *_in("cluster/test_engine", "a_run_goes_on_when_two_workers_are_killed", "a_hung_worker_is_found_and_replaced"),
+            *_in("cluster/test_engine", "a_worker_that_keeps_dying_is_given_up_and_the_others_go_on"),
+            *_in("cluster/test_engine", "a_job_that_raises_is_sent_again_and_counted", "every_gradient_is_counted_once"),
+            *_in("cluster/test_engine", "a_worker_that_keeps_raising_fails_the_run_and_says_who_and_where"),
+            *_in("cluster/test_faults", "workers_of_a_machine_that_goes_are_replaced_where_there_is_place_else_given_up"),
             *_in("test_parallel", "a_process_that_dies_once_is_replaced_and_the_run_goes_on_from_its_checkpoint"),
             *_in("test_parallel", "a_process_that_dies_again_and_again_fails_its_run_and_no_other"),
         ),
@@ -155,8 +155,8 @@ FAULTS = {
         "the driver of a Ray run is killed",
         "nothing is left running; `resume` goes on from the last checkpoint",
         (
-            *_in("test_cluster_faults", "a_driver_that_is_killed_leaves_no_processes"),
-            *_in("test_cluster_faults", "a_run_whose_driver_was_killed_goes_on_from_its_last_checkpoint"),
+            *_in("cluster/test_faults", "a_driver_that_is_killed_leaves_no_processes"),
+            *_in("cluster/test_faults", "a_run_whose_driver_was_killed_goes_on_from_its_last_checkpoint"),
             *_in("test_parallel", "when_the_first_process_is_killed_the_others_end_too_and_what_they_sent_can_be_taken_up"),
         ),
     ),
@@ -164,8 +164,8 @@ FAULTS = {
         "Ray absent, a wrong token, another version, no cluster there, too few processors",
         "one line, exit code 2, no hang",
         (
-            *_in("test_cluster_faults", "another_token_is_refused_in_one_line", "no_token_is_refused_in_one_line"),
-            *_in("test_cluster_faults", "too_few_processors_are_told_at_once"),
+            *_in("cluster/test_faults", "another_token_is_refused_in_one_line", "no_token_is_refused_in_one_line"),
+            *_in("cluster/test_faults", "too_few_processors_are_told_at_once"),
             *_in("test_ray_port", "a_cluster_that_does_not_let_us_in_says_nothing", "what_is_no_cluster_is_called_so"),
             *_in("test_ray_port", "another_version_of_ray_is_told_before_anything_is_tried"),
             *_in("test_ray_port", "an_address_where_no_cluster_is_is_refused", "without_ray_it_is_said_what_to_install"),
@@ -292,8 +292,8 @@ FAULTS = {
         "simulation against Ray",
         "one worker: the same bits; times fixed by sleeping: the same order of updates",
         (
-            *_in("test_cluster", "with_one_worker_simulation_and_ray_give_the_same_bits"),
-            *_in("test_cluster", "with_slept_times_simulation_and_ray_give_the_same_order_of_updates"),
+            *_in("cluster/test_engine", "with_one_worker_simulation_and_ray_give_the_same_bits"),
+            *_in("cluster/test_engine", "with_slept_times_simulation_and_ray_give_the_same_order_of_updates"),
         ),
     ),
     25: Fault(
@@ -330,8 +330,8 @@ FAULTS = {
         (
             *_in("test_dash", "it_listens_on_loopback_alone_and_says_what_browsers_must_not_do"),
             *_in("test_metrics", "only_this_machine_is_answered_and_only_what_there_is"),
-            *_in("test_cluster_faults", "a_ray_of_our_own_listens_on_this_machine_only"),
-            *_in("test_cluster_faults", "the_token_that_ray_writes_is_for_its_owner_only"),
+            *_in("cluster/test_faults", "a_ray_of_our_own_listens_on_this_machine_only"),
+            *_in("cluster/test_faults", "the_token_that_ray_writes_is_for_its_owner_only"),
         ),
     ),
     29: Fault(
