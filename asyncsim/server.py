@@ -320,6 +320,9 @@ class Server:
             return EndOfRun(
                 "stalled", f"stalled: nobody is at work; {self._lost_jobs} jobs were lost with their workers"
             )
+        if missed := self._missed_workers():
+            words = f"stalled: nobody is at work; workers {named(missed)} have been given no work since they were away"
+            return EndOfRun("stalled", words)
         return ProtocolError(
             f"receive() at iteration {self._k}: nobody is at work and no timer is pending, "
             "so nothing can arrive; send or broadcast a job first"
@@ -556,12 +559,16 @@ class Server:
                 f"stalled: waiting for workers {named(gone)}: no step over the last "
                 f"{self._arrivals_since_step:,} arrivals, and they can never return",
             )
-        if missed := [worker for worker, given in sorted(self._missed.items()) if self._given[worker] == given]:
+        if missed := self._missed_workers():
             raise EndOfRun(
                 "stalled",
                 f"stalled: no step over the last {self._arrivals_since_step:,} arrivals, and workers {named(missed)} have "
                 "been given no work since they were away or lost their job",
             )
+
+    def _missed_workers(self) -> list[int]:
+        """Who has been given no work since it was away or lost its job."""
+        return [worker for worker, given in sorted(self._missed.items()) if self._given[worker] == given]
 
     def _cannot_send(self, worker: int) -> ProtocolError:
         if worker not in range(self._n):

@@ -20,7 +20,9 @@ import tempfile
 import time
 import traceback
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
+from types import FunctionType, ModuleType
 
 from asyncsim import study
 from asyncsim.catalogue import starters
@@ -113,24 +115,29 @@ def beginnings() -> list[tuple[str, bytes]]:
 
 
 def wrong(path: Path) -> str:
-    """What is wrong with how a file is taken: a traceback, or too much time or memory; empty if it is as it has to be."""
+    """What is wrong with how a file is taken: a traceback, or too much time or memory; empty if it is as it has to be.
+
+    A file that is good may ask for a problem of 10⁸ unknowns: what building that takes is its own affair.
+    """
     before, begun = _megabytes(), time.process_time()
+    took: tuple[float, float] | None = None
     try:
         if path.suffix == ".yaml":
             scenario = load(path)
+            took = time.process_time() - begun, _megabytes() - before
             if scenario.engine.name == "simulation":
                 study.checked_methods(scenario, scenario.check_problem())
         else:
             read_trace(path)
     except (ScenarioError, TraceError):
-        pass
+        took = None
     except Exception:
         return traceback.format_exc()
-    seconds = time.process_time() - begun
+    seconds, megabytes = took or (time.process_time() - begun, _megabytes() - before)
     if seconds > SECONDS:
         return f"it took {seconds:.1f} s"
-    if _megabytes() - before > MEGABYTES:
-        return f"it took {_megabytes() - before:.0f} MB"
+    if megabytes > MEGABYTES:
+        return f"it took {megabytes:.0f} MB"
     return ""
 
 
@@ -180,16 +187,32 @@ def _with_atheris(minutes: float, keep: Path) -> None:
         import atheris
     except ImportError:
         sys.exit("atheris is not installed: pip install atheris")
-    with atheris.instrument_imports():
-        import asyncsim.yaml_file  # noqa: F401 (imported to be instrumented)
+    import asyncsim
+
+    for module in [name for name in sys.modules if name.split(".")[0] == asyncsim.__name__]:
+        _instrument(sys.modules[module], atheris)
     scratch = Path(tempfile.mkdtemp())
+    beginning = scratch / "beginning"
+    beginning.mkdir()
+    for number, (ending, data) in enumerate(beginnings()):
+        if ending == ".yaml":
+            (beginning / str(number)).write_bytes(data)
 
     def one(data: bytes) -> None:
         if words := _judged(data, scratch / "case.yaml", keep):
             raise RuntimeError(words)
 
-    atheris.Setup([sys.argv[0], f"-max_total_time={int(60 * minutes)}", "-max_len=4000"], one)
+    atheris.Setup([sys.argv[0], f"-max_total_time={int(60 * minutes)}", "-max_len=4000", str(beginning)], one)
     atheris.Fuzz()
+
+
+def _instrument(module: ModuleType, atheris: ModuleType) -> None:
+    """The functions and methods of one of our modules, which were imported before atheris could look at them."""
+    for owner in (module, *(value for value in vars(module).values() if isinstance(value, type))):
+        for name, value in list(vars(owner).items()):
+            if isinstance(value, FunctionType) and value.__module__ == module.__name__:
+                with suppress(AttributeError, TypeError, RuntimeError):  # a class that may not be changed
+                    setattr(owner, name, atheris.instrument_func(value))
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from toys import Method
+from toys import Method, Slope
 
 from asyncsim import (
     AsynchronousSGD,
@@ -246,6 +246,14 @@ def test_a_late_worker_is_unknown_to_the_server_before_where_jobs_get_lost():
     run = play(looks, Workers(2, 1.0, availability=[None, LateJoin(at=3.5, policy="lost")]), stop=Stop(time=5.0))
     assert seen == [[0]]
     assert [time for time, worker, _ in happened(run, "arrived") if worker == 1] == [5.0]
+
+
+def test_a_method_that_waits_for_all_stalls_where_one_joins_after_the_broadcast():
+    """Worker 1 joins while worker 0 computes: nobody is away any more, and nobody has anything to do."""
+    workers = Workers(2, 3.0, availability=[None, LateJoin(at=2.0, policy="lost")])
+    run = simulate(MinibatchSGD(0.1), Slope(), workers, stop=Stop(time=50.0))
+    assert (run.status, run.time) == ("stalled", 3.0)
+    assert run.reason == "stalled: nobody is at work; workers {1} have been given no work since they were away"
 
 
 def test_a_crashed_worker_never_returns():
