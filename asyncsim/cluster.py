@@ -350,8 +350,10 @@ class Cluster:
         if self._hung_after < math.inf:
             self._hung_at.append((self.now() + self._hung_after, a.number, sending))
 
+        came = self._came  # who tells late, when the run is over, finds nothing else of it
+
         def tell(answer: Any, error: Exception | None) -> None:
-            self._came.put((time.monotonic(), lambda at: self._on_answer(a, sending, answer, error, at)))
+            came.put((time.monotonic(), lambda at: self._on_answer(a, sending, answer, error, at)))
 
         points, fields = _parts(a.job)
         # plain numbers and lists take Ray's short way; a tuple would be pickled
@@ -510,8 +512,10 @@ class Cluster:
             self._try[a.number] = -1  # whatever comes of it now is late
         try_ = self._starting[worker] = self._replaced[worker]
 
+        came = self._came
+
         def tell(facts: Any, error: Exception | None) -> None:
-            self._came.put((time.monotonic(), lambda at: self._on_ready(worker, try_, facts, error)))
+            came.put((time.monotonic(), lambda at: self._on_ready(worker, try_, facts, error)))
 
         self._crew.replace(worker, tell)
         self._at(self.now() + self._crew.options.start_timeout, REPLACED, lambda: self._on_start_timeout(worker, try_))

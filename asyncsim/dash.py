@@ -18,6 +18,7 @@ Rules:
 import hashlib
 import hmac
 import json
+import math
 import os
 import secrets
 import subprocess
@@ -27,6 +28,7 @@ import time
 import webbrowser
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from html import escape
 from http import HTTPStatus
 from http.cookies import CookieError, SimpleCookie
@@ -36,10 +38,12 @@ from string import Template
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from asyncsim.folder import FolderError, count_tuning, in_use, read_manifest
+from asyncsim.folder import FolderError, in_use, read_manifest, read_tuning
 from asyncsim.report import data
 from asyncsim.report.page import SCRIPTS, SECTIONS, asset, embedded, plotly, policy
+from asyncsim.report.tuning import tuning
 from asyncsim.result import Result, Run
+from asyncsim.tuned import so_far
 
 EVERY = 1.0  # seconds between two states at least
 LOOK = 0.25  # seconds between two looks whether something was written
@@ -108,6 +112,7 @@ class Live:
         self._parts: dict[str, tuple[int, str]] = {}
         self._result = Result(folder.name, ())
         self._known: dict[str, Run] = {}
+        self._pace = Pace()
         self._seen: Any = None
         self._next = 0.0
         self._viewers = 0
@@ -121,13 +126,16 @@ class Live:
             if signature == self._seen or (wait and time.monotonic() < self._next):
                 return
             begun = time.monotonic()
-            problem, tuned = "", 0
+            problem, grids = "", {}
             try:
                 self._result = Result.read(self.folder, events=False, known=self._known)
-                tuned = count_tuning(self.folder)
+                if plan := self._result.manifest.get("tuning_plan"):
+                    grids = so_far(plan, read_tuning(self.folder))
             except (FolderError, OSError) as error:
                 problem = str(error)
-            self._take(_parts(self._result, problem, in_use(self.folder), tuned))
+            alive = in_use(self.folder)
+            parts = _parts(self._result, problem, alive, grids, self._pace.left(grids) if alive else math.inf)
+            self._take(parts)
             self._seen = signature
             now = time.monotonic()
             self._next = now + max(EVERY, SHARE * (now - begun))
@@ -191,15 +199,40 @@ def _signature(folder: Path) -> tuple[Any, ...]:
     return tuple(found)
 
 
-def _parts(result: Result, problem: str, alive: bool, tuned: int) -> dict[str, str]:
-    parts = {"progress": json.dumps(_progress(result, problem, alive, tuned), ensure_ascii=False)}
+def _tried(grids: Mapping[str, Any]) -> tuple[int, int]:
+    """(tuning runs that have ended, all) of all methods."""
+    return sum(grid["tried"][0] for grid in grids.values()), sum(grid["tried"][1] for grid in grids.values())
+
+
+class Pace:
+    """How fast tuning runs end, from what was seen of it."""
+
+    def __init__(self) -> None:
+        self._since: tuple[float, int] | None = None
+
+    def left(self, grids: Mapping[str, Any]) -> float:
+        """Seconds until all have ended, at the pace so far; inf where there is none yet."""
+        ended, runs = _tried(grids)
+        now = time.monotonic()
+        if self._since is None and grids:
+            self._since = now, ended
+        if self._since is None or ended == self._since[1]:
+            return math.inf
+        return (now - self._since[0]) * (runs - ended) / (ended - self._since[1])
+
+
+def _parts(result: Result, problem: str, alive: bool, grids: Mapping[str, Any], left: float) -> dict[str, str]:
+    parts = {"progress": json.dumps(_progress(result, problem, alive, grids, left), ensure_ascii=False)}
     if result.runs:
         parts |= {f"section {number}": json.dumps(section(result)) for number, section in enumerate(SECTIONS)}
         parts |= {f"data {key}": embedded(value) for key, value in data.blob(result).items()}
+    elif grids:
+        tried = replace(result, manifest={**result.manifest, "tuning": grids})
+        parts[f"section {SECTIONS.index(tuning)}"] = json.dumps(tuning(tried))
     return parts
 
 
-def _progress(result: Result, problem: str, alive: bool, tuned: int) -> str:
+def _progress(result: Result, problem: str, alive: bool, grids: Mapping[str, Any], left: float) -> str:
     """The line at the head of the page, as HTML."""
     ended = sum(run.status not in ("running", "waiting", "interrupted") for run in result.runs)
     planned = max(len(result.runs), len(result.scenario.get("methods", ())) * len(result.manifest.get("seeds", ())))
@@ -207,15 +240,30 @@ def _progress(result: Result, problem: str, alive: bool, tuned: int) -> str:
     state = "interrupted" if state == "running" and not alive else state
     running = [run for run in result.runs if run.status == "running"]
     words = [f"<b>{escape(state)}</b>", f"{ended} of {planned} runs ended"]
-    if tuned:
-        words.insert(1, f"{tuned} tuning runs ended" + ("" if result.runs else ", the winners' curves come after them"))
+    tried, tuned = _tried(grids)
+    if grids:
+        words[1] = f"{tried} of {tuned} tuning runs ended, the {planned} runs of the winners come after them"
+        if left < math.inf:
+            words.append(f"about {_duration(left)} of tuning left")
     words += [f"{escape(run.label)}, seed {run.seed}: {run.time:.4g} s, k = {run.iterations}" for run in running[:4]]
     if len(running) > 4:
         words.append(f"and {len(running) - 4} more")
     if problem:
         words.append(f"the folder cannot be read just now: {escape(problem)}")
-    share = (ended + sum(_share(run, result.scenario.get("stop") or {}) for run in running)) / max(1, planned)
+    share = ended + tried + sum(_share(run, result.scenario.get("stop") or {}) for run in running)
+    share /= max(1, planned + tuned)
     return f'<progress max="1" value="{share:.4f}"></progress> {" · ".join(words)}'
+
+
+def _duration(seconds: float) -> str:
+    """
+    >>> _duration(42.3), _duration(600.0), _duration(40_000.0)
+    ('42 s', '10 min', '11 h')
+    """
+    for most, unit in ((100, 1), (6000, 60), (math.inf, 3600)):
+        if seconds < most:
+            return f"{seconds / unit:.0f} {({1: 's', 60: 'min', 3600: 'h'})[unit]}"
+    return ""
 
 
 def _share(run: Run, stop: Mapping[str, Any]) -> float:

@@ -40,6 +40,7 @@ from asyncsim.stop import Stop
 from asyncsim.streams import sequential
 from asyncsim.summary import number as shown
 from asyncsim.summary import time_to_target
+from asyncsim.tuned import score
 from asyncsim.yaml_file import Problem, ScenarioError, did_you_mean
 
 if TYPE_CHECKING:
@@ -321,6 +322,8 @@ def play(
         study.setting_of(scenario, manifest["evaluation"]), observed=metrics is not None, facts=study.facts_of(manifest)
     )
     tuning = Tuning(scenario, choices_of(scenario, problem), folder)
+    if folder is not None:
+        folder.update_manifest(tuning_plan=tuning.plan())  # for who looks on
     total = len(tuning.choices) * len(tuning.seeds) + len(scenario.methods) * len(scenario.seeds)
     runs: list[Run] = []
     if metrics is not None:
@@ -342,6 +345,7 @@ def play(
             changes = {
                 "tuning": tuning.shown(),
                 "tuning_warnings": tuning.warnings(),
+                "tuning_plan": {},
                 "scenario": winners.canonical(),
                 "theory": study.theory_of(winners, methods, problem),
             }
@@ -479,13 +483,7 @@ class Tuning:
 
     def score(self, choice: Choice) -> tuple[float, float, float]:
         """What the best choice has least of (rule 3)."""
-        rows = self._rows(choice)
-        values = sorted(row["value"] for row in rows)
-        value = values[len(values) // 2]
-        if value < math.inf:
-            return value, sum(min(each, value) for each in values), 0.0
-        norms = sorted(row["squared_gradient_norm"] for row in rows)
-        return value, float(values.count(math.inf)), norms[len(norms) // 2]
+        return score(self._rows(choice))
 
     def best(self, place: int) -> Choice:
         """The winner of the method at this place of the scenario."""
@@ -501,6 +499,24 @@ class Tuning:
         for place in self.places():
             entries[place] = self.scenario.variant(place, self.best(place).parameters)
         return self.scenario.with_methods(entries)
+
+    def plan(self) -> dict[str, Any]:
+        """What is tried, as asyncsim/tuned.py describes it."""
+        found = {}
+        for place in self.places():
+            choices = [choice for choice in self.choices if choice.place == place]
+            samples = {"sample": [choice.at[0] for choice in choices]}
+            found[self.scenario.labels[place]] = {
+                "rule": self.rule,
+                "seeds": len(self.seeds),
+                "first": choices[0].number,
+                "axes": samples if self._random else _axes(choices),
+                "at": [list(choice.at) for choice in choices],
+                "parameters": [
+                    ({"sample": choice.at[0]} if self._random else {}) | choice.parameters for choice in choices
+                ],
+            }
+        return found
 
     def shown(self) -> dict[str, Any]:
         """For each method its axes, the value of each choice (None: ∞), the winner, and what won on an edge."""

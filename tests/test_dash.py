@@ -20,6 +20,7 @@ import asyncsim
 from asyncsim import dash
 from asyncsim.dash import Live, Server
 from asyncsim.folder import FolderError, RunFolder
+from asyncsim.folder.tables import TUNING
 from asyncsim.result import CURVES, Run
 
 POINT = dict.fromkeys(CURVES, 0.0)
@@ -72,6 +73,31 @@ def following(server: Server, since: int) -> Any:
     for line in iter(answer.readline, b""):
         if line.startswith(b"data: "):
             yield json.loads(line[6:])
+
+
+def test_while_a_sweep_is_tuned_the_page_has_its_grids_and_how_much_is_left(tmp_path: Path) -> None:
+    plan = {
+        "hero": {
+            "rule": "time_to_target", "seeds": 2, "first": 0, "axes": {"stepsize": [0.1, 1.0]}, "at": [[0], [1]],
+            "parameters": [{"stepsize": 0.1}, {"stepsize": 1.0}],
+        }
+    }  # fmt: skip
+    manifest = {"name": "tuned", "scenario": {"methods": [{}]}, "seeds": [0, 1, 2], "tuning_plan": plan}
+    with RunFolder.create(tmp_path / "run", manifest, "") as folder:
+        live = Live(tmp_path / "run")
+        folder.tuning()
+        assert "0 of 4 tuning runs ended, the 3 runs of the winners come after them" in live.page()
+        row = dict.fromkeys(TUNING, 0) | {"label": "hero", "parameters": {"stepsize": 0.1}}
+        folder.tuning_writer(row | {"run": 0}, 1).finish(row | {"status": "finished", "value": 7.5})
+        folder.flush()
+        live._next = 0.0
+        page = live.page()
+        assert "1 of 4 tuning runs ended" in page
+        assert "of tuning left" in page
+        assert "best so far ★ stepsize 0.1: 7.5 s" in page
+        folder.update_manifest(tuning_plan={})
+        live._next = 0.0
+        assert "tuning runs" not in live.page()
 
 
 def test_the_token_opens_the_page_and_a_cookie_keeps_it_open(server: Server) -> None:

@@ -26,13 +26,13 @@ from asyncsim.folder.manifest import FORMAT, VERSION, read_manifest
 from asyncsim.folder.reading import (
     Contents,
     count_events,
-    count_tuning,
     open_to_read,
     read_assignments,
     read_events,
     read_folder,
     read_intervals,
     read_rows,
+    read_tuning,
 )
 from asyncsim.folder.tables import APPLICATION_ID, ASSIGNMENT, MARK, TUNING
 from asyncsim.folder.values import plain, slug
@@ -54,7 +54,6 @@ __all__ = [
     "RunWriter",
     "TuningWriter",
     "count_events",
-    "count_tuning",
     "in_use",
     "open_to_read",
     "plain",
@@ -64,5 +63,6 @@ __all__ = [
     "read_intervals",
     "read_manifest",
     "read_rows",
+    "read_tuning",
     "slug",
 ]

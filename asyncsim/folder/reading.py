@@ -87,12 +87,14 @@ def read_rows(path: str | Path, table: Literal["assignments", "marks"], run: int
         return _numbers(connection, sql, len(columns))
 
 
-def count_tuning(path: str | Path) -> int:
-    """How many tuning runs of a sweep have ended."""
+def read_tuning(path: str | Path) -> list[dict[str, Any]]:
+    """The tuning runs of a sweep that have ended: run, value and last ‖∇f‖² of each, inf where they are not known."""
+    names = ("run", "value", "squared_gradient_norm")
     with open_to_read(Path(path) / "record.sqlite") as connection:
         if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'tuning'").fetchall():
-            return 0
-        return int(connection.execute("SELECT count(*) FROM tuning").fetchone()[0])
+            return []
+        rows = connection.execute(f"SELECT {', '.join(names)} FROM tuning ORDER BY run").fetchall()
+    return [dict(zip(names, (math.inf if value is None else value for value in row), strict=True)) for row in rows]
 
 
 def count_events(path: str | Path, label: str, seed: int) -> int:

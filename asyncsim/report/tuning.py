@@ -33,10 +33,16 @@ def tuning(result: "Result") -> str:
     rules = sorted({str(grid.get("rule", "")) for grid in found.values()})
     words = " and ".join(RULES.get(rule, rule.replace("_", " ")) for rule in rules)
     ended = any(grid.get("ended_early") for grid in found.values())
+    going_on = any("tried" in grid for grid in found.values())
+    star = (
+        "is the best so far, of the seeds that have ended; an empty cell was not tried yet"
+        if going_on
+        else "won and was run anew on fresh seeds"
+    )
     early = ", or was ended early when it could no longer win" if ended else ""
-    return f"""<section class="tuning"><h2>How the methods were tuned</h2>
+    return f"""<section class="tuning"><h2>How the methods {"are being" if going_on else "were"} tuned</h2>
 <p class="note">A cell is a choice of parameters and shows {escape(words)}: the stronger its colour the better, on a logarithmic
-scale of its own for each method. ★ won and was run anew on fresh seeds. A hatched cell with – diverged or did not reach
+scale of its own for each method. ★ {star}. A hatched cell with – diverged or did not reach
 the target{early}.</p>
 <div class="maps">{figures}</div></section>"""
 
@@ -49,6 +55,8 @@ def _figure(label: str, grid: Mapping[str, Any]) -> str:
     tables = "".join(_maps(axes, grid["values"], winner, (min(values), max(values)) if values else (1.0, 1.0)))
     chosen = ", ".join(f"{_words(name)} {_cell_name(value)}" for name, value in winner.items())
     won = f"★ {chosen}" if chosen else "nothing won: every choice diverged or missed the target"
+    if "tried" in grid:
+        won = _so_far(grid, chosen)
     warning = ""
     if edge:
         which = " and ".join(_words(name) for name in edge)
@@ -60,6 +68,15 @@ def _figure(label: str, grid: Mapping[str, Any]) -> str:
         f'<figure><figcaption><h3>{escape(label)}</h3><span class="note">{escape(won)}</span></figcaption>'
         f"{tables}{warning}</figure>"
     )
+
+
+def _so_far(grid: Mapping[str, Any], chosen: str) -> str:
+    """What is known of a method that is still being tuned."""
+    ended, runs = grid["tried"]
+    best = f"best so far ★ {chosen}: {summary.number(grid['best'])}" if chosen else "no choice has a value yet"
+    if grid.get("rule") == "time_to_target" and chosen:
+        best += " s"
+    return f"{ended} of {runs} runs ended; {best}"
 
 
 def _maps(
@@ -107,6 +124,8 @@ def _table(
 
 
 def _cell(value: float | None, won: bool, ends: tuple[float, float]) -> str:
+    if value is not None and math.isnan(value):
+        return '<td class="wait" title="not tried yet"></td>'
     star, strong = ("★ ", " won") if won else ("", "")
     if value is None or not math.isfinite(value):
         return f'<td class="none{strong}" title="diverged or not reached">{star}–</td>'

@@ -39,7 +39,7 @@ engine: {name: ray, cpus_per_worker: 0.1, slowdown: sleep}
 """
 
 
-def asyncsim(*arguments, **environment):
+def asyncsim(*arguments, start_new_session=False, **environment):
     """The command line in a process of its own, with the package of this checkout."""
     env = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
     path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
@@ -49,6 +49,7 @@ def asyncsim(*arguments, **environment):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        start_new_session=start_new_session,
     )
 
 
@@ -179,16 +180,23 @@ def test_the_trace_of_a_run_on_ray_says_what_was_measured(killed, tmp_path):
 # ---- a cluster of three machines
 
 
-@pytest.fixture(scope="module")
-def cluster():
+def raylets(*arguments, **environment):
+    """A cluster, played by a process of its own; the first line that it says."""
     env = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
     path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
-    env |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": TOKEN, "PYTHONPATH": path}
     process = subprocess.Popen(
-        [sys.executable, HERE / "three_raylets.py"], env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
+        [sys.executable, HERE / "three_raylets.py", *arguments],
+        env=env | environment | {"PYTHONPATH": path}, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
     assert process.stdin is not None and process.stdout is not None  # noqa: PT018
-    process.address = process.stdout.readline().strip()
+    process.address, *jobs = process.stdout.readline().split()
+    process.jobs = f"http://{jobs[0]}" if jobs else ""
+    return process
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    process = raylets(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN=TOKEN)
     yield process
     if process.poll() is None:
         process.terminate()
@@ -230,12 +238,80 @@ def test_too_few_processors_are_told_at_once(cluster, tmp_path):
     assert "\n" not in err
 
 
-@pytest.mark.parametrize("name", ["rehearsal", "digits-on-a-cluster"])
-def test_with_the_token_the_scenarios_for_clusters_run_on_one(cluster, tmp_path, name):
-    scenario = (ROOT / "scenarios" / "cluster" / f"{name}.yaml").read_text()
+def test_with_the_token_the_rehearsal_runs_on_a_cluster_that_is_up(cluster, tmp_path):
+    scenario = (ROOT / "scenarios" / "cluster" / "rehearsal.yaml").read_text()
     code, err = said(cluster, tmp_path, "engine.cpus_per_worker=0.1", scenario=scenario)
     assert code == 0, err
     assert all(run.iterations > 0 for run in Result.read(tmp_path / "run").runs)
+
+
+def test_the_digits_run_as_a_job_of_the_cluster(cluster, tmp_path):
+    """As deploy/README.md says it."""
+    command = [
+        "--", sys.executable, "-m", "asyncsim", "run", "digits-on-a-cluster.yaml", "stop.time=0.5",
+        "engine.cpus_per_worker=0.1", "-o", tmp_path / "run",
+    ]  # fmt: skip
+    env = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+    env |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": TOKEN, "HOME": str(tmp_path)}
+    submit = [sys.executable, "-m", "ray.scripts.scripts", "job", "submit", "--address", cluster.jobs]
+    done = subprocess.run(
+        [*submit, "--working-dir", ROOT / "scenarios" / "cluster", *command],
+        env=env, capture_output=True, text=True, timeout=200, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "report: " in done.stdout
+    assert all(run.iterations > 0 for run in Result.read(tmp_path / "run").runs)
+
+
+def test_a_second_ctrl_c_ends_a_run_at_once_and_leaves_nobody(cluster, tmp_path):
+    (tmp_path / "s.yaml").write_text(SCENARIO)
+    folder = tmp_path / "run"
+    env = {"HOME": str(tmp_path), "RAY_AUTH_TOKEN": TOKEN}
+    driver = asyncsim(
+        "run",
+        tmp_path / "s.yaml",
+        f"engine.address={cluster.address}",
+        "-o",
+        folder,
+        "-q",
+        start_new_session=True,
+        **env,
+    )
+    wait_until(lambda: len(checkpoints(folder)) >= 2, 120, driver)
+    workers = actors()
+    assert len(workers) == 3
+    # to the whole group, as a terminal does
+    os.killpg(driver.pid, signal.SIGINT)
+    assert "SIGINT: ending after the next step" in driver.stderr.readline()
+    os.killpg(driver.pid, signal.SIGINT)
+    _, err = driver.communicate(timeout=60)
+    assert driver.returncode == 130
+    assert "Traceback" not in err
+    wait_until(lambda: not (workers & living()), 30)
+    assert Result.read(folder).runs[0].status == "interrupted"
+
+
+def actors() -> set[int]:
+    """The processes that are workers of a run."""
+    return {
+        each.pid
+        for each in psutil.process_iter(["cmdline"])
+        if "ray::ClusterWorker" in " ".join(each.info["cmdline"] or ())
+    }
+
+
+def test_a_cluster_on_the_network_that_asks_for_no_token_is_refused_unless_told(tmp_path):
+    open_one = raylets("open", RAY_AUTH_MODE="disabled")
+    assert not open_one.address.startswith(("127.", "localhost"))
+    nothing = {"RAY_AUTH_MODE": "disabled", "RAY_AUTH_TOKEN": ""}
+    code, err = said(open_one, tmp_path, **nothing)
+    on_cluster = said(open_one, tmp_path, "engine=simulation", "--on-cluster", open_one.address, **nothing)
+    told = said(open_one, tmp_path, "engine.insecure=true", "workers.count=1", "--force", **nothing)
+    open_one.communicate("")
+    assert code == 2
+    assert f"the cluster at {open_one.address} asks for no token, so whoever reaches it can run code on it" in err
+    assert on_cluster == (2, err.replace("engine ray: ", "on a cluster: "))
+    assert told[0] == 0, told
 
 
 def test_what_a_worker_cannot_build_is_told_in_one_line(cluster, tmp_path):

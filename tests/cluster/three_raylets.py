@@ -1,11 +1,13 @@
 """A cluster of three raylets on this machine, played by a process of its own: its address, then on "go" the raylets that go.
 
 Machine 3 goes while a run uses it, and another comes: worker 2 is replaced there. Then that one goes too, and nobody
-comes: the worker is given up, and the others go on. Prints the address, and in the end the facts of the run as JSON.
+comes: the worker is given up, and the others go on. Prints the address and where jobs are taken, and in the end the facts
+of the run as JSON. With the argument "open" it is one raylet that asks for no token, until its standard input ends.
 """
 
 import dataclasses
 import json
+import socket
 import sys
 
 from ray.cluster_utils import Cluster
@@ -24,12 +26,25 @@ def machine() -> dict[str, object]:
 SOON = {"health_check_initial_delay_ms": 0, "health_check_period_ms": 500, "health_check_failure_threshold": 4}
 
 
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("", 0))
+        return int(found.getsockname()[1])
+
+
 def main() -> None:
-    cluster = Cluster(initialize_head=True, head_node_args=machine() | {"_system_config": SOON})
+    if sys.argv[1:] == ["open"]:
+        cluster = Cluster(initialize_head=True, head_node_args=machine())
+        print(cluster.address, flush=True)
+        sys.stdin.read()
+        cluster.shutdown()
+        return
+    jobs = {"include_dashboard": True, "dashboard_port": free_port(), "dashboard_agent_listen_port": free_port()}
+    cluster = Cluster(initialize_head=True, head_node_args=machine() | jobs | {"_system_config": SOON})
     cluster.add_node(num_cpus=1, object_store_memory=80_000_000)
     going = [cluster.add_node(num_cpus=1, object_store_memory=80_000_000)]
     cluster.wait_for_nodes()
-    print(cluster.address, flush=True)
+    print(cluster.address, cluster.webui_url, flush=True)
     sys.stdin.readline()
 
     engine = RayEngine(address=cluster.address, insecure=True, slowdown="sleep")

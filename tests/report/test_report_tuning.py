@@ -96,3 +96,15 @@ def test_without_a_sweep_there_is_no_such_section():
 def test_a_hostile_label_stays_text():
     text = tuning(tuned(**{"<script>alert(1)</script>": GRID}))
     assert "<script>" not in text
+
+
+def test_while_methods_are_tuned_the_best_so_far_leads_and_what_was_not_tried_is_empty():
+    grid = {**GRID, "values": [[40.0, 20.0], [30.0, 5.0], [None, float("nan")]], "on_edge": []}
+    text = tuning(tuned(ringmaster_asgd={**grid, "tried": (9, 12), "best": 5.0}))
+    assert "How the methods are being tuned" in text
+    assert "9 of 12 runs ended; best so far ★ stepsize 1, threshold 4: 5 s" in unescape(text)
+    assert text.count('class="wait"') == 1
+    nothing = tuning(
+        tuned(hero_sgd={**STRIP, "values": [float("nan")] * 2, "winner": {}, "tried": (0, 4), "best": None})
+    )
+    assert "0 of 4 runs ended; no choice has a value yet" in nothing
