@@ -236,8 +236,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _sum(tally: Counter[str], found: int) -> str:
-    counts = ", ".join(f"{count:,} {what}" for what, count in tally.items())
-    return f"kills: {counts}; {found or 'no'} studies other than the undisturbed"
+    kinds = ", ".join(f"{tally[what]} {what}" for what in STUDIES if tally[what])
+    ended = f"{found} ended with other numbers" if found else "each ended bit for bit as the undisturbed one"
+    return (
+        f"{tally['SIGKILLs']:,} SIGKILLs and {tally['damaged checkpoints']} damaged checkpoints in "
+        f"{tally['studies']} studies ({kinds}): {ended}"
+    )
 
 
 if __name__ == "__main__":
