@@ -279,7 +279,11 @@ def test_the_events_are_the_same_with_the_page_or_without(tmp_path: Path) -> Non
 @pytest.mark.timeout(120)
 def test_the_command_prints_its_address_and_ends_by_ctrl_c(folder: RunFolder) -> None:
     environment = {**os.environ, "PYTHONPATH": str(Path(asyncsim.__file__).parent.parent)}
-    command = [sys.executable, "-m", "asyncsim", "dash", str(folder.path), "--no-browser"]
+    # what a shell starts in the background ignores Ctrl-C, and so do its children unless they say otherwise
+    program = (
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from asyncsim.cli import main; main()"
+    )
+    command = [sys.executable, "-c", program, "dash", str(folder.path), "--no-browser"]
     with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
         line = process.stderr.readline()
