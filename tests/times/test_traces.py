@@ -121,8 +121,8 @@ def test_what_is_wrong_is_told_with_its_line(tmp_path, name):
 WRONG_OBJECTS = {
     "no object": ("[1]\n", "is no object"),
     "no JSON": ("{\n", ":1: this is no JSON"),
-    # from Python 3.12 on its parser of JSON goes as deep as a line may be long
-    "nested": ("[" * 4000 + "\n", ":1: nested too deep" if sys.version_info < (3, 12) else ":1: this is no JSON"),
+    # from Python 3.13 on its parser of JSON goes as deep as a line may be long
+    "nested": ("[" * 4000 + "\n", ":1: nested too deep" if sys.version_info < (3, 13) else ":1: this is no JSON"),
     "an unknown key": ('{"worker": 1, "compute_seconds": 1, "x": 1}\n', ":1: unknown key 'x'"),
     "a missing key": ('{"worker": 1}\n', ":1: compute_seconds is missing"),
     "a key twice": ('{"worker": 1, "worker": 1}\n', ":1: a key stands twice"),
