@@ -84,12 +84,7 @@ def run(
     >>> result.runs
     (<Run hero_sgd seed 0: finished, 5 iterations, 5 s>,)
     """
-    checked(processes)
-    if isinstance(scenario, str | Path):
-        scenario = load(scenario, overrides, allow_code=allow_code)
-    elif not isinstance(scenario, Scenario):
-        scenario = from_data(scenario, allow_code=allow_code)
-    simulated(scenario, processes)
+    scenario = asked(scenario, overrides, allow_code, processes)
     problem = scenario.check_problem()
     methods = checked_methods(scenario, problem)
     manifest = manifest_of(scenario, problem) | {"theory": theory_of(scenario, methods, problem)}
@@ -133,7 +128,7 @@ def resume(
         manifest = opened.manifest
         base = Path(manifest["base"]) if manifest.get("base") else Path()
         scenario = from_data(manifest["scenario"], base=base, allow_code=allow_code)
-        simulated(scenario, processes)
+        _check_simulated(scenario, processes)
         problem = scenario.check_problem()
         same_data(manifest, running.facts(problem), str(opened.path))
         if _traces(scenario) != {key: manifest[key] for key in ("traces",) if key in manifest}:
@@ -174,7 +169,23 @@ def warned(result: Result, folder: RunFolder) -> Result:
 # ---- before the runs
 
 
-def simulated(scenario: Scenario, processes: int | OnCluster | None) -> None:
+def asked(
+    scenario: str | Path | Mapping[str, Any] | Scenario,
+    overrides: Sequence[str],
+    allow_code: bool,
+    processes: int | OnCluster | None,
+) -> Scenario:
+    """The scenario of a file or of data, if these processes can play it."""
+    checked(processes)
+    if isinstance(scenario, str | Path):
+        scenario = load(scenario, overrides, allow_code=allow_code)
+    elif not isinstance(scenario, Scenario):
+        scenario = from_data(scenario, allow_code=allow_code)
+    _check_simulated(scenario, processes)
+    return scenario
+
+
+def _check_simulated(scenario: Scenario, processes: int | OnCluster | None) -> None:
     """ScenarioError for real workers in the runs of a cluster: they are on it already."""
     if isinstance(processes, OnCluster) and scenario.engine.name != "simulation":
         raise scenario.error(

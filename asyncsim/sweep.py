@@ -29,12 +29,12 @@ from typing import TYPE_CHECKING, Any
 from asyncsim import study
 from asyncsim.folder import ENDED, RunFolder, TuningWriter
 from asyncsim.grids import Grid
-from asyncsim.parallel import OnCluster, checked, connected, play_all
+from asyncsim.parallel import OnCluster, connected, play_all
 from asyncsim.playing import Planned, Setting
 from asyncsim.progress import Progress
 from asyncsim.record import Record
 from asyncsim.result import Result, Run
-from asyncsim.scenario import Scenario, from_data, load
+from asyncsim.scenario import Scenario
 from asyncsim.scenario.sweep import SweepEntry
 from asyncsim.stop import Stop
 from asyncsim.streams import sequential
@@ -77,12 +77,7 @@ def tune(
     >>> result.manifest["tuning"]["hero_sgd"]["winner"]
     {'stepsize': 1.0}
     """
-    checked(processes)
-    if isinstance(scenario, str | Path):
-        scenario = load(scenario, overrides, allow_code=allow_code)
-    elif not isinstance(scenario, Scenario):
-        scenario = from_data(scenario, allow_code=allow_code)
-    study.simulated(scenario, processes)
+    scenario = study.asked(scenario, overrides, allow_code, processes)
     problem = scenario.check_problem()
     choices_of(scenario, problem)  # what is wrong is said before a folder is made
     manifest = study.manifest_of(scenario, problem) | {"tuning_seeds": list(tuning_seeds(scenario)), "tuning": {}}

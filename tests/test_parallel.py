@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from own_methods import Troubled
 from test_study import FIVE, assert_same, child
-from toys import Slope, differences
+from toys import OWN_OBJECTS, Slope, differences
 
 import asyncsim
 from asyncsim import Quadratic, Result, Stop, Workers, compare, parallel, resume, run
@@ -98,33 +98,7 @@ def test_killed_in_the_middle_it_goes_on_with_another_number_of_processes_and_re
     assert finished.items() <= seconds.items()
 
 
-SCRIPT = """
-from asyncsim import Gradient, Quadratic, Stop, Workers, compare
-
-class Cautious:
-    def run(self, server):
-        while True:
-            server.broadcast(Gradient(server.x))
-            arrival = server.receive()
-            server.step(0.5 / (1 + arrival.delay), arrival.gradient)
-
-class Bowl:
-    dimension = 2
-    def __init__(self):
-        import numpy as np
-        self.x0 = np.ones(2)
-    def gradient(self, x, rng, worker):
-        return x + 0.1 * rng.standard_normal(2)
-    def full_gradient(self, x):
-        return x
-
-def law(rng, worker, start):
-    return 1.0 + worker + rng.random()
-
-for processes in (1, 2):
-    result = compare([Cautious()], Bowl(), Workers(3, law), stop=Stop(time=50), seeds=[1, 2], processes=processes)
-    print([(run.event_hash, run.curves["squared_gradient_norm"].tolist()) for run in result.runs])
-"""
+SCRIPT = OWN_OBJECTS.format(imports="", processes="(1, 2)")
 
 
 def test_own_objects_of_a_program_that_is_no_file_travel_and_it_needs_no_main_guard():

@@ -14,6 +14,7 @@ from asyncsim.testing.holds import bits, differences
 
 __all__ = [
     "ALL_EVENTS",
+    "OWN_OBJECTS",
     "Method",
     "Noisy",
     "NoisyInFloat32",
@@ -25,6 +26,35 @@ __all__ = [
     "refused",
     "trace",
 ]
+
+# somebody's program that is no file: prints the same line for each way to play the runs of its own method, problem and law
+OWN_OBJECTS = """
+{imports}from asyncsim import Gradient, Stop, Workers, compare
+
+class Cautious:
+    def run(self, server):
+        while True:
+            server.broadcast(Gradient(server.x))
+            arrival = server.receive()
+            server.step(0.5 / (1 + arrival.delay), arrival.gradient)
+
+class Bowl:
+    dimension = 2
+    def __init__(self):
+        import numpy as np
+        self.x0 = np.ones(2)
+    def gradient(self, x, rng, worker):
+        return x + 0.1 * rng.standard_normal(2)
+    def full_gradient(self, x):
+        return x
+
+def law(rng, worker, start):
+    return 1.0 + worker + rng.random()
+
+for processes in {processes}:
+    result = compare([Cautious()], Bowl(), Workers(3, law), stop=Stop(time=50), seeds=[1, 2], processes=processes)
+    print([(run.event_hash, run.curves["squared_gradient_norm"].tolist()) for run in result.runs])
+"""
 
 ALL_EVENTS = Record(iterations=1, events="all")
 

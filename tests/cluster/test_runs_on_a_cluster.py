@@ -16,7 +16,7 @@ from own_methods import Troubled
 from test_parallel import TWICE, Unsendable, has_ended, rows
 from test_study import FIVE
 from test_sweep import SMALL
-from toys import Slope, differences
+from toys import OWN_OBJECTS, Slope, differences
 
 from asyncsim import OnCluster, Result, Stop, Workers, cluster_runs, compare, resume, run, tune
 from asyncsim.cli import _code
@@ -52,34 +52,9 @@ def test_a_sweep_has_the_same_journal_the_same_winners_and_the_same_curves(alone
     test_sweep.assert_same(Result.read(tmp_path / "x"), alone)
 
 
-SCRIPT = """
-import sys
-from asyncsim import Gradient, OnCluster, Stop, Workers, compare
-
-class Cautious:
-    def run(self, server):
-        while True:
-            server.broadcast(Gradient(server.x))
-            arrival = server.receive()
-            server.step(0.5 / (1 + arrival.delay), arrival.gradient)
-
-class Bowl:
-    dimension = 2
-    def __init__(self):
-        import numpy as np
-        self.x0 = np.ones(2)
-    def gradient(self, x, rng, worker):
-        return x + 0.1 * rng.standard_normal(2)
-    def full_gradient(self, x):
-        return x
-
-def law(rng, worker, start):
-    return 1.0 + worker + rng.random()
-
-for processes in (1, OnCluster(sys.argv[1], at_most=1)):
-    result = compare([Cautious()], Bowl(), Workers(3, law), stop=Stop(time=50), seeds=[1, 2], processes=processes)
-    print([(run.event_hash, run.curves["squared_gradient_norm"].tolist()) for run in result.runs])
-"""
+SCRIPT = OWN_OBJECTS.format(
+    imports="import sys\nfrom asyncsim import OnCluster\n", processes="(1, OnCluster(sys.argv[1], at_most=1))"
+)
 
 
 @pytest.fixture(scope="module")
