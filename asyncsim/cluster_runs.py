@@ -10,7 +10,8 @@ more slowly than it plays. Only this process writes the run folder.
 - **Data files** are read where a run is played, at the path that they have here, and are compared by their hash.
   Modules that lie beside a scenario, and objects of the user's program, travel; installed packages do not.
 - **Places.** An actor takes one processor. As many are started as runs wait and processors are free; machines that come
-  later are used as well. An actor that finds no place in time is given back, and its run is played by another.
+  later, and processors that others leave, are used as well. An actor that finds no place in time is given back, and its
+  run is played by another; then no more are started until the cluster grows.
 - What an actor had not sent yet when it died is gone; its run goes on from the last checkpoint that came here.
 - When this process ends, however it does, Ray ends its actors.
 """
@@ -44,7 +45,7 @@ from asyncsim.ray_session import EngineError, Session, control
 
 WAITING = 4  # messages that wait in an actor until they are asked for
 PATIENCE = 5.0  # seconds after which an actor that has nothing to say answers all the same
-LOOK_FOR_MACHINES = 5.0
+LOOK_FOR_PLACES = 5.0
 NUMBERS_DEPEND_ON = ("numpy", "simpy", "scipy", "scikit-learn", "torch")
 
 
@@ -222,7 +223,8 @@ class Actors:
         self._all: dict[int, _Actor] = {}
         self._rounding = rounding()
         self._other_rounding: set[str] = set()
-        self._next_look = self._more = 0.0
+        self._room = 0  # so many actors may there be
+        self._next_look = self._full_at = 0.0
         self._ours = ExitStack()
 
     def __enter__(self) -> Self:
@@ -231,7 +233,6 @@ class Actors:
             for name in self._modules:
                 _by_value(name, stack)
             self._setting = self._session.put(packed(self.setting))
-            self._free, self._processors = self._session.processors()
             self._ours = stack.pop_all()
         return self
 
@@ -245,12 +246,17 @@ class Actors:
         return any(each.work is None for each in self._all.values()) or len(self._all) < self._places()
 
     def _places(self) -> int:
-        """How many there may be: as many as processors were free, and what has come since."""
-        if time.monotonic() >= self._next_look:
-            self._next_look = time.monotonic() + LOOK_FOR_MACHINES
-            self._more = self._session.processors()[1] - self._processors
-        places = int(self._free + self._more)
-        return places if self._where.at_most is None else min(places, self._where.at_most)
+        """How many there may be: those that are there, and as many as processors are free."""
+        settled = all(each.begun is None for each in self._all.values())  # who begins is not seen on its processor yet
+        if settled and time.monotonic() >= self._next_look:
+            self._look_again_later()
+            free, processors = self._session.processors()
+            if processors > self._full_at:
+                self._room = len(self._all) + int(free)
+        return self._room if self._where.at_most is None else min(self._room, self._where.at_most)
+
+    def _look_again_later(self) -> None:
+        self._next_look = time.monotonic() + LOOK_FOR_PLACES
 
     def free(self) -> _Actor:
         """One that has nothing to do, started where there is none."""
@@ -274,6 +280,7 @@ class Actors:
                 yield each, self._lost(each, found)
             elif each.begun is not None:
                 each.begun = None
+                self._look_again_later()  # Ray tells what is free with a delay
                 self._admit(found)
             else:
                 each.said = None
@@ -305,8 +312,7 @@ class Actors:
             )
 
     def _given_back(self) -> tuple[str]:
-        # so many there can be, until machines come
-        self._free = len(self._all) - 1 - self._more
+        self._room, self._full_at = len(self._all) - 1, self._session.processors()[1]
         if all(each.begun is not None for each in self._all.values()):
             raise _told(
                 f"no processor was free within {self._where.start_timeout:g} s, though there should be; who else uses "

@@ -28,6 +28,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from importlib.metadata import PackageNotFoundError, version
@@ -37,6 +38,8 @@ from asyncsim.ray_guard import Guard
 from asyncsim.ray_port import NoRayError, token_here, token_path, version_there
 
 __all__ = ["EngineError", "Session", "control"]
+
+FREED_WITHIN = 3.0  # seconds in which Ray tells that what ended before us, a run of the same program say, is free again
 
 
 class EngineError(ValueError):
@@ -172,14 +175,24 @@ class Session:
         return theirs
 
     def _look_for_resources(self) -> None:
-        free = self._ray.available_resources()
+        all_there = self._ray.cluster_resources()
         for name, needed in (("CPU", self._cpus), ("GPU", self._gpus)):
-            if needed > free.get(name, 0.0) + 1e-9:
-                total = self._ray.cluster_resources().get(name, 0.0)
+            total = all_there.get(name, 0.0)
+            free = self._free(name, needed, FREED_WITHIN if _enough(total, needed) else 0.0)
+            if not _enough(free, needed):
                 raise EngineError(
-                    f"engine ray: the workers need {needed:g} {name}s, but {free.get(name, 0.0):g} of {total:g} are free; "
+                    f"engine ray: the workers need {needed:g} {name}s, but {free:g} of {total:g} are free; "
                     f"fewer workers, a smaller {name.lower()}s_per_worker (a fraction is allowed), or a larger cluster"
                 )
+
+    def _free(self, name: str, needed: float, patience: float) -> float:
+        """How much of a resource is free; waits so long for what is needed."""
+        end = time.monotonic() + patience
+        while True:
+            free = float(self._ray.available_resources().get(name, 0.0))
+            if _enough(free, needed) or time.monotonic() >= end:
+                return free
+            time.sleep(0.05)
 
     # ---- actors and references
 
@@ -235,7 +248,7 @@ class Session:
     def processors(self) -> tuple[float, float]:
         """(free now, all) processors of the cluster."""
         return (
-            float(self._ray.available_resources().get("CPU", 0.0)),
+            self._free("CPU", 0.0, 0.0),
             float(self._ray.cluster_resources().get("CPU", 0.0)),
         )
 
@@ -376,6 +389,10 @@ def _host_and_port(address: str) -> tuple[str, int]:
     if not host or not port.isdigit() or int(port) > 65535:
         raise EngineError(f"engine ray: address {address!r}; allowed: local, auto, or host:port")
     return host.strip("[]"), int(port)
+
+
+def _enough(free: float, needed: float) -> bool:
+    return free >= needed - 1e-9  # fractions of a GPU are added up
 
 
 def _whole(number: float) -> int:

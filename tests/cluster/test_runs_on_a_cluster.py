@@ -230,17 +230,9 @@ class Missing:
 
 
 def test_who_finds_no_place_gives_its_run_back(tmp_path):
-    free = int(ray.available_resources()["CPU"])
-
-    @ray.remote
-    class Other:
-        def here(self):
-            return True
-
     with cluster_runs.Actors(TWO, setting_of(from_data(FIVE), "single"), {}) as actors:
         # after it was looked how many are free, somebody takes all but one
-        taken = Other.options(num_cpus=free - 1).remote()
-        ray.get(taken.here.remote())
+        taken = all_but(1)
         both = [give(actors), give(actors)]
         while all(each.begun is not None for each in both):
             assert list(actors.messages(60)) == []
@@ -250,6 +242,49 @@ def test_who_finds_no_place_gives_its_run_back(tmp_path):
         actors.remove(waiting)
         assert not actors.some_free()
         ray.kill(taken)
+
+
+def test_processors_that_others_leave_are_used(monkeypatch):
+    monkeypatch.setattr(cluster_runs, "LOOK_FOR_PLACES", 0.1)
+    with cluster_runs.Actors(TWO, setting_of(from_data(FIVE), "single"), {}) as actors:
+        taken = all_but(1)
+        wait_until(actors.some_free)
+        first = give(actors)
+        while first.begun is not None:
+            assert list(actors.messages(60)) == []
+        assert not actors.some_free()
+        ray.kill(taken)
+        wait_until(actors.some_free)
+
+
+def test_a_run_can_follow_at_once_on_the_processors_of_the_one_before():
+    ray.kill(all_but(0))
+    with cluster_runs.session(OnCluster("local", at_most=int(ray.cluster_resources()["CPU"]))):
+        pass
+    taken = all_but(0)
+    with pytest.raises(EngineError, match=r"on a cluster: the workers need 2 CPUs, but 0 of \d+ are free"):
+        cluster_runs.Actors(TWO, None, {}).__enter__()
+    ray.kill(taken)
+
+
+def all_but(number):
+    """Somebody who takes all processors but so many, as soon as those of the tests before are given back."""
+
+    @ray.remote
+    class Other:
+        def here(self):
+            return True
+
+    taken = Other.options(num_cpus=ray.cluster_resources()["CPU"] - number).remote()
+    ray.get(taken.here.remote())
+    return taken
+
+
+def wait_until(holds):
+    end = time.monotonic() + 30
+    while not holds():
+        assert time.monotonic() < end
+        time.sleep(0.05)
 
 
 def give(actors):
