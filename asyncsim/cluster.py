@@ -15,6 +15,8 @@ when all workers have said that they are ready.
 - **Times.** The worker measures its computing by its own monotonic clock; begin and end are brought to ours by the
   offset that was measured when it was made ready (half of the fastest of some round trips), and kept between `sent` and
   the arrival. What is not computing is communication: Ray, the network, and the server when it was not yet waiting.
+- **Order.** What came while the server was busy is taken in the order in which it came, and before deadlines and timers
+  that were due later. When that was is told by the worker's clock: the end of its computing, and the fastest way to us.
 - **Faults.** A worker whose process dies, or that is silent longer than `hung_after`, is replaced, up to `replacements`
   times; the new one is sent the same job with the same number of gradients, so that methods that wait for it go on. A
   job that raises is sent again within the same limit; after that the run fails with that error. A worker that can't be
@@ -36,8 +38,8 @@ import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from heapq import heappop, heappush
+from operator import itemgetter
 from pathlib import Path
-from queue import Empty, SimpleQueue
 from typing import Any, Literal
 
 import numpy as np
@@ -138,8 +140,8 @@ class Crew:
             ClusterWorker, worker, cpus=self.options.cpus_per_worker, gpus=self.options.gpus_per_worker
         )
 
-    def begin(self, build: Callable[[], Any], seed: int, slowdown: Slowdown | None) -> list[float]:
-        """Make all workers ready for a run; returns the offsets (n,) of their clocks to ours, in seconds."""
+    def begin(self, build: Callable[[], Any], seed: int, slowdown: Slowdown | None) -> list[tuple[float, float]]:
+        """Make all workers ready for a run; returns the `offset` of each."""
         self._build, self._seed, self._slowdown = self._session.put(build), seed, slowdown
         everybody = list(range(self.n))
         found = dict(zip(everybody, self._ready(everybody), strict=True))
@@ -176,8 +178,8 @@ class Crew:
             "(`ray status`)? `start_timeout` in the engine section waits longer"
         )
 
-    def offset(self, worker: int) -> float:
-        """Our monotonic clock less that of the worker's process: from the fastest of some round trips."""
+    def offset(self, worker: int) -> tuple[float, float]:
+        """Our monotonic clock less that of the worker's process, and the way from there: from the fastest of some trips."""
         best, offset = math.inf, 0.0
         for _ in range(ROUND_TRIPS):
             begun = time.monotonic()
@@ -185,17 +187,18 @@ class Crew:
             ended = time.monotonic()
             if ended - begun < best:
                 best, offset = ended - begun, (begun + ended) / 2 - theirs
-        return offset
+        return offset, best / 2
 
-    def call(self, worker: int, tell: Callable[[Any, Exception | None], None], *arguments: Any) -> None:
-        """Let the worker compute; `tell(answer, error)` is called from another thread."""
-        actor = self._actors[worker]
+    def call(self, worker: int, *arguments: Any) -> Any:
+        """Let the worker compute; returns a reference to its answer."""
+        return self._actors[worker].compute.remote(*arguments)
 
-        def told(future: Any) -> None:
-            error = future.exception()
-            tell(None if error is not None else future.result(), error)
-
-        actor.compute.remote(*arguments).future().add_done_callback(told)
+    def came(self, references: Sequence[Any], seconds: float) -> tuple[list[tuple[Any, Any]], bool]:
+        """What has come of these, each with its value or error, and whether it came while we waited: at most so long."""
+        if not references:
+            time.sleep(seconds)
+        found, waited = self._session.ready(references, seconds)
+        return [(reference, self._session.value(reference)) for reference in found], waited
 
     def stop(self, worker: int, number: int, keep: bool) -> None:
         """Tell the worker to end this assignment at its next look."""
@@ -209,16 +212,11 @@ class Crew:
             return 0, None
         return int(done), answer
 
-    def replace(self, worker: int, tell: Callable[[Any, Exception | None], None]) -> None:
-        """Kill the worker's actor, start another; `tell` is called when it is ready."""
+    def replace(self, worker: int) -> Any:
+        """Kill the worker's actor, start another; returns a reference to what it says when it is ready."""
         self._session.kill(self._actors[worker])
         self._actors[worker] = self._new(worker)
-
-        def told(future: Any) -> None:
-            error = future.exception()
-            tell(None if error is not None else future.result(), error)
-
-        self._begin(worker).future().add_done_callback(told)
+        return self._begin(worker)
 
     def give_up(self, worker: int) -> None:
         """Let the worker's actor go; nobody takes its place in this run."""
@@ -260,8 +258,10 @@ class Cluster:
         self._look = look
         self._replacements = crew.options.replacements
         self._hung_after = math.inf if crew.options.hung_after is None else crew.options.hung_after
-        self._came: SimpleQueue[tuple[float, Callable[[float], Assignment | None]]] = SimpleQueue()
-        self._waiting: deque[tuple[float, Callable[[float], Assignment | None]]] = deque()
+        self._asked: dict[Any, tuple[Assignment, int]] = {}  # reference to an answer → of what, and which sending of it
+        self._beginning: dict[Any, tuple[int, int]] = {}  # reference to a replacement that is made ready
+        self._came: deque[tuple[float, Assignment, int, Any]] = deque()  # (arrived, of what, sending, answer or error)
+        self._looked_at = self._last_arrival = 0.0
         self._out: dict[int, Assignment] = {}  # in flight, by number
         self._try: dict[int, int] = {}  # number → which sending of it is the one that counts
         self._tries = 0
@@ -349,23 +349,12 @@ class Cluster:
         sending = self._try[a.number] = self._tries
         if self._hung_after < math.inf:
             self._hung_at.append((self.now() + self._hung_after, a.number, sending))
-
-        came = self._came  # who tells late, when the run is over, finds nothing else of it
-
-        def tell(answer: Any, error: Exception | None) -> None:
-            came.put((time.monotonic(), lambda at: self._on_answer(a, sending, answer, error, at)))
-
         points, fields = _parts(a.job)
         # plain numbers and lists take Ray's short way; a tuple would be pickled
-        self._crew.call(
-            a.worker,
-            tell,
-            a.number,
-            type(a.job).__name__,
-            list(fields),
-            int(a.m),
-            *(self._travelling(x) for x in points),
+        reference = self._crew.call(
+            a.worker, a.number, type(a.job).__name__, list(fields), int(a.m), *map(self._travelling, points)
         )
+        self._asked[reference] = a, sending
 
     def _travelling(self, x: np.ndarray) -> Any:
         if x.nbytes <= BY_VALUE:
@@ -409,37 +398,50 @@ class Cluster:
         while self._over is None:
             if self._failure is not None:
                 raise self._failure
-            self._collect()
             due = self._events[0][0] if self._events else math.inf
             # what arrived by then comes before the event
-            if self._waiting and self._waiting[0][0] - self._zero <= due:
-                at, came = self._waiting.popleft()
-                arrived = came(at - self._zero)
+            if self._came and self._came[0][0] <= due:
+                arrived = self._on_answer(*self._came.popleft())
                 if arrived is not None:
                     return self._counted(arrived)
             elif due <= self.now():
+                if self._looked_at < due:
+                    self._look_for_answers(0.0)
+                    continue
                 heappop(self._events)[3]()
                 if self._arrived is not None:
                     came_now, self._arrived = self._arrived, None
                     return came_now
             else:
-                self._wait(min(due - self.now(), LOOK_EVERY))
+                self._look_for_answers(min(due - self.now(), LOOK_EVERY))
             if time.monotonic() >= self._next_look:
                 self._look_up()
         raise self._over
 
-    def _collect(self) -> None:
-        while True:
-            try:
-                self._waiting.append(self._came.get_nowait())
-            except Empty:
-                return
-
-    def _wait(self, seconds: float) -> None:
-        try:
-            self._waiting.append(self._came.get(timeout=max(seconds, 1e-4)))
-        except Empty:
+    def _look_for_answers(self, seconds: float) -> None:
+        """Take what has come; where nothing has, wait so long for the first."""
+        self._looked_at = self.now()
+        found, waited = self._crew.came([*self._asked, *self._beginning], max(seconds, 0.0))
+        now, came = self.now(), []
+        for reference, answer in found:
+            if reference in self._beginning:
+                self._on_ready(*self._beginning.pop(reference), answer)
+                continue
+            a, sending = self._asked.pop(reference)
+            failed = isinstance(answer, Exception)
+            came.append((now if waited or failed else self._came_at(a, answer, now), a, sending, answer))
+        for at, *what in sorted(came, key=itemgetter(0)):
+            self._last_arrival = max(self._last_arrival, at)
+            self._came.append((self._last_arrival, *what))
+        if not found:
             self._look_for_hung()
+
+    def _came_at(self, a: Assignment, answer: dict[str, Any], now: float) -> float:
+        """When an answer that is seen only now has come; not before it can have been computed."""
+        offset, way = self._offsets[a.worker]
+        at: float = answer["ended"] + offset + way - self._zero
+        taken: float = answer["ended"] - answer["begun"]
+        return min(max(at, a.sent + taken), now)
 
     def _counted(self, a: Assignment) -> Assignment:
         self.gradients += a.done
@@ -451,14 +453,12 @@ class Cluster:
 
     # ---- what the workers say
 
-    def _on_answer(
-        self, a: Assignment, sending: int, answer: Any, error: Exception | None, at: float
-    ) -> Assignment | None:
+    def _on_answer(self, at: float, a: Assignment, sending: int, answer: Any) -> Assignment | None:
         if self._try.get(a.number) != sending:
             self._late(a, sending, answer, at)
             return None
-        if error is not None:
-            return self._failed(a, error)
+        if isinstance(answer, Exception):
+            return self._failed(a, answer)
         if answer["done"] < a.job.cost and a.outcome != STOPPED:
             self.dropped += 1  # it was told to stop what is not stopped any more: a job that was sent again
             self._send(a)
@@ -475,7 +475,7 @@ class Cluster:
     def _place(self, a: Assignment, begun: float, ended: float, at: float) -> None:
         """Where its computing lay in our time: its own length, moved to between `sent` and the arrival."""
         length = min(ended - begun, at - a.sent)
-        a.computing_from = min(max(begun + self._offsets[a.worker] - self._zero, a.sent), at - length)
+        a.computing_from = min(max(begun + self._offsets[a.worker][0] - self._zero, a.sent), at - length)
         a.computing_to = a.computing_from + length
         a.arrives = at
 
@@ -483,8 +483,8 @@ class Cluster:
         stopped = self._stopped_at.pop(sending, None)
         if stopped is None:
             self.dropped += 1
-        elif answer is not None:
-            free = min(answer["ended"] + self._offsets[a.worker] - self._zero, at)
+        elif not isinstance(answer, Exception):
+            free = min(answer["ended"] + self._offsets[a.worker][0] - self._zero, at)
             self._stops += 1
             if len(self.stops) < STOPS_KEPT:
                 self.stops.append((a.worker, stopped[0], stopped[1], max(free, stopped[1])))
@@ -511,13 +511,7 @@ class Cluster:
         for a in self._of(worker):
             self._try[a.number] = -1  # whatever comes of it now is late
         try_ = self._starting[worker] = self._replaced[worker]
-
-        came = self._came
-
-        def tell(facts: Any, error: Exception | None) -> None:
-            came.put((time.monotonic(), lambda at: self._on_ready(worker, try_, facts, error)))
-
-        self._crew.replace(worker, tell)
+        self._beginning[self._crew.replace(worker)] = worker, try_
         self._at(self.now() + self._crew.options.start_timeout, REPLACED, lambda: self._on_start_timeout(worker, try_))
 
     def _on_start_timeout(self, worker: int, try_: int) -> None:
@@ -531,13 +525,13 @@ class Cluster:
         self._crew.give_up(worker)
         self._lose(worker)
 
-    def _on_ready(self, worker: int, try_: int, facts: Any, error: Exception | None) -> None:
+    def _on_ready(self, worker: int, try_: int, facts: Any) -> None:
         if self._starting.get(worker) != try_:
             return
         del self._starting[worker]
         try:
-            if error is not None:
-                raise error
+            if isinstance(facts, Exception):
+                raise facts
             self._offsets[worker] = self._crew.offset(worker)
         except Exception:  # it has died, or the problem can't be built there
             self._replace(worker)

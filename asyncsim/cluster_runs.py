@@ -273,7 +273,7 @@ class Actors:
         """What has come from those that work, each message with its sender; see `parallel.Others`."""
         asked = [(each.said if each.begun is None else each.begun, each) for each in self.working()]
         waiting = {reference: each for reference, each in asked if reference is not None}
-        for reference in self._session.ready(list(waiting), timeout):
+        for reference in self._session.ready(list(waiting), timeout)[0]:
             each = waiting[reference]
             found = self._session.value(reference)
             if isinstance(found, Exception):

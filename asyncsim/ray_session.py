@@ -39,6 +39,7 @@ from asyncsim.ray_port import NoRayError, token_here, token_path, version_there
 
 __all__ = ["EngineError", "Session", "control"]
 
+AT_ONCE = 5e-4  # seconds in which Ray tells what is there already
 FREED_WITHIN = 3.0  # seconds in which Ray tells that what ended before us, a run of the same program say, is free again
 
 
@@ -236,14 +237,19 @@ class Session:
             raise EngineError(f"engine ray: {late([references.index(each) for each in waiting])}")
         return [self.value(reference) for reference in references]
 
-    def ready(self, references: Sequence[Any], timeout: float) -> list[Any]:
-        """Those references whose values, or errors, are there; waits for the first so long."""
+    def ready(self, references: Sequence[Any], timeout: float) -> tuple[list[Any], bool]:
+        """References whose values, or errors, are there, and whether they came while we waited for the first.
+
+        All that are there where they came before, else the one that was waited for.
+        """
         if not references:
-            return []
+            return [], True
+        begun = time.monotonic()
         found: list[Any] = self._ray.wait(list(references), num_returns=1, timeout=timeout)[0]
-        if found:  # others may have come with it
+        waited = time.monotonic() - begun > AT_ONCE
+        if found and not waited:
             found = self._ray.wait(list(references), num_returns=len(references), timeout=0)[0]
-        return found
+        return found, waited
 
     def processors(self) -> tuple[float, float]:
         """(free now, all) processors of the cluster."""

@@ -435,24 +435,44 @@ def ending(runs: Sequence[Run], signals: Signals) -> dict[str, Any]:
     return {"status": how[0], "signal": how[1], "effort": _effort(runs)}
 
 
+ONCE_MORE_AFTER = 0.02  # seconds
+
+
 class Signals(Interruption):
     """SIGINT and SIGTERM while a study runs: the first is remembered, the second acts at once."""
 
     def __init__(self) -> None:
         super().__init__()
         self._before: dict[signal.Signals, Any] = {}
+        self._hook_before = sys.unraisablehook
+        self._once_more: threading.Timer | None = None
 
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGINT, signal.SIGTERM):
                 self._before[number] = signal.signal(number, self._on_signal)
+            self._hook_before, sys.unraisablehook = sys.unraisablehook, self._on_unraisable
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if self._before:
+            sys.unraisablehook = self._hook_before
+        if self._once_more is not None:
+            self._once_more.cancel()
         for number, handler in self._before.items():
             signal.signal(number, handler)
+
+    def _on_unraisable(self, what: sys.UnraisableHookArgs) -> None:
+        # Python ignores what is raised in a finaliser or a callback of its collector: the signal comes once more, soon
+        if not isinstance(what.exc_value, KeyboardInterrupt | SystemExit):
+            self._hook_before(what)
+            return
+        number = signal.SIGINT if isinstance(what.exc_value, KeyboardInterrupt) else signal.SIGTERM
+        self._once_more = threading.Timer(ONCE_MORE_AFTER, os.kill, [os.getpid(), number])
+        self._once_more.daemon = True
+        self._once_more.start()
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         if self.received is not None:

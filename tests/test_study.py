@@ -9,6 +9,7 @@ import random
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ from toys import bits, differences
 import asyncsim
 from asyncsim import Result, ScenarioError, resume, run
 from asyncsim.folder import FolderError, FolderInUse, RunFolder
-from asyncsim.study import versions
+from asyncsim.study import Signals, versions
 
 FIVE = {
     "name": "five",
@@ -123,6 +124,24 @@ def test_a_result_in_memory_is_that_of_the_folder(alone):
 def test_how_often_checkpoints_are_written_changes_nothing(alone, tmp_path):
     scenario = {**FIVE, "record": {**FIVE["record"], "checkpoint_every": 60}}
     assert_same(run(scenario, output=tmp_path / "rarely") and Result.read(tmp_path / "rarely"), alone)
+
+
+@pytest.mark.parametrize(("number", "ends_with"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, SystemExit)])
+def test_a_second_signal_that_meets_a_finaliser_is_not_lost(number, ends_with, capsys):
+    class Leaving:
+        def __del__(self):
+            os.kill(os.getpid(), number)
+            for _ in range(1000):  # what is raised here is ignored by Python
+                pass
+
+    def signalled_twice():
+        os.kill(os.getpid(), number)
+        Leaving()
+        time.sleep(10)
+
+    with Signals(), pytest.raises(ends_with):
+        signalled_twice()
+    assert capsys.readouterr().err.count("\n") == 1
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -314,6 +314,21 @@ def test_timers_and_deadlines_are_of_the_real_clock(three):
     assert seen[-1] == "arrived"
 
 
+def test_what_came_while_the_server_was_busy_is_taken_in_its_order_and_before_a_later_timer(three):
+    came = []
+
+    def run(server):
+        server.timer("tick", every=0.9)
+        server.broadcast(Gradient(server.x))
+        time.sleep(1.7)
+        while True:
+            came.append(server.receive())
+
+    workers = Workers(N, [Constant(1.3), Constant(0.1), Constant(0.5)])
+    play(Method(run), Noisy(), workers, three, Stop(time=2))
+    assert [getattr(each, "worker", "tick") for each in came] == [1, 2, "tick", 0, "tick"]
+
+
 def test_a_run_tells_prometheus_how_far_it_is(one):
     method, workers = METHODS["asynchronous_sgd"](0.1), Workers(1, Constant(0.001))
     run = execute(method, Noisy(), workers, Stop(iterations=30), 7, None, ALL_EVENTS, "watched", crew=one)
