@@ -198,7 +198,8 @@ class BlockServer(Server):
         self._step_at = self._position
         self._tape.extend((self._position, -1))
         engine = self._engine
-        if self._k >= self._look_at_k or engine._over is not None or engine._keeper is not None:
+        keeper = engine._keeper
+        if self._k >= self._look_at_k or engine._over is not None or (keeper is not None and keeper.due(self._k)):
             self._engine.stepped()
             self._look_at_k = engine.next_look_at_iteration()
             if engine._over is not None:
@@ -216,11 +217,16 @@ class BlockServer(Server):
 
     def _read_one(self, arrival: BlockArrival) -> Any:
         """What `_read` gives for one arrival, on the shortest way."""
-        evaluation = self._evaluation
-        if evaluation.ahead is not None or arrival._discarded:
+        if arrival._discarded:
             return self._read((arrival,))[0]
+        evaluation, m = self._evaluation, arrival._block.numbers[arrival._position]
         self._use(arrival)
-        answer = evaluation.gradient(arrival.job._x, arrival.worker, arrival._block.numbers[arrival._position])  # type: ignore[union-attr]
+        if evaluation.ahead is None:
+            answer = evaluation.gradient(arrival.job._x, arrival.worker, m)  # type: ignore[union-attr]
+        else:
+            answer = evaluation.ahead.held(arrival.worker, m)
+            if answer is None:
+                answer = evaluation.answers((arrival,))[0]
         self._check_answer(arrival, answer)
         return answer
 

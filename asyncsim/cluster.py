@@ -666,6 +666,7 @@ class Cluster:
         for a in self._out.values():
             if a.worker not in self._gone:
                 self._crew.stop(a.worker, a.number, False)
+        self._asked.clear()  # what comes now is wanted by nobody
 
     # ---- what the run's summary asks
 

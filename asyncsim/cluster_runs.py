@@ -38,10 +38,10 @@ import numpy as np
 import asyncsim
 from asyncsim import running
 from asyncsim._worker_process import play_one, raised
-from asyncsim.cluster_worker import set_threads
 from asyncsim.parallel import OnCluster, Work, cores, packed
 from asyncsim.playing import Interruption, Setting
 from asyncsim.ray_session import EngineError, Session, control
+from asyncsim.threads import set_threads
 
 WAITING = 4  # messages that wait in an actor until they are asked for
 PATIENCE = 5.0  # seconds after which an actor that has nothing to say answers all the same

@@ -22,17 +22,16 @@ from __future__ import annotations
 import math
 import os
 import platform
-import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from asyncsim.jobs import JOBS, ComponentGradient, Gradient, GradientDifference, Job, LocalSteps
 from asyncsim.streams import Durations, Stream
+from asyncsim.threads import set_threads
 
 _JOB_CLASSES: dict[str, Callable[..., Job]] = {job.__name__: job for job in JOBS}
 
@@ -294,10 +293,3 @@ class _Slow:
     def again(self, m: int) -> int:
         # by turns, so that on average it is the factor
         return math.floor((m + 1) * self._factor) - math.floor(m * self._factor) - 1
-
-
-def set_threads(threads: int) -> None:
-    """Let BLAS and, where it is loaded, torch compute with so many threads."""
-    threadpool_limits(limits=threads)  # stays so: nobody takes it back
-    if "torch" in sys.modules:
-        sys.modules["torch"].set_num_threads(threads)

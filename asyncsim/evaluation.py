@@ -423,6 +423,20 @@ class Ahead:
             self._look_at_fates()
         return answers
 
+    def held(self, worker: int, m: int) -> Any:
+        """What `answers` gives for this one gradient, on the shortest way, where it is there; else None."""
+        held = self._held.get((worker, m))
+        if held is None or held[0] is None or held[3] != 1 or self._look_in <= 1:
+            return None
+        del self._held[worker, m]
+        held[1].read += 1
+        self._look_in -= 1
+        if self._ended:
+            self._ended.pop((worker, m), None)
+        self._kept -= 1
+        self.read += 1
+        return held[0]
+
     def _taken(self, held: tuple[Any, _Kind, float, int], one: Wanted) -> Any:
         """The answer that was held, for this reading; None where there is none."""
         answer, kind, _, done = held

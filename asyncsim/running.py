@@ -16,7 +16,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from asyncsim import counting
 from asyncsim import log as log_
@@ -49,6 +48,7 @@ from asyncsim.simulation import Simulation
 from asyncsim.stop import Keeper, Playing, Stop
 from asyncsim.streams import sequential
 from asyncsim.theory import Knowledge, asks_theory, resolved
+from asyncsim.threads import one_thread
 from asyncsim.times import Workers
 from asyncsim.times.absences import absences
 from asyncsim.times.powers import powers
@@ -133,6 +133,7 @@ def crew_of(engine: RayEngine | None, n: int, modules: Iterable[str] = ()) -> Ab
     return Crew(engine, n, modules)
 
 
+@one_thread
 def compare(
     methods: Sequence[Any] | Mapping[str, Any],
     problem: Any,
@@ -214,6 +215,7 @@ def _whatever_seed(problem: Any, seed: int) -> Any:
     return problem
 
 
+@one_thread
 def execute(
     method: Any,
     problem: Any,
@@ -374,11 +376,8 @@ def _rule(core: str, method: Any, problem: Any, workers: Workers, stop: Stop, se
 
 
 def _played(method: Any, server: Server, rule: tuple[int, int] | None = None) -> EndOfRun:
-    # One thread of BLAS: what a run multiplies is too small for more, more would make the sums depend on the number
-    # of processors, and several processes would take them from each other.
-    one_thread = threadpool_limits(limits=1, user_api="blas")
     # a diverging iterate overflows; the server notices and ends the run, numpy need not warn
-    with one_thread, np.errstate(over="ignore", invalid="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
         try:
             if rule is not None:
                 counting.play(cast(BlockServer, server), *rule, counting.state_of(method, server.n))

@@ -39,6 +39,7 @@ from asyncsim.result import Result, Run
 from asyncsim.scenario import Scenario, from_data, load
 from asyncsim.stop import Stop
 from asyncsim.theory import Knowledge, asks_theory, resolved
+from asyncsim.threads import one_thread
 
 if TYPE_CHECKING:
     from asyncsim.metrics import Metrics
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
 RECORDED_VERSIONS = ("numpy", "simpy", "pydantic", "ruamel.yaml", "plotly", "scipy", "scikit-learn", "torch", "ray")
 
 
+@one_thread
 def run(
     scenario: Scenario | Mapping[str, Any] | str | Path,
     *,
@@ -101,6 +103,7 @@ def run(
     return warned(result, folder)
 
 
+@one_thread
 def resume(
     folder: str | Path,
     *,

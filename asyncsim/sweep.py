@@ -40,6 +40,7 @@ from asyncsim.stop import Stop
 from asyncsim.streams import sequential
 from asyncsim.summary import number as shown
 from asyncsim.summary import time_to_target
+from asyncsim.threads import one_thread
 from asyncsim.tuned import score
 from asyncsim.yaml_file import Problem, ScenarioError, did_you_mean
 
@@ -52,6 +53,7 @@ MOST_RUNS = 1_000_000
 DONE = (*ENDED, "skipped")  # a tuning run that failed is tried again when a sweep is taken up
 
 
+@one_thread
 def tune(
     scenario: Scenario | Mapping[str, Any] | str | Path,
     *,

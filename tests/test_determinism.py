@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 from methods.test_every_method import every_case, make
+from threadpoolctl import threadpool_info, threadpool_limits
 from toys import Noisy, differences, trace
 
 import asyncsim
-from asyncsim import Exponential, Record, RennalaSGD, Stop, Workers, simulate
+from asyncsim import Exponential, Quadratic, Record, RennalaSGD, Stop, Workers, simulate
 from asyncsim.result import Run
 
 STOP = Stop(iterations=40)
@@ -84,3 +85,27 @@ def test_the_hash_is_the_same_on_every_machine_for_constant_times():
 
 
 PINNED = (44, 132, 92, "c36b20045b7572d6b880af6d91734a78")
+
+
+def test_whatever_is_computed_for_a_run_is_computed_by_one_thread():
+    """With more, the last bits of what BLAS sums would depend on the number of processors and of processes."""
+    seen = []
+
+    class Watched(Quadratic):
+        def value_and_gradient(self, x):
+            seen.append(("record", threads_of_blas()))
+            return super().value_and_gradient(x)
+
+        def gradient(self, x, rng, worker):
+            seen.append(("gradient", threads_of_blas()))
+            return super().gradient(x, rng, worker)
+
+    with threadpool_limits(limits=2, user_api="blas"):
+        simulate(RennalaSGD(0.1, 2), Watched(5), WORKERS, stop=Stop(iterations=3), record=Record(iterations=1))
+        assert threads_of_blas() == {2}  # as it was
+    assert {kind for kind, _ in seen} == {"record", "gradient"}
+    assert {tuple(threads) for _, threads in seen} == {(1,)}
+
+
+def threads_of_blas():
+    return {each["num_threads"] for each in threadpool_info() if each["user_api"] == "blas"}

@@ -184,7 +184,7 @@ class NumpyMLP:
             stack = slice(start, start + self._together)
             at = points[stack]
             one_point = all(x is at[0] for x in at)
-            self._at(at[0][None] if one_point else np.stack(at), indices[stack], rows[stack])
+            self._at(at[0][None] if one_point else np.concatenate(at).reshape(len(at), -1), indices[stack], rows[stack])
         return rows
 
     def loss_and_gradient(self, x: Vector, indices: Indices) -> tuple[float, Vector]:
