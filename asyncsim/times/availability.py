@@ -26,6 +26,7 @@ from typing import Any, Literal
 import numpy as np
 
 from asyncsim.parameters import NonNegative, Positive, parameters
+from asyncsim.times.known import mean_of
 from asyncsim.times.laws import Constant
 from asyncsim.times.speeds import BLOCK, Blocks, Path, Unfolding
 
@@ -121,10 +122,9 @@ class Dropout:
 
     @property
     def share(self) -> float:
-        """The part of the time that it is there in the long run; 1 where the laws tell no mean."""
-        up, down = (getattr(_law(name, getattr(self, name)), "mean", None) for name in ("up", "down"))
-        known = isinstance(up, float) and isinstance(down, float) and 0 < up < math.inf
-        return up / (up + down) if known and down < math.inf else 1.0  # type: ignore[operator]
+        """The part of the time that it is there in the long run; 1 where the means are not finite numbers, or up's is 0."""
+        up, down = (mean_of(_law(name, getattr(self, name))) for name in ("up", "down"))
+        return up / (up + down) if 0 < up < math.inf and down < math.inf else 1.0
 
     def stays(self, blocks: Blocks) -> Iterator[tuple[float, float]]:
         """(end, 1 there or 0 away), alternating."""
