@@ -230,7 +230,8 @@ class PluggedIn:
     notice: NonNegative = 0.0
 
     def __post_init__(self) -> None:
-        if self.start == self.end or max(self.start, self.end) > self.period:
+        never = self.start == self.period and self.end == 0  # the end of a period is the beginning of the next
+        if self.start == self.end or never or max(self.start, self.end) > self.period:
             raise ValueError(
                 f"PluggedIn: start = {self.start!r}, end = {self.end!r}, but two different seconds within the period "
                 f"{self.period!r} are needed"
@@ -239,7 +240,8 @@ class PluggedIn:
     @property
     def share(self) -> float:
         """The part of the time that it is there."""
-        return (self.end - self.start) % self.period / self.period
+        over = 0.0 if self.end > self.start else self.period
+        return (self.end - self.start + over) / self.period
 
     def stays(self, blocks: Blocks) -> Iterator[tuple[float, float]]:
         """(end, 1 there or 0 away), alternating."""

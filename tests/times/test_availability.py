@@ -278,6 +278,32 @@ def test_dropout_is_there_its_share_of_the_time():
     assert there.work(0.0, 1e5) / 1e5 == pytest.approx(0.75, rel=0.02)
 
 
+@pytest.mark.parametrize(
+    ("start", "end", "share"),
+    [(0.0, 24.0, 1.0), (22.0, 4.0, 0.25), (4.0, 22.0, 0.75), (24.0, 6.0, 0.25), (18, 0, 0.25)],
+)
+def test_plugged_in_knows_its_share_of_the_time(start, end, share):
+    described = PluggedIn(start=start, end=end, period=24.0)
+    assert described.share == share == presence(described).there.work(0.0, 240.0) / 240.0
+
+
+@pytest.mark.parametrize("mean", [int, float, np.int64, np.float32])
+def test_the_share_of_a_dropout_does_not_depend_on_how_its_means_are_written(mean):
+    assert Dropout(up=Exponential(mean(90)), down=mean(10)).share == 0.9
+
+
+def test_the_share_of_a_dropout_is_known_whatever_way_its_laws_tell_their_means():
+    class Silent:
+        def sample(self, rng, size):
+            return np.full(size, 10.0)
+
+    class Called(Silent):
+        def mean(self):
+            return 90
+
+    assert Dropout(up=Called(), down=Silent()).share == 0.9
+
+
 @given(st.sampled_from(["restarted", "paused"]), st.integers(0, 20), st.floats(0.0, 100.0), st.floats(0.01, 20.0))
 def test_what_is_done_while_there_is_the_cost(policy, seed, start, cost):
     there = presence(Dropout(up=Exponential(6.0), down=Exponential(2.0), policy=policy), seed=seed)
@@ -378,6 +404,7 @@ def test_mean_times_grow_with_the_time_away():
         ),
         ({"name": "crash"}, r"one of the two is needed"),
         ({"name": "plugged_in", "start": 5, "end": 5}, r"two different seconds within the period"),
+        ({"name": "plugged_in", "start": 24, "end": 0, "period": 24}, r"two different seconds within the period"),
         ({"name": "plugged_in", "start": 5, "end": "i - 2"}, r"plugged_in: end = 'i - 2' = -1.0 for worker 0"),
         ([None], r"1 entries, but one for each of the 3 workers"),
         (5, r"can't be understood as availability"),
