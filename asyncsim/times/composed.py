@@ -87,7 +87,9 @@ class Scaled(Composable):
         """P(time <= t)."""
         if t < 0:
             return 0.0
-        inner = t / self.factor
+        # the largest time that is <= t once it is multiplied: up to half a unit in t's last place is rounded away, which
+        # for a small factor is many of the inner numbers; from here it is a step or two
+        inner = t / self.factor + math.ulp(t) / self.factor / 2
         while self.factor * inner > t:
             inner = math.nextafter(inner, -math.inf)
         while inner < math.inf and self.factor * math.nextafter(inner, math.inf) <= t:

@@ -1,6 +1,7 @@
 """Laws made of laws: against their closed forms, what they know of themselves, and what is refused."""
 
 import math
+import sys
 from decimal import Decimal, localcontext
 
 import numpy as np
@@ -160,6 +161,26 @@ def test_an_atom_is_counted_at_the_very_number_that_is_drawn(c, t, shift) -> Non
         assert drawn == law.quantile(0.0)
         assert law.cdf(drawn) >= 0.5
         assert law.cdf(math.nextafter(drawn, 0)) <= 0.5
+
+
+@given(
+    factor=st.floats(1e-300, 1e300),
+    t=st.one_of(st.floats(0, sys.float_info.max), st.floats(0, 1e-300), st.just(0.0)),
+)
+def test_a_scaled_law_counts_all_that_is_rounded_to_a_time_and_no_more(factor, t) -> None:
+    asked = []
+
+    class Listening:
+        def sample(self, rng, size):
+            return np.ones(size)
+
+        def cdf(self, inner):
+            asked.append(inner)
+            return 0.5
+
+    Scaled(factor, Listening()).cdf(t)
+    (inner,) = asked
+    assert factor * inner <= t < factor * math.nextafter(inner, math.inf)
 
 
 @pytest.mark.parametrize(
