@@ -32,6 +32,8 @@ else:
     ALaw = Annotated[Law, Meant("a law", understood)]
 
 LEAST_LIKELY = 1e-12  # a truncated law keeps at least this share
+NEARLY_CANCELLED = 1e-4  # of a share that is smaller, within what is below its end, the mean is an estimate
+LAST_LEVEL = math.nextafter(1.0, 0.0)
 _TRIES = 2**20  # draws of a block of times before rejection is given up
 _ALL = frozenset(("mean", "cdf", "quantile"))
 
@@ -337,7 +339,9 @@ class Truncated(Composable):
 
     def quantile(self, q: float) -> float:
         """The smallest t with P(time <= t) >= q; ValueError unless 0 <= q <= 1."""
-        end = min(1.0, self._below + _probability(q) * self._kept)
+        # in the far tail q < 1 may be rounded to the level 1, which many laws reach at inf only
+        most = 1.0 if _probability(q) == 1 else LAST_LEVEL
+        end = min(most, self._below + q * self._kept)
         return min(max(quantile_of(self.law, end), self.low), self.high)
 
     @cached_property
@@ -346,7 +350,9 @@ class Truncated(Composable):
             return math.inf, True
         if _inherited(self.law) & {"cdf", "quantile"}:
             return sampled(self).mean, False
-        return mean_from(self.cdf, self.quantile)
+        mean, sure = mean_from(self.cdf, self.quantile)
+        # what is kept is a difference of two levels: where they are close it has few digits left
+        return mean, sure and self._kept >= NEARLY_CANCELLED * (self._below + self._kept)
 
     @property
     def mean(self) -> float:

@@ -3,6 +3,7 @@
 import heapq
 import math
 import struct
+import sys
 from collections.abc import Callable
 from itertools import pairwise
 
@@ -103,8 +104,14 @@ def mean_from(cdf: Callable[[float], float], quantile: Callable[[float], float])
     >>> round(mean, 9), exact
     (2.0, True)
     """
+
+    def place(q: float) -> float:
+        found = quantile(q)
+        # a quantile that is inf through rounding alone is not what the CDF says
+        return smallest(cdf, q) if found == math.inf and cdf(sys.float_info.max) >= q else found
+
     last = quantile(1.0)
-    places = [quantile(q) for q in (0.0, 0.25, 0.5, 0.75, *(1 - 10.0**-d for d in range(1, 13)))]
+    places = [place(q) for q in (0.0, 0.25, 0.5, 0.75, *(1 - 10.0**-d for d in range(1, 13)))]
     if last < math.inf:
         places.append(last)
     if places[-1] == math.inf:

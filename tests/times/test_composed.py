@@ -444,6 +444,46 @@ def test_a_mean_with_a_heavy_tail_is_not_said_to_be_exact() -> None:
     assert Minimum((Constant(math.inf), Exponential(1.0))).mean == pytest.approx(1.0)
 
 
+@pytest.mark.parametrize(
+    ("law", "mean", "within"),
+    [
+        *((Truncated(Exponential(1.0), low=low), low + 1.0, 1e-7) for low in (9.8, 10.0, 12.0, 20.0)),
+        (Truncated(Exponential(1.0), low=27.0), 28.0, 1e-5),
+        (Truncated(Exponential(1.0), low=27.0, high=1e3), 28.0, 1e-5),
+        (Truncated(Gamma(2.0, 1.0), low=13.0), 13.0 + 15.0 / 14.0, 1e-9),
+        (Truncated(LogNormal(0.0, 1.0), low=50.0), 64.686349594, 1e-7),
+        (Truncated(Normal(1.0, 0.1), low=1.45), 1.470431984483, 1e-9),
+    ],
+)
+def test_a_law_of_which_only_the_far_tail_is_kept_has_the_mean_of_that_tail_as_an_estimate(law, mean, within) -> None:
+    assert law.mean == pytest.approx(mean, rel=within)
+    assert "mean" in estimated_of(law)
+    drawn = law.sample(generator(), SIZE)
+    assert np.isfinite(drawn).all()
+    assert drawn.mean() - law.low == pytest.approx(mean - law.low, rel=0.1)
+    assert law.quantile(math.nextafter(1.0, 0.0)) < math.inf
+    assert law.quantile(1.0) == law.high
+
+
+def test_a_law_of_which_only_the_least_times_are_kept_has_an_exact_mean() -> None:
+    law = Truncated(Exponential(1.0), high=1e-6)
+    assert law.mean == pytest.approx(5e-7 * (1 - 1e-6 / 6), rel=1e-12)
+    assert exact("mean", law)
+
+
+def test_times_that_never_come_are_kept_in_the_far_tail() -> None:
+    law = Truncated(mixture([(1, Exponential(1.0)), (1e-7, Constant(math.inf))]), low=15.0)
+    assert law.mean == math.inf
+    assert law.quantile(0.99) == math.inf > law.quantile(0.5)
+
+
+def test_a_quantile_that_is_infinite_by_rounding_makes_no_infinite_mean() -> None:
+    rounding = mean_from(Exponential(1.0).cdf, lambda q: Exponential(1.0).quantile(q) if q < 1 - 1e-9 else math.inf)
+    assert rounding == (pytest.approx(1.0, rel=1e-9), True)
+    never = mixture([(1, Exponential(1.0)), (1e-9, Constant(math.inf))])
+    assert mean_from(never.cdf, never.quantile) == (math.inf, True)
+
+
 def test_an_empirical_law_and_parts_can_be_given_as_lists() -> None:
     assert Empirical([2, 1]).values == (2.0, 1.0)
     assert Mixture([Part(1, 2.0)]).parts == (Part(1, Constant(2.0)),)
