@@ -1,4 +1,4 @@
-"""Speeds that change with time: the universal computation model (Tyurin, 2024, arXiv:2405.17218).
+"""Speeds that change with time: the universal computation model (Tyurin, 2024, arXiv:2408.04929).
 
 Worker i has a power v_i(t) >= 0. The law of compute times gives the *cost* of a gradient: its seconds at power 1. A
 gradient of cost c that begins at t0 ends at inf{t : V(t) >= V(t0) + c}, where V is the integral of v. If V never gets
