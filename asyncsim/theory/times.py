@@ -293,7 +293,7 @@ def universal_times(
     (n,), the gradients worker i could have computed by t, nondecreasing; a gradient begun at s is finished when V_i has
     grown by 1, so ⌊V_i(t) − V_i(s)⌋ of them are finished. `enough(counts)` says when a step can be made: for
     Rennala SGD ``counts.sum() >= S``, for Malenia SGD and Ringleader ASGD ``harmonic_mean_reaches(counts, S / n)``.
-    inf where it never comes before `horizon`. Exact but for bisection, to a relative 1e-12. With r = ⌈8LΔ/ε⌉ rounds and
+    inf where it does not come by `horizon`. Exact but for bisection, to a relative 1e-12. With r = ⌈8LΔ/ε⌉ rounds and
     S = max{1, ⌈σ²/ε⌉} it is the time of Rennala SGD with stops; with other constants the lower bound.
 
     >>> speeds = np.array([1.0, 0.5])  # constant: a gradient in 1 and in 2 s
@@ -312,11 +312,13 @@ def universal_times(
             return enough(np.floor(now - done + 1e-12 * np.maximum(1.0, now)).astype(np.int64))
 
         step = max(1e-9, (begin - float(found[k - 2])) if k > 1 else 1.0)
-        while not over(begin + step):
-            step *= 2
-            if begin + step > horizon:
+        high = min(begin + step, horizon)
+        while not over(high):
+            if high >= horizon:
                 return found
-        low, high = begin, begin + step
+            step *= 2
+            high = min(begin + step, horizon)
+        low = begin
         while high - low > 1e-12 * max(high, 1e-300):
             middle = (low + high) / 2
             if middle in (low, high):

@@ -144,3 +144,16 @@ def test_both_stopping_rules_and_what_never_comes():
     assert everybody.tolist() == pytest.approx([0.0, 4.0, 8.0])
     never = universal_times(lambda t: np.minimum(speeds * t, 3.0), lambda counts: counts.sum() >= 4, rounds=3)
     assert never.tolist()[1:] == [pytest.approx(4.0), math.inf, math.inf]
+
+
+@pytest.mark.parametrize("horizon", [9.0, 9.5, 12.0, 15.9, 16.0, 17.9, 18.0, 1e12])
+def test_what_comes_by_the_horizon_is_found_wherever_the_horizon_lies(horizon):
+    found = universal_times(lambda t: np.array([t]), lambda counts: counts.sum() >= 9, rounds=3, horizon=horizon)
+    all_of_them = [0.0, 9.0, 18.0, 27.0]
+    assert found.tolist() == [pytest.approx(t) if t <= horizon else math.inf for t in all_of_them]
+
+
+@pytest.mark.parametrize("horizon", [0.0, 8.9])
+def test_what_comes_after_the_horizon_is_not_looked_for(horizon):
+    found = universal_times(lambda t: np.array([t]), lambda counts: counts.sum() >= 9, rounds=1, horizon=horizon)
+    assert found.tolist() == [0.0, math.inf]
