@@ -36,6 +36,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from operator import index
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self
@@ -89,6 +90,14 @@ def line(row: Row, jsonl: bool) -> str:
     >>> line(Row("gpu, old", 3, 0.5, 0.25), jsonl=False)
     '"gpu, old",3,0.5,0.25,0.0,arrived,,1\n'
     """
+    # numpy's numbers show themselves otherwise than Python's
+    row = row._replace(
+        job=index(row.job),
+        start=float(row.start),
+        compute_seconds=float(row.compute_seconds),
+        send_seconds=float(row.send_seconds),
+        gradients=index(row.gradients),
+    )
     if jsonl:
         fields = row._asdict()
         if math.isnan(row.start):

@@ -58,6 +58,17 @@ def test_what_is_written_reads_back_the_same(tmp_path_factory, rows, ending):
     assert repr(list(read_trace(path).rows())) == repr(rows)
 
 
+@pytest.mark.parametrize("ending", ["csv", "jsonl"])
+def test_numbers_of_numpy_are_written_as_pythons(tmp_path, ending):
+    rows = [
+        Row("0", np.int64(0), np.float64(0.5), np.float32(1.5), np.float64(0.25), gradients=np.int32(2)),
+        Row("0", np.uint8(1), np.float64("nan"), np.float64(0.1), np.float32(0.0)),
+    ]
+    path = write_trace(tmp_path / f"t.{ending}", rows)
+    written = [Row("0", 0, 0.5, 1.5, 0.25, gradients=2), Row("0", 1, math.nan, 0.1, 0.0)]
+    assert repr(list(read_trace(path).rows())) == repr(written)
+
+
 def test_two_columns_are_enough_and_may_stand_in_any_order(tmp_path):
     (tmp_path / "t.csv").write_text("\ufeff# mine\ncompute_seconds, worker\r\n1.5,a\r\n\r\n# a pause\r\n2.5,a\r\n")
     assert [row[:7] for row in read_trace(tmp_path / "t.csv").rows()] == [
