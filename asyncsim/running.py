@@ -535,6 +535,7 @@ def knowledge(problem: Any, workers: Workers, target: Target | None) -> Knowledg
         communication_times=_communication_times(workers, message_size(problem)),
         mean_communication_times=_mean_communication_times(workers, message_size(problem)),
         independent_times=workers.independent_times,
+        stops_at_once=workers.stop_delay == 0.0,
         heterogeneous=getattr(problem, "zeta2", 0.0) > 0,
         estimated=frozenset(estimated),
         **known,

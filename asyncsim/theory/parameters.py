@@ -29,8 +29,9 @@ class Knowledge:
     L_minus, L_plus, L_plus_minus, L_max : L₋, L₊, L± and max_i L_{f_i} of a finite sum or of the workers' f_i;
     compute_laws : worker → the law of its compute time;  communication_times : (n,) seconds of downlink and uplink
     together where these are constant;  mean_communication_times : (n,) their means;  independent_times : whether a
-    worker's times are independent draws of one law;  heterogeneous : whether the workers' data differ, so that
-    f = (1/n)Σf_i;  estimated : the names among these that are estimates.
+    worker's times are independent draws of one law;  stops_at_once : whether a stop frees its worker at once;
+    heterogeneous : whether the workers' data differ, so that f = (1/n)Σf_i;
+    estimated : the names among these that are estimates.
 
     >>> Knowledge(n=4, L=1.0).need("L", "sigma2", "epsilon")
     Traceback (most recent call last):
@@ -55,6 +56,7 @@ class Knowledge:
     communication_times: np.ndarray | None = None
     mean_communication_times: np.ndarray | None = None
     independent_times: bool = True
+    stops_at_once: bool = True
     heterogeneous: bool = False
     estimated: frozenset[str] = frozenset()
 

@@ -434,7 +434,8 @@ def _malenia(method: Any, knowledge: Knowledge) -> _Bound:
     S = n if method.batch_size == "every" else max(n, method.batch_size)
     every = _constant(knowledge, "a step waits for every worker; that has a bound only for constant times")
     K = iterations.batch_iterations(*_noise(knowledge), S, method.stepsize)
-    t = times.malenia_round(every, S, method.stops)
+    # a worker that ends its gradient before it heeds the stop loses as much as one that is not stopped
+    t = times.malenia_round(every, S, method.stops and knowledge.stops_at_once)
     return _Bound(K, K * t, f"{K:,} steps of at most {_number(t)} s")
 
 
@@ -465,6 +466,8 @@ def _mindflayer(method: Any, knowledge: Knowledge) -> _Bound:
 
 def _freya_page(method: Any, knowledge: Knowledge) -> _Bound:
     every = _constant(knowledge, "the time of an exact gradient has a bound only for constant times")
+    if not knowledge.stops_at_once:
+        raise ValueError("the time of a sum has a bound only where stops take effect at once")
     m, S, n = method.components, method.batch_size, knowledge.n
     # the paper's bound of the expected time, quoted from memory: 12·t*(m + min{m, n} ln min{m, n}); in trials on 60 sets
     # of workers the time was never above this without the 12

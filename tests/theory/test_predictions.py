@@ -115,6 +115,33 @@ def test_messages_count(method):
     held(method, NOISY, WITH_MESSAGES)
 
 
+LATE_STOPS = ["after_current_gradient", {"after": 0.5}, {"after": 9.0}]
+
+
+@pytest.mark.parametrize("late", LATE_STOPS, ids=str)
+@pytest.mark.parametrize("messages", [0.0, 0.4])
+def test_stops_that_take_effect_later_break_no_bound_of_malenia(late, messages):
+    workers = Workers(2, [2.1, 3.0], uplink=messages, stop_takes_effect=late)
+    assert held(MaleniaSGD(0.5, "every", stops=True), Quadratic(5), workers).proven
+    assert held(MaleniaSGD("theory", "theory", stops=True), NOISY, workers).proven
+
+
+@pytest.mark.parametrize("late", LATE_STOPS, ids=str)
+def test_stops_that_take_effect_later_leave_the_bounds_of_methods_that_lose_a_gradient_anyway(late):
+    workers = Workers(4, TIMES, stop_takes_effect=late)
+    for method in (RennalaSGD("theory", "theory", stops=True), RingmasterASGD("theory", "theory", stops=True)):
+        assert held(method, NOISY, workers).proven
+
+
+def test_freya_page_has_no_bound_where_stops_take_effect_later():
+    problem = QuadraticSum(components=40, dimension=6, mu=0.1).build(seed=1)
+    known = knowledge(problem, Workers(4, TIMES, stop_takes_effect="after_current_gradient"), TARGET)
+    found = predict(resolved(FreyaPAGE("theory"), known), known)
+    assert found.seconds is None
+    assert found.complexity is not None
+    assert found.missing == ("the time of a sum has a bound only where stops take effect at once",)
+
+
 @pytest.mark.parametrize("method", [MinibatchSGD("theory"), MaleniaSGD("theory"), RingleaderASGD("theory")], ids=names)
 def test_no_simulation_with_heterogeneous_data_breaks_a_bound(method):
     problem = SeparateQuadratics(dimension=2, spread=2, noise=0.3, start=2.0).build(n=4)
