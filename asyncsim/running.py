@@ -536,6 +536,7 @@ def knowledge(problem: Any, workers: Workers, target: Target | None) -> Knowledg
         mean_communication_times=_mean_communication_times(workers, message_size(problem)),
         independent_times=workers.independent_times,
         stops_at_once=workers.stop_delay == 0.0,
+        point_times=workers.broadcast_seconds(message_size(problem)),
         heterogeneous=getattr(problem, "zeta2", 0.0) > 0,
         estimated=frozenset(estimated),
         **known,

@@ -30,6 +30,7 @@ class Knowledge:
     compute_laws : worker → the law of its compute time;  communication_times : (n,) seconds of downlink and uplink
     together where these are constant;  mean_communication_times : (n,) their means;  independent_times : whether a
     worker's times are independent draws of one law;  stops_at_once : whether a stop frees its worker at once;
+    point_times : (n,) the part of mean_times that grows with the points sent, of which a difference has two; None = 0;
     heterogeneous : whether the workers' data differ, so that f = (1/n)Σf_i;
     estimated : the names among these that are estimates.
 
@@ -57,6 +58,7 @@ class Knowledge:
     mean_communication_times: np.ndarray | None = None
     independent_times: bool = True
     stops_at_once: bool = True
+    point_times: np.ndarray | None = None
     heterogeneous: bool = False
     estimated: frozenset[str] = frozenset()
 
@@ -317,6 +319,20 @@ def trips(knowledge: Knowledge, gradients: float = 1) -> np.ndarray:
     messages = message_times(knowledge)
     with np.errstate(invalid="ignore"):
         return np.where(np.isfinite(whole), messages + gradients * (whole - messages), np.inf)
+
+
+def with_two_points(knowledge: Knowledge) -> Knowledge:
+    """`knowledge` of the trips of jobs with two points, as a difference of gradients.
+
+    >>> known = Knowledge(n=1, mean_times=np.array([5.0]), mean_communication_times=np.array([4.0]), point_times=np.array([3.0]))
+    >>> trips(with_two_points(known), gradients=2)
+    array([9.])
+    """
+    if knowledge.point_times is None:
+        return knowledge
+    names = ("mean_times", "communication_times", "mean_communication_times")
+    known = {name: times for name in names if (times := getattr(knowledge, name)) is not None}
+    return dataclasses.replace(knowledge, **{name: times + knowledge.point_times for name, times in known.items()})
 
 
 def message_times(knowledge: Knowledge) -> np.ndarray:

@@ -62,6 +62,7 @@ from asyncsim.theory.parameters import (
     ringleader_fullness,
     threshold_distance,
     trips,
+    with_two_points,
 )
 from asyncsim.update_rules import Plain
 
@@ -464,6 +465,11 @@ def _mindflayer(method: Any, knowledge: Knowledge) -> _Bound:
     return _Bound(K, K * t, f"{K:,} steps of at most {_number(t)} s, whatever the times")
 
 
+def _differences(knowledge: Knowledge, count: int) -> np.ndarray:
+    """Mean seconds (n,) of a trip for so many differences of two gradients."""
+    return trips(with_two_points(knowledge), 2 * count)
+
+
 def _freya_page(method: Any, knowledge: Knowledge) -> _Bound:
     every = _constant(knowledge, "the time of an exact gradient has a bound only for constant times")
     if not knowledge.stops_at_once:
@@ -472,24 +478,24 @@ def _freya_page(method: Any, knowledge: Knowledge) -> _Bound:
     # the paper's bound of the expected time, quoted from memory: 12·t*(m + min{m, n} ln min{m, n}); in trials on 60 sets
     # of workers the time was never above this without the 12
     full = 12 * equilibrium_time(every, math.ceil(m + min(m, n) * math.log(min(m, n))))
-    return _page(method, knowledge, full, equilibrium_time(trips(knowledge, 2), S))
+    return _page(method, knowledge, full, equilibrium_time(_differences(knowledge, 1), S))
 
 
 def _freya_page_order(method: Any, knowledge: Knowledge) -> float:
     full = equilibrium_time(trips(knowledge), method.components)
-    return _page(method, knowledge, full, equilibrium_time(trips(knowledge, 2), method.batch_size)).seconds
+    return _page(method, knowledge, full, equilibrium_time(_differences(knowledge, 1), method.batch_size)).seconds
 
 
 def _soviet_page(method: Any, knowledge: Knowledge) -> _Bound:
     n, m, S = knowledge.n, method.components, method.batch_size
     full, sampled = _round(knowledge, -(-m // n))
-    difference, _ = _round(knowledge, 2 * -(-S // n))
+    difference, _ = _round(with_two_points(knowledge), 2 * -(-S // n))
     return _page(method, knowledge, full, difference, sampled)
 
 
 def _hero_page(method: Any, knowledge: Knowledge) -> _Bound:
-    full, difference = (float(trips(knowledge, g)[method.worker]) for g in (method.components, 2 * method.batch_size))
-    return _page(method, knowledge, full, difference)
+    full, difference = trips(knowledge, method.components), _differences(knowledge, method.batch_size)
+    return _page(method, knowledge, float(full[method.worker]), float(difference[method.worker]))
 
 
 def _own_page(method: Any, knowledge: Knowledge) -> _Bound:
@@ -497,7 +503,7 @@ def _own_page(method: Any, knowledge: Knowledge) -> _Bound:
         raise ValueError("what is proven of PAGE here is for an exact fresh estimate, batch_size = components")
     n = knowledge.n
     full, sampled = _round(knowledge, -(-method.components // n))
-    difference, _ = _round(knowledge, 2 * -(-method.difference_batch_size // n))
+    difference, _ = _round(with_two_points(knowledge), 2 * -(-method.difference_batch_size // n))
     return _page(method, knowledge, full, difference, sampled)
 
 

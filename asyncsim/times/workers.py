@@ -271,6 +271,13 @@ class Workers:
             added.append(np.full(self.n, passes * size / self.shared_link.capacity))
         return np.sum(added, axis=0) if added else None
 
+    def broadcast_seconds(self, size: int) -> Floats | None:
+        """What of `message_seconds` (n,) the point that is sent to the workers takes; None = nothing."""
+        added = [] if self.downlink_bandwidth is None else [size / self.downlink_bandwidth]
+        if self.shared_link is not None and self.shared_link.broadcast == "counted":
+            added.append(np.full(self.n, size / self.shared_link.capacity))
+        return np.sum(added, axis=0) if added else None
+
     @property
     def mean_times_exact(self) -> bool:
         """Whether `mean_times` is exact; False when a law told no mean, so that it was estimated by sampling."""

@@ -34,6 +34,7 @@ from asyncsim import (
     RingleaderASGD,
     RingmasterASGD,
     SeparateQuadratics,
+    SharedLink,
     SovietPAGE,
     Stop,
     Uniform,
@@ -113,6 +114,41 @@ def test_no_simulation_with_random_times_breaks_a_bound(method):
 @pytest.mark.parametrize("method", [*HOMOGENEOUS, *ONLY_CONSTANT], ids=names)
 def test_messages_count(method):
     held(method, NOISY, WITH_MESSAGES)
+
+
+@pytest.mark.parametrize(
+    "method",
+    [FreyaPAGE("theory"), SovietPAGE("theory"), HeroPAGE("theory"), PAGE("theory", batch_size=40)],
+    ids=names,
+)
+def test_differences_wait_for_two_points_where_points_take_time_by_their_size(method):
+    problem = QuadraticSum(components=40, dimension=6, mu=0.1).build(seed=1)
+    workers = Workers(2, 0.1, downlink={"latency": 0.5, "bandwidth": 0.6})
+    # hardly ever an exact gradient but the first, and a target that is reached in some 150 differences
+    method = dataclasses.replace(method, probability=1e-9)
+    known = knowledge(problem, workers, TARGET)
+    stepsize = resolved(method, known).stepsize
+    known = dataclasses.replace(known, epsilon=2 * known.Delta / (150 * stepsize))
+    method = resolved(method, known)
+    found = predict(method, known)
+    run = simulate(method, problem, workers, stop=Stop(iterations=found.iterations))
+    assert found.proven
+    assert 100 < run.iterations < 200
+    if isinstance(method, FreyaPAGE):
+        assert run.time <= found.seconds
+    else:
+        assert [run.time, found.complexity] == pytest.approx([found.seconds] * 2, rel=1e-6)
+
+
+def test_of_the_two_points_of_a_difference_only_the_size_counts_twice():
+    problem = QuadraticSum(components=4, dimension=6).build(seed=1)
+    for workers, seconds in (
+        (Workers(2, 0.1, downlink={"latency": 0.5, "bandwidth": 0.6}), 10.0),
+        (Workers(2, 0.1, shared_link=SharedLink(capacity=3.0, broadcast="counted")), 2.0),
+        (Workers(2, 0.1, downlink={"bandwidth": 6.0}, shared_link=SharedLink(capacity=3.0)), 1.0),
+    ):
+        assert knowledge(problem, workers, TARGET).point_times.tolist() == [seconds, seconds]
+    assert knowledge(problem, Workers(2, 0.1, uplink={"bandwidth": 0.6}, downlink=3.0), TARGET).point_times is None
 
 
 LATE_STOPS = ["after_current_gradient", {"after": 0.5}, {"after": 9.0}]
