@@ -466,6 +466,17 @@ def test_many_measured_times_are_thinned_to_the_same_mean(tmp_path):
     assert np.mean(group.law["values"]) == pytest.approx(times.mean(), rel=1e-4)
 
 
+@pytest.mark.parametrize("many", [399, 401, 500, 600, 5000])
+def test_each_of_the_thinned_times_stands_for_as_many_measured_ones(tmp_path, many):
+    times = np.random.default_rng(0).lognormal(0, 2, many)
+    rows = ["worker,compute_seconds", *(f"0,{s!r}" for s in times.tolist())]
+    (tmp_path / "times.csv").write_text("\n".join(rows) + "\n")
+    (group,) = asked_of_trace(tmp_path / "times.csv").groups
+    assert len(group.law["values"]) == min(many, 400)
+    assert np.mean(group.law["values"]) == pytest.approx(times.mean(), rel=1e-4)
+    assert np.median(group.law["values"]) == pytest.approx(np.median(times), rel=0.05)
+
+
 def test_machines_that_never_deliver_are_told():
     with pytest.raises(ValueError, match="no method reached the target"):
         advise(asked("1x1~hangs(0.9)", average=1, data="different", target=1e-4))

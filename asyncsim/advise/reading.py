@@ -103,9 +103,14 @@ def asked_of_trace(
 
 
 def _thinned(times: np.ndarray) -> list[float]:
-    """At most `MOST_VALUES` times with the same mean and nearly the same spread: means of neighbours."""
-    parts = np.array_split(np.sort(times), min(len(times), MOST_VALUES))
-    return [six_digits(float(part.mean())) for part in parts]
+    """At most `MOST_VALUES` times with the same mean and nearly the same spread: means of neighbours.
+
+    Each is as likely as any other, so each is the mean of an equal share, to which a neighbour may belong in part.
+    """
+    n, m = len(times), min(len(times), MOST_VALUES)
+    sums = np.append(0.0, np.cumsum(np.sort(times)))
+    means = np.diff(np.interp(np.linspace(0, n, m + 1), np.arange(n + 1), sums)) * m / n
+    return [six_digits(mean) for mean in means.tolist()]
 
 
 _UNITS = {"ms": 1e-3, "s": 1.0, "min": 60.0, "": 1.0}
