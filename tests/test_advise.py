@@ -545,6 +545,15 @@ def test_an_option_that_was_not_reached_is_infinitely_later():
     assert Question((Group(1, 1.0),)).B == 16
 
 
+def test_a_seed_on_which_neither_option_was_reached_says_nothing_of_who_is_sooner():
+    plan, inf = Plan("hero_sgd", {"worker": 0}, 0.5), math.inf
+    one, other = Option(plan, (1.0, 1.0, inf, 1.0, 1.0), (0,)), Option(plan, (9.0, 8.0, inf, 1.0, 2.0), (0,))
+    assert one.sooner(other) == (1.0, 5.0, 9.0)
+    never = Option(plan, (inf,) * 5, (0,))
+    assert all(map(math.isnan, never.sooner(never)))
+    assert words._range(never.sooner(never)) == "—"
+
+
 # ---- the command
 
 

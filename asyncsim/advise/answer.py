@@ -40,8 +40,14 @@ class Option:
         return statistics.median(self.times)
 
     def sooner(self, other: Option) -> tuple[float, float, float]:
-        """How many times sooner than `other`: least, median, most over the seeds."""
-        ratios = sorted(theirs / ours for ours, theirs in zip(self.times, other.times, strict=True))
+        """How many times sooner than `other`: least, median, most over the seeds on which one of them got there.
+
+        nan where none of them did on any seed.
+        """
+        both = zip(self.times, other.times, strict=True)
+        ratios = sorted(theirs / ours for ours, theirs in both if math.isfinite(min(ours, theirs)))
+        if not ratios:
+            return math.nan, math.nan, math.nan
         return ratios[0], statistics.median(ratios), ratios[-1]
 
     @property
