@@ -119,6 +119,16 @@ def time_to_target(run: Run, target: Mapping[str, float] | None) -> tuple[float,
     return times[first], times[first] - times[max(first - 1, 0)]
 
 
+def never(run: Run) -> bool:
+    """Whether a run ended in such a way that it reaches no target any more."""
+    return run.status in _HOPELESS
+
+
+def known_later(run: Run, time: float) -> bool:
+    """Whether a run that has not reached the target is known to reach it after `time`: it went on until then, or never will."""
+    return never(run) or run.time >= time
+
+
 def verdict(result: Result) -> Verdict:
     """Whether there is a clear winner, by the rules at the head of this file."""
     summaries = ranked(result)
@@ -367,8 +377,7 @@ def _sooner(result: Result, a: Run, b: Run) -> int | None:
         return 0
     for late, other, sign in ((time_b, b, 1), (time_a, a, -1)):
         if math.isinf(late):
-            known = other.status in _HOPELESS or other.time >= min(time_a, time_b)
-            return sign if known else None
+            return sign if known_later(other, min(time_a, time_b)) else None
     # a hair's breadth for sums of times that should be equal
     hair = 1e-9 * max(time_a, time_b)
     if time_a < time_b and time_b - time_a >= resolution_b - hair:
