@@ -262,8 +262,10 @@ def _judged(result: Result, summaries: Sequence[MethodSummary]) -> str:
 def _won_by_time(result: Result, best: MethodSummary, other: MethodSummary) -> str:
     after = f"{best.label} reached {target_text(result.target)} after {seconds(best.time_to_target)}"
     if math.isinf(other.time_to_target):
-        others = f"{other.label} did not" if len(result.labels) == 2 else "no other method did"
-        return f"{after}; {others} within {seconds(other.time)}"
+        two, some = len(result.labels) == 2, _of_seeds(other.reached, other.seeds)
+        if other.reached:  # with at least as many seeds as those after the runner-up
+            return f"{after}; {f'{other.label} did with {some} only' if two else f'no other method did with more than {some}'}"
+        return f"{after}; {f'{other.label} did not' if two else 'no other method did'} within {seconds(other.time)}"
     if best.time_to_target <= 0:
         return f"{after}, {other.label} after {seconds(other.time_to_target)}"
     return f"{after}, {_times(other.time_to_target, best.time_to_target)} sooner than {other.label}"
