@@ -287,6 +287,58 @@ def test_only_machines_that_take_part_are_paid():
     assert found.money_of(found.hero) == 1.0  # without steps: times one machine alone
 
 
+@pytest.fixture(scope="module")
+def rented():
+    """The advice for one's own machine, which is free, beside rented ones."""
+    return advise(asked("1x0.1 8x0.12", price="1x0 8x2.5", average=16, **QUICKER))
+
+
+def test_where_one_machine_alone_is_free_no_price_is_told_relative_to_it(rented):
+    assert rented.hero.cost == 0 < rented.chosen.cost
+    assert math.isnan(rented.money_of(rented.chosen))
+    said = " ".join(words.reasons(rented))
+    assert "Cheapest is hero_sgd: it costs nothing, in " in said
+    assert "times the time, at no cost: they are needed." in said
+    assert "It costs" not in said
+    headers, rows = words.methods_table(rented)
+    assert "cost" not in headers
+    assert {len(row) for row in rows} == {len(headers)}
+    # hours make it a price
+    hours = dataclasses.replace(rented, question=dataclasses.replace(rented.question, steps=36_000))
+    assert hours.money_of(rented.hero) == 0
+    assert "It costs about " in " ".join(words.reasons(hours))
+    assert words.methods_table(hours)[0][-1] == "cost"
+
+
+def test_where_all_machines_are_free_it_is_said_once(rented):
+    def free(option):
+        return None if option is None else dataclasses.replace(option, rate=0.0)
+
+    question = dataclasses.replace(
+        rented.question, groups=tuple(dataclasses.replace(group, price=0.0) for group in rented.question.groups)
+    )
+    for steps in (None, 1000):
+        found = dataclasses.replace(
+            rented,
+            question=dataclasses.replace(question, steps=steps),
+            chosen=free(rented.chosen),
+            hero=free(rented.hero),
+            options=tuple(map(free, rented.options)),
+            without=tuple(map(free, rented.without)),
+        )
+        said = " ".join(words.reasons(found))
+        assert said.count("It costs nothing.") == 1
+        assert "of the cost" not in said
+        assert "at no cost" not in said
+        words.methods_table(found)
+        words.kinds_table(found)
+
+
+def test_a_free_machine_that_never_gets_there_is_not_the_cheapest():
+    never = Option(Plan("hero_sgd", {"worker": 0}, 0.5), (math.inf,) * 5, (0,), 0.0)
+    assert never.cost == math.inf
+
+
 def test_the_scenario_does_the_measurement_again(mixed, tmp_path):
     path = tmp_path / "scenario.yaml"
     path.write_text(scenario_text(mixed), encoding="utf-8")
@@ -604,6 +656,12 @@ def test_the_command_tells_what_cannot_be_understood_and_writes_nothing(command,
     assert said in err
     assert "Traceback" not in err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_machines_may_be_free(command):
+    given = ("--workers", "1x0.1 2x0.12", "--gradients-to-average", "2", "--target", "0.1")
+    assert command(*given, "--price", "1x0 2x2.5", "-o", "one")[0] == 0
+    assert command(*given, "--price", "0", "--steps", "1000", "-o", "two")[0] == 0
 
 
 def test_measured_times_take_the_place_of_workers(tmp_path):

@@ -53,7 +53,7 @@ class Option:
     @property
     def cost(self) -> float:
         """Price of the median time, in model seconds; only ratios of it mean anything."""
-        return self.median / 3600 * self.rate
+        return self.median / 3600 * self.rate if math.isfinite(self.median) else math.inf
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,6 +98,8 @@ class Advice:
         return alone / 3600 * option.median / self.hero.median
 
     def money_of(self, option: Option) -> float:
-        """What a plan costs; with unknown hours as a multiple of a single machine doing it alone."""
+        """What a plan costs; with unknown hours as a multiple of a single machine doing it alone, nan where that is free."""
         hours = self.hours_of(option)
-        return option.cost / self.hero.cost if math.isnan(hours) else hours * option.rate
+        if math.isnan(hours):
+            return option.cost / self.hero.cost if self.hero.cost else math.nan
+        return hours * option.rate if math.isfinite(hours) else math.inf
