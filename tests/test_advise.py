@@ -33,10 +33,14 @@ from asyncsim.advise import (
     write,
 )
 from asyncsim.cli import main
+from asyncsim.fitting import fit
+from asyncsim.measuring import Row
 from asyncsim.methods import METHODS
 from asyncsim.report import advice as words
 from asyncsim.scenario import load
 from asyncsim.theory import equilibrium_time
+from asyncsim.times import write_trace
+from asyncsim.times.censored import Observed
 
 pytestmark = pytest.mark.timeout(180)  # some seconds of computing each, which is long where others compute too
 
@@ -527,6 +531,68 @@ def test_each_of_the_thinned_times_stands_for_as_many_measured_ones(tmp_path, ma
     assert len(group.law["values"]) == min(many, 400)
     assert np.mean(group.law["values"]) == pytest.approx(times.mean(), rel=1e-4)
     assert np.median(group.law["values"]) == pytest.approx(np.median(times), rel=0.05)
+
+
+def stopped_after_a_second(tmp_path, times):
+    """A trace of one worker whose gradients are stopped after 1 s."""
+    rows = [Row("0", j, 0.0, t) if t <= 1 else Row("0", j, 0.0, 1.0, outcome="stopped") for j, t in enumerate(times)]
+    return write_trace(tmp_path / "times.csv", rows)
+
+
+def test_of_stopped_rows_it_counts_that_they_are_longer_and_it_is_said(tmp_path):
+    times = np.random.default_rng(0).exponential(1, 4000).tolist()
+    path = stopped_after_a_second(tmp_path, times)
+    question = asked_of_trace(path)
+    (group,) = question.groups
+    assert group.seconds == pytest.approx(np.minimum(times, 1).mean())  # the least that they can be
+    assert list(question.notes) == [
+        "38% of the rows were not computed to their end (stopped, timed out, lost, in flight): it is counted that their "
+        "times are longer",
+        "some times are longer than all that were seen to their end (the longest 38% of workers 0): there the law is a "
+        "guess",
+    ]
+    assert question.notes == fit(path).warnings[:2]
+
+
+def test_a_law_of_stopped_times_is_kaplan_and_meiers_estimate(tmp_path):
+    rng = np.random.default_rng(0)
+    times, stops = rng.lognormal(0, 1.5, 3000), rng.exponential(20, 3000)
+    rows = [
+        Row("0", j, 0.0, float(min(t, s)), outcome="arrived" if t <= s else "stopped")
+        for j, (t, s) in enumerate(zip(times, stops, strict=True))
+    ]
+    question = asked_of_trace(write_trace(tmp_path / "times.csv", rows))
+    (group,) = question.groups
+    seen = Observed.of(times[times <= stops], stops[times > stops])
+    assert np.mean(group.law["values"]) == pytest.approx(seen.mean, rel=1e-4)
+    assert group.seconds == pytest.approx(np.median(times), rel=0.05)
+    assert seen.mean > 1.2 * seen.exact.mean()
+    assert question.heavy
+
+
+def test_the_notes_of_a_trace_stand_on_the_page_and_are_said_by_the_command(command, tmp_path):
+    path = stopped_after_a_second(tmp_path, [0.8, 0.9, 1.0, 1.2] * 5)
+    code, _, err = command("--trace", str(path), "--gradients-to-average", "1", "--target", "0.1", "-o", "here")
+    assert code == 0
+    notes = asked_of_trace(path).notes
+    assert len(notes) == 2
+    assert err.splitlines() == [f"note: {note}" for note in notes]
+    page = (tmp_path / "here" / "advice.html").read_text(encoding="utf-8")
+    assert all(f"<p>Note: {note}.</p>" in page for note in notes)
+
+
+def test_of_a_worker_all_of_whose_messages_were_cut_their_seconds_are_the_least_there_can_be(tmp_path):
+    rows = [*(Row("0", j, 0.0, 1.0, 0.1) for j in range(5)), Row("1", 0, 0.0, 2.0, 0.3, "stopped")]
+    first, second = asked_of_trace(write_trace(tmp_path / "times.csv", rows)).groups
+    assert (first.seconds, first.communication) == pytest.approx((1.0, 0.1))
+    assert (second.seconds, second.communication) == pytest.approx((2.0, 0.3))
+
+
+def test_a_worker_without_a_whole_gradient_is_left_out_and_it_is_said(tmp_path):
+    rows = [*(Row("0", j, 0.0, 1.0) for j in range(5)), Row("1", 0, 0.0, 9.0, outcome="stopped")]
+    question = asked_of_trace(write_trace(tmp_path / "times.csv", rows))
+    assert question.n == 1
+    assert "no gradient of workers 1 was computed to its end: they are left out" in question.notes
 
 
 def test_machines_that_never_deliver_are_told():

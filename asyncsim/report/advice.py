@@ -425,7 +425,8 @@ def _sections(advice: Advice) -> str:
         "steps of a single machine": f"{question.steps:,}" if question.steps else "not given",
     }
     listed = "".join(f"<dt>{escape(key)}</dt><dd>{escape(value)}</dd>" for key, value in facts.items())
-    paragraphs = "".join(f"<p>{escape(words)}</p>" for words in reasons(advice))
+    notes = [f"Note: {note}." for note in question.notes]  # which the command says before it begins
+    paragraphs = "".join(f"<p>{escape(words)}</p>" for words in (*reasons(advice), *notes))
     return f"""<header><h1>Advice <small>{escape(machines)}</small></h1>
 <p class="sentence">{escape(headline(advice))}</p></header>
 {paragraphs}
