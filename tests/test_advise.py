@@ -314,6 +314,12 @@ def test_where_one_machine_alone_is_free_no_price_is_told_relative_to_it(rented)
     assert words.methods_table(hours)[0][-1] == "cost"
 
 
+def test_hours_are_told_where_the_advised_plan_missed_the_target_on_a_seed(mixed):
+    missed = dataclasses.replace(mixed.chosen, times=(math.inf, *mixed.chosen.times[1:]))
+    said = " ".join(words.reasons(dataclasses.replace(mixed, chosen=missed)))
+    assert re.search(r"that is about [^(]* \([^()]* to for ever\)", said)
+
+
 def test_where_all_machines_are_free_it_is_said_once(rented):
     def free(option):
         return None if option is None else dataclasses.replace(option, rate=0.0)

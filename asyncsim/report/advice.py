@@ -146,9 +146,10 @@ def _absolute(advice: Advice) -> list[str]:
     if question.steps is not None:
         spread = chosen.sooner(hero)
         alone = advice.hours_of(hero)
+        longest = _duration(alone / spread[0]) if spread[0] else "for ever"  # where it missed the target on a seed
         said.append(
             f"With {question.steps:,} steps of a single machine ({_duration(alone)}) that is about {_duration(alone / spread[1])}"
-            + (f" ({_duration(alone / spread[2])} to {_duration(alone / spread[0])})." if chosen is not hero else ".")
+            + (f" ({_duration(alone / spread[2])} to {longest})." if chosen is not hero else ".")
         )
     if question.priced:
         money = advice.money_of(chosen)
