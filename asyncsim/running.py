@@ -522,6 +522,8 @@ def knowledge(problem: Any, workers: Workers, target: Target | None) -> Knowledg
         estimated.add("mean_compute_times")
     changing = any(part is not None for part in (workers.speed, workers.availability, workers.contention))
     known = {name: getattr(problem, name, None) for name in _OF_THE_PROBLEM}
+    if known["components_sigma2"]:
+        estimated.add("components_sigma2")  # it is that at x⁰
     return Knowledge(
         n=workers.n,
         mean_times=workers.mean_times(message_size(problem)),
@@ -564,7 +566,7 @@ def proven(
     }
 
 
-_OF_THE_PROBLEM = ("L", "sigma2", "components", "L_minus", "L_plus", "L_plus_minus", "L_max")
+_OF_THE_PROBLEM = ("L", "sigma2", "components", "components_sigma2", "L_minus", "L_plus", "L_plus_minus", "L_max")
 
 
 def _mean_communication_times(workers: Workers, size: int) -> np.ndarray:

@@ -260,7 +260,7 @@ class Server:
 
         With a `deadline` (seconds from now) the server waits no longer than that: an arrival with
         `timed_out` comes at that moment, with nothing in it ("drop") or with the gradients that
-        reached the server by then ("partial").
+        reached the server by then ("partial"); so it does where the worker leaves, and takes the job with it.
         """
         if worker not in self._idle:
             raise self._cannot_send(worker)

@@ -179,6 +179,8 @@ class Simulation:
             self._leave_lane(a)
             self._forget_contended(a)
         self._forget_deadline(a)
+        if a.deadline is not None and a.number in self._losses:  # without its deadline its loss is told
+            self._expect_loss(a, *self._losses[a.number])
 
     def _send_early(self, a: Assignment, begun: float, at: float) -> None:
         """What is computed by then is sent then; what is already on its way arrives as it would have."""
@@ -406,11 +408,11 @@ class Simulation:
     def _expect_loss(self, a: Assignment, lost: float, known: float, back: float) -> None:
         self._losses[a.number] = (lost, known, back)
         if known < math.inf:
-            self.clock.at(known, self._churn(a.worker), lambda _: self._on_loss(a))
+            self.clock.at(max(known, self.clock.now), self._churn(a.worker), lambda _: self._on_loss(a))
 
     def _on_loss(self, a: Assignment) -> None:
-        if a.number not in self._losses:
-            return  # it was stopped, or its deadline came first
+        if a.number not in self._losses or a.number in self._deadlines:
+            return  # it was stopped, or its deadline came first, or is what the server waits for
         lost, known, back = self._losses[a.number]
         self._leave_lane(a)
         self._forget_contended(a)

@@ -99,7 +99,7 @@ def test_what_is_missing_is_listed_all_at_once(method):
         assert word in str(error.value)
 
 
-BARE = Knowledge(n=4, sigma2=0.5, epsilon=0.1)  # no L, no times
+BARE = Knowledge(n=4, sigma2=0.5, components_sigma2=0.5, epsilon=0.1)  # no L, no times
 
 
 @pytest.mark.parametrize(

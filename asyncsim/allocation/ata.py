@@ -17,8 +17,9 @@ class ATA:
 
     Maranjyan, Saad, Richtárik & Orabona 2025 (arXiv:2502.00775). Each round gives B tasks to the
     workers by RAS on the scores s_i = (μ̂_i − 2αβ_i)₊, lower confidence bounds of the mean times, where
-    β_i = √(x/K_i) + x/K_i, x = ln(2k²), K_i the tasks that worker i has done and k the round. The worker time
-    it spends is within a constant of the fixed optimum's, and its regret grows as ln k.
+    β_i = √(x/K_i) + x/K_i, x = ln(2k²), K_i the gradients that worker i has computed (a task is one; of Freya PAGE's
+    differences two) and k the round. Together its rounds take at most (1 + 4η ln B) times as long as those of the fixed
+    optimum, with η = max_i α_i/μ_i, up to O(ln k).
 
     Parameters:
         alpha: α ≥ max_i ‖X_i − μ_i‖_ψ1, seconds; 1.53 times the mean covers an exponential time.

@@ -41,10 +41,11 @@ def drawn(rng: np.random.Generator, m: int, count: int) -> list[int]:
     return indices
 
 
-def page_theory(method: Any, knowledge: Knowledge) -> dict[str, Any]:
+def page_theory(method: Any, knowledge: Knowledge, *also: str) -> dict[str, Any]:
     """The parameters of Freya, Soviet and Hero PAGE from theory; the stepsize where it is asked for."""
     asked = {"components": ["components"], "stepsize": ["L_minus", "L_plus_minus"]}
-    knowledge.need(*(name for field, names in asked.items() if getattr(method, field) == "theory" for name in names))
+    needed = (name for field, names in asked.items() if getattr(method, field) == "theory" for name in names)
+    knowledge.need(*needed, *also)
     m: Any = knowledge.components if method.components == "theory" else method.components
     S = page_batch_size(m) if method.batch_size == "theory" else method.batch_size
     p = page_probability(S, m) if method.probability == "theory" else method.probability

@@ -24,7 +24,7 @@ class FreyaSGD:
     Parameters:
         stepsize: γ of the mean of S gradients. "theory": min{1/L, εS/(2Lσ²)}.
         batch_size: S, gradients in a step. "theory": max{1, ⌈σ²/ε⌉}. Here σ² bounds the spread of the
-            components, (1/m)Σ‖∇f_j − ∇f‖².
+            components, (1/m)Σ‖∇f_j − ∇f‖², which is not the variance of a worker's minibatch.
         components: m, the functions of the sum. "theory": as the problem says.
         allocation: who computes the S gradients: greedy (everybody, the paper's), uniform, fixed_optimal, ata or
             ata_empirical, which spend less of the workers' time.
@@ -60,7 +60,7 @@ class FreyaSGD:
         return Invariants(largest_delay=0, tree=True, tree_distance=self.batch_size - 1)
 
     def theory(self, knowledge: Knowledge) -> dict[str, Any]:
-        noise = ("sigma2", "epsilon")
+        noise = ("components_sigma2", "epsilon")
         knowledge.need_for(self, components=("components",), batch_size=noise, stepsize=("L", *noise))
         S = self.batch_size
         if S == "theory":

@@ -43,8 +43,12 @@ class NaiveOptimalASGD:
             raise ValueError(f"NaiveOptimalASGD: workers = {self.workers!r}, but at least one is needed, and each once")
 
     def run(self, server: Server) -> None:
-        free = server.state.get("free", self.workers)
+        free = server.state.get("free", ())
         while True:
+            if server.busy + len(free) < len(self.workers):  # at the beginning, and when one was away
+                gone = set(range(server.n)) - set(server.idle)
+                here = [worker for worker in self.workers if worker not in gone]
+                free = here if here or server.busy else self.workers  # with nobody there the server says why
             for worker in free:
                 server.send(worker, Gradient(server.x))
             arrival = server.receive()

@@ -8,7 +8,13 @@ import numpy as np
 from asyncsim.jobs import Gradient
 from asyncsim.parameters import Stepsize, parameters
 from asyncsim.server import Server
-from asyncsim.theory import Knowledge, harmonic_mean_reaches, ringleader_harmonic_mean, ringleader_stepsize
+from asyncsim.theory import (
+    Knowledge,
+    harmonic_mean_reaches,
+    ringleader_fullness,
+    ringleader_harmonic_mean,
+    ringleader_stepsize,
+)
 from asyncsim.verify import Invariants
 
 
@@ -52,8 +58,8 @@ class RingleaderASGD:
 
     Parameters:
         stepsize: γ of the mean of the rows. "theory": min{1/(8nL), εB/(10Lσ²)}, where B bounds the harmonic mean
-            of the b_i from below: the parameter `harmonic_mean`, or τ_n/(2τ_avg) if times are constant and this is
-            larger. L is max L_{f_i} where the problem tells it, else that of f, which is right if all f_i are equal.
+            of the b_i from below: the parameter `harmonic_mean`, or τ_n/(3τ_avg) if times are constant and this is
+            larger (the paper is remembered with a 2, which is false: `theory.ringleader_fullness`). L is max L_{f_i} where the problem tells it, else that of f, which is right if all f_i are equal.
         harmonic_mean: phase 1 lasts until (1/n Σ 1/b_i)⁻¹ is at least this; 1 means until every worker has
             delivered. "theory", for speeds that change: max{1, 5σ²/(4nε)}, and then γ = 1/(8nL).
         resend: "own" is the paper's rule. "latest" gives a worker the newest point at each of its arrivals,
@@ -113,7 +119,7 @@ class RingleaderASGD:
         if self.stepsize == "theory":
             times = knowledge.mean_times if knowledge.constant_times else None
             if times is not None and np.isfinite(times).all():
-                B = max(B, float(np.max(times) / (2 * np.mean(times))))
+                B = max(B, ringleader_fullness(times))
             L, sigma2, epsilon = knowledge.need(which_L, "sigma2", "epsilon")
             found["stepsize"] = ringleader_stepsize(L, sigma2, epsilon, n, B)
         return found

@@ -174,9 +174,18 @@ class QuadraticSum:
     @cached_property
     def sigma2(self) -> float:
         """The variance of a stochastic gradient at x0, of the worker where it is largest."""
+        return self._spread(self._share)
+
+    @cached_property
+    def components_sigma2(self) -> float:
+        """(1/m)Σ‖∇f_j − ∇f‖² at x0."""
+        return self._spread(self.components)
+
+    def _spread(self, share: int) -> float:
+        """The variance of ∇f_j(x0) within each so many successive j, where it is largest."""
         # ∇f_j(x0) = ν_j·t − β_j·e_1 + the same for all
         t = _tridiagonal(self.x0)
-        ν, β = (values.reshape(-1, self._share) for values in self._drawn)
+        ν, β = (values.reshape(-1, share) for values in self._drawn)
         ν, β = ν - ν.mean(axis=1, keepdims=True), β - β.mean(axis=1, keepdims=True)
         squares = ν**2 * float(t @ t) - 2 * ν * β * t[0] + β**2
         return max(0.0, float(squares.mean(axis=1).max()))

@@ -153,6 +153,11 @@ class _Regression(Sampled):
         return self._at_the_start[1]
 
     @property
+    def components_sigma2(self) -> float:
+        """(1/m)Σ‖∇f_j − ∇f‖² over the samples at x0, or more where the workers' shares differ."""
+        return self._at_the_start[0] + self._at_the_start[1]
+
+    @property
     def estimated(self) -> frozenset[str]:
         smoothness = {"L", "L_minus", "L_plus", "L_plus_minus"} if min(self._samples.shape) > _EXACT_SIDE else set()
         return frozenset({"sigma2"} | smoothness)

@@ -23,7 +23,8 @@ class Knowledge:
 
     n : number of workers;  mean_times : (n,) mean seconds of a gradient's whole trip;  mean_compute_times : (n,) mean
     seconds of computing it;
-    constant_times : whether these times are exact and never change;  L, sigma2 : of the problem;
+    constant_times : whether these times are exact and never change;  L, sigma2 : of the problem;  components_sigma2 :
+    the spread of a finite sum, (1/m)Σ‖∇f_j − ∇f‖²;
     epsilon : the target for ‖∇f‖²;  Delta : f(x⁰) − f*, or more;  components : m of a finite sum;
     L_minus, L_plus, L_plus_minus, L_max : L₋, L₊, L± and max_i L_{f_i} of a finite sum or of the workers' f_i;
     compute_laws : worker → the law of its compute time;  communication_times : (n,) seconds of downlink and uplink
@@ -42,6 +43,7 @@ class Knowledge:
     constant_times: bool = False
     L: float | None = None
     sigma2: float | None = None
+    components_sigma2: float | None = None
     epsilon: float | None = None
     Delta: float | None = None
     components: int | None = None
@@ -167,14 +169,15 @@ def largest_delay(times: np.ndarray) -> int:
 
     While the slowest worker computes once, worker j makes at most ⌊τ_n/τ_j⌋ + 1 updates.
 
-    >>> largest_delay(np.array([1.0, 1.0, 4.0]))
-    10
+    >>> largest_delay(np.array([1.0, 1.0, 4.0])), largest_delay(np.array([0.1, 0.3]))
+    (10, 4)
     """
     if not (np.isfinite(times).all() and (times > 0).all()):
         raise ValueError("the delays have no bound where a worker never returns, or takes no time at all")
     slowest = int(np.argmax(times))
     others = np.delete(times, slowest)
-    return int((np.floor(times[slowest] / others) + 1).sum())
+    # 0.3/0.1 is rounded to a little less than 3
+    return int((np.floor(times[slowest] / others * (1 + 1e-9)) + 1).sum())
 
 
 def page_batch_size(m: int) -> int:
@@ -278,6 +281,21 @@ def ringleader_harmonic_mean(sigma2: float, epsilon: float, n: int) -> float:
     return max(1.0, 1.25 * sigma2 / (n * epsilon))
 
 
+def ringleader_fullness(times: np.ndarray) -> float:
+    """A lower bound of the harmonic mean of a table's counts b_i when worker i always takes times[i] seconds.
+
+    Derived here: max{1, τ_n/(3τ_avg)}. From its update in one round on, worker i fills its row for the next. That
+    update comes at most τ_i after the end of phase 1, the next phase 1 ends τ_n after it at the earliest, so b_i ≥
+    max{1, ⌈τ_n/τ_i⌉ − 2} ≥ τ_n/(3τ_i). (With a 2 in the place of the 3 it is wrong: nine workers of 1 s beside one of
+    2.93 s come to rows of one gradient each.)
+
+    >>> ringleader_fullness(np.array([1.0] * 9 + [2.93])), ringleader_fullness(np.array([1.0, 1.0, 1.0, 37.0]))
+    (1.0, 1.2333333333333334)
+    """
+    longest = float(np.max(times))
+    return max(1.0, longest / (3.0 * float(np.mean(times)))) if longest > 0 else 1.0
+
+
 def ringleader_stepsize(L: float, sigma2: float, epsilon: float, n: int, B: float) -> float:
     """γ = min{1/(8nL), εB/(10Lσ²)} of Ringleader ASGD (arXiv:2509.22860).
 
@@ -287,6 +305,37 @@ def ringleader_stepsize(L: float, sigma2: float, epsilon: float, n: int, B: floa
     (0.01, 0.025)
     """
     return min(1.0 / (8 * n * L), epsilon * B / (10 * L * sigma2)) if sigma2 > 0 else 1.0 / (8 * n * L)
+
+
+def trips(knowledge: Knowledge, gradients: float = 1) -> np.ndarray:
+    """Mean seconds (n,) from sending a point to receiving an answer for which so many gradients are computed."""
+    (whole,) = knowledge.need("mean_times")
+    if gradients == 1:
+        return np.asarray(whole, dtype=np.float64)
+    messages = message_times(knowledge)
+    with np.errstate(invalid="ignore"):
+        return np.where(np.isfinite(whole), messages + gradients * (whole - messages), np.inf)
+
+
+def message_times(knowledge: Knowledge) -> np.ndarray:
+    """Mean seconds (n,) of downlink and uplink together."""
+    known = knowledge.mean_communication_times
+    if known is None:
+        known = knowledge.communication_times
+    if known is None:
+        (known,) = knowledge.need("mean_communication_times")
+    return np.asarray(known, dtype=np.float64)
+
+
+def fastest_worker(knowledge: Knowledge, gradients: float) -> int:
+    """Who answers soonest on average, if so many gradients are computed for an answer.
+
+    >>> times = {"mean_times": np.array([11.0, 5.0]), "mean_communication_times": np.array([10.0, 0.0])}
+    >>> fastest_worker(Knowledge(n=2, **times), 1), fastest_worker(Knowledge(n=2, **times), 100)
+    (1, 0)
+    """
+    messages_known = knowledge.mean_communication_times is not None or knowledge.communication_times is not None
+    return int(np.argmin(trips(knowledge, gradients if messages_known else 1)))
 
 
 def fastest_workers(times: np.ndarray, sigma2: float, epsilon: float) -> tuple[int, ...]:

@@ -56,9 +56,12 @@ from asyncsim.theory.parameters import (
     decaying_stepsizes,
     equilibrium_time,
     largest_delay,
+    message_times,
     page_iterations,
     resolved,
+    ringleader_fullness,
     threshold_distance,
+    trips,
 )
 from asyncsim.update_rules import Plain
 
@@ -289,9 +292,9 @@ def _estimates(method: Any, knowledge: Knowledge, bound: _Bound) -> tuple[str, .
         needed -= {"L_minus", "L_plus", "L_plus_minus", *({"L"} if knowledge.L_max is not None else ())}
     else:
         needed -= {"L_max", "L_minus", "L_plus", "L_plus_minus"}
+    if isinstance(method, FreyaSGD):
+        needed = needed - {"sigma2"} | {"components_sigma2"}
     estimated = sorted(knowledge.estimated & needed)
-    if isinstance(method, FreyaSGD) and "sigma2" not in estimated:
-        estimated.append("sigma2")  # that of a worker's gradient is taken for that of a component
     return (*estimated, *(["the slowest worker's time"] if bound.sampled else []))
 
 
@@ -300,36 +303,17 @@ def _noise(knowledge: Knowledge) -> tuple[float, float, float, float]:
     return Delta, L, sigma2, epsilon
 
 
-def trips(knowledge: Knowledge, gradients: int = 1) -> np.ndarray:
-    """Mean seconds (n,) from sending a point to receiving an answer for which so many gradients are computed."""
-    (whole,) = knowledge.need("mean_times")
-    if gradients == 1:
-        return np.asarray(whole, dtype=np.float64)
-    messages = _messages(knowledge)
-    with np.errstate(invalid="ignore"):
-        return np.where(np.isfinite(whole), messages + gradients * (whole - messages), np.inf)
-
-
-def _messages(knowledge: Knowledge) -> np.ndarray:
-    known = knowledge.mean_communication_times
-    if known is None:
-        known = knowledge.communication_times
-    if known is None:
-        (known,) = knowledge.need("mean_communication_times")
-    return np.asarray(known, dtype=np.float64)
-
-
 def _message(knowledge: Knowledge) -> float:
     """τ: the slowest worker's communication, in seconds; 0 where nothing is said of it."""
     none = knowledge.mean_communication_times is None and knowledge.communication_times is None
-    return 0.0 if none else float(_messages(knowledge).max())
+    return 0.0 if none else float(message_times(knowledge).max())
 
 
 def _slowest(knowledge: Knowledge) -> float:
     """h: the slowest worker's mean seconds of computing a gradient."""
     (whole,) = knowledge.need("mean_times")
     none = knowledge.mean_communication_times is None and knowledge.communication_times is None
-    messages = np.zeros(len(whole)) if none else _messages(knowledge)
+    messages = np.zeros(len(whole)) if none else message_times(knowledge)
     return math.inf if not np.isfinite(whole).all() else float((whole - messages).max())
 
 
@@ -364,6 +348,11 @@ def _rennala(method: Any, knowledge: Knowledge) -> _Bound:
     K = iterations.batch_iterations(Delta, L, sigma2, epsilon, S, method.stepsize)
     t = equilibrium_time(trips(knowledge), S)
     return _Bound(K, K * t, f"{K:,} steps of S = {S:,} gradients, each t*(S) = {_number(t)} s")
+
+
+def _freya_sgd(method: Any, knowledge: Knowledge) -> _Bound:
+    (sigma2,) = knowledge.need("components_sigma2")
+    return _rennala(method, dataclasses.replace(knowledge, sigma2=sigma2))
 
 
 def _ringmaster(method: Any, knowledge: Knowledge) -> _Bound:
@@ -459,7 +448,7 @@ def _ringleader(method: Any, knowledge: Knowledge) -> _Bound:
     n, B = knowledge.n, float(method.harmonic_mean)
     if not np.isfinite(every).all():
         raise ValueError("a worker that the method waits for may never return")
-    always = max(B, float(every.max() / (2 * every.mean()))) if every.any() else B
+    always = max(B, ringleader_fullness(every))
     K = iterations.ringleader_iterations(Delta, L, sigma2, epsilon, n, always, method.stepsize)
     rounds, t = -(-K // n), times.ringleader_round(every, B)
     return _Bound(K, rounds * t, f"{rounds:,} rounds of n = {n:,} updates, each at most {_number(t)} s")
@@ -528,7 +517,7 @@ def _page(method: Any, knowledge: Knowledge, full: float, difference: float, sam
 
 BOUNDS: dict[type, Callable[[Any, Knowledge], _Bound]] = {
     RennalaSGD: _rennala,
-    FreyaSGD: _rennala,
+    FreyaSGD: _freya_sgd,
     RingmasterASGD: _ringmaster,
     AsynchronousSGD: _asynchronous,
     NaiveOptimalASGD: _asynchronous,
@@ -663,7 +652,7 @@ def _lower_bound(method: Any, knowledge: Knowledge) -> float:
 def _free(knowledge: Knowledge) -> np.ndarray | float:
     # no bound for unequal workers counts messages; without them it is a smaller one, and still one
     none = knowledge.mean_communication_times is None and knowledge.communication_times is None
-    return 0.0 if none else np.where(np.isfinite(_messages(knowledge)), _messages(knowledge), 0.0)
+    return 0.0 if none else np.where(np.isfinite(message_times(knowledge)), message_times(knowledge), 0.0)
 
 
 # ---- words

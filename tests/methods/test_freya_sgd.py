@@ -7,7 +7,18 @@ from hypothesis import strategies as st
 from sums import Sum, descent
 from toys import differences
 
-from asyncsim import Exponential, FreyaSGD, Knowledge, NoProblem, Record, Stop, Workers, simulate
+from asyncsim import (
+    Exponential,
+    FreyaSGD,
+    Knowledge,
+    NoProblem,
+    QuadraticSum,
+    Record,
+    SoftmaxRegression,
+    Stop,
+    Workers,
+    simulate,
+)
 from asyncsim.allocation import ATAEmpirical, Uniform
 from asyncsim.testing import resumed, scripted
 from asyncsim.theory import collection_time, resolved
@@ -51,12 +62,30 @@ def test_of_one_function_it_is_gradient_descent():
     np.testing.assert_allclose(run.curves["value"], values, rtol=0, atol=1e-12)
 
 
+@pytest.mark.parametrize(
+    "problem",
+    [
+        SoftmaxRegression("digits", batch_size=32),
+        SoftmaxRegression("digits", batch_size=32, split="dirichlet").build(seed=1, n=10),
+        QuadraticSum(components=20, dimension=6, heterogeneous=True).build(seed=1, n=4),
+    ],
+    ids=["minibatches", "split data", "quadratics"],
+)
+def test_the_spread_of_the_components_is_no_less_than_it_is_whatever_a_worker_computes(problem):
+    exact = problem.full_gradient(problem.x0)
+    each = [problem.component_gradient(problem.x0, j) for j in range(problem.components)]
+    spread = np.mean([np.sum((gradient - exact) ** 2) for gradient in each])
+    assert spread <= problem.components_sigma2 * (1 + 1e-9)
+    if getattr(problem, "zeta2", 0.0) == 0.0:
+        assert spread == pytest.approx(problem.components_sigma2, rel=1e-9)
+
+
 def test_theory_takes_the_spread_of_the_components():
-    known = Knowledge(n=2, L=2.0, sigma2=3.0, epsilon=0.5, components=40)
+    known = Knowledge(n=2, L=2.0, sigma2=0.1, components_sigma2=3.0, epsilon=0.5, components=40)
     assert resolved(FreyaSGD("theory"), known) == FreyaSGD(0.25, 6, 40)
     assert resolved(FreyaSGD("theory", batch_size=3), known).stepsize == 0.125
     assert resolved(FreyaSGD(1.0, 2), Knowledge(n=2, components=40)) == FreyaSGD(1.0, 2, 40)
-    with pytest.raises(ValueError, match=r"unknown: components \(.*\), sigma2 \(.*\), epsilon \(.*\), L \("):
+    with pytest.raises(ValueError, match=r"unknown: components \(.*\), components_sigma2 \(.*\), epsilon \(.*\), L \("):
         resolved(FreyaSGD("theory"), Knowledge(n=2))
 
 

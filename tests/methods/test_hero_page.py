@@ -8,6 +8,7 @@ from sums import Sum, descent
 from toys import differences
 
 from asyncsim import Exponential, HeroPAGE, Knowledge, NoProblem, Record, Stop, Workers, simulate
+from asyncsim.running import knowledge
 from asyncsim.testing import resumed, scripted
 from asyncsim.theory import resolved
 
@@ -40,6 +41,11 @@ def test_theory_takes_the_fastest_worker_and_lists_what_is_missing():
     assert resolved(HeroPAGE("theory"), known) == HeroPAGE(1.0, 4, 0.2, 16, 1)
     with pytest.raises(ValueError, match=r"unknown: components \(.*\), L_minus \("):
         resolved(HeroPAGE("theory"), Knowledge(n=2))
+
+
+def test_theory_chooses_for_exact_gradients_of_many_components_the_one_who_computes_fastest():
+    known = knowledge(NoProblem(), Workers(2, [1.0, 5.0], uplink=[10.0, 0.0]), None)
+    assert [resolved(HeroPAGE(0.1, components=m), known).worker for m in (1, 100)] == [1, 0]
 
 
 def test_with_probability_1_it_is_gradient_descent():

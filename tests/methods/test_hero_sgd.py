@@ -6,8 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from toys import Noisy, differing_numbers, play
 
-from asyncsim import HeroSGD, ProtocolError, Record, RennalaSGD, Stop, Workers, simulate
+from asyncsim import HeroSGD, NoProblem, ProtocolError, Record, RennalaSGD, Stop, Workers, simulate
+from asyncsim.running import knowledge
 from asyncsim.testing import scripted
+from asyncsim.theory import resolved
 
 
 def test_one_worker_does_it_all():
@@ -32,6 +34,11 @@ def test_on_one_worker_it_is_rennala_sgd_with_a_batch_of_one(seed):
     hero = simulate(HeroSGD(0.3, worker=0), Noisy(), Workers(1, 1.0), **options)
     rennala = simulate(RennalaSGD(0.3, batch_size=1), Noisy(), Workers(1, 1.0), **options)
     assert differing_numbers(hero, rennala) == []
+
+
+def test_theory_chooses_for_answers_of_many_gradients_the_one_who_computes_fastest():
+    known = knowledge(NoProblem(), Workers(2, [1.0, 5.0], uplink=[10.0, 0.0]), None)
+    assert [resolved(HeroSGD(0.1, local_steps=K), known).worker for K in (1, 100)] == [1, 0]
 
 
 def test_local_steps_share_one_message():

@@ -9,6 +9,8 @@ from toys import Noisy, Slope, differences, differing_numbers
 
 from asyncsim import (
     Constant,
+    Crash,
+    Dropout,
     Exponential,
     Knowledge,
     LogNormal,
@@ -47,6 +49,26 @@ def test_a_trial_is_given_up_at_its_allotted_time_and_the_next_begins():
     assert run.curves["time"].tolist() == [0.0, 4.0, 8.0, 12.0]
     assert run.workers["used"].tolist() == [6, 0, 0]
     assert run.workers["timed_out"].tolist() == [0, 6, 0]
+
+
+def test_a_job_that_is_lost_with_its_worker_is_a_trial_that_failed():
+    """Worker 0 is away from 10.5 to 10.6; its eleventh trial is over at 12, and the next ones take 1 s again."""
+    method = MindFlayerSGD(0.5, allotted_times=2.0, trials=1, success_probabilities=1.0)
+    workers = Workers(2, 1.0, availability=[Dropout(up=Constant(10.5), down=0.1, policy="lost"), None])
+    run = simulate(method, Slope(), workers, stop=Stop(iterations=13), record=EVERY)
+    assert run.curves["time"].tolist() == [*range(11), 12.0, 13.0, 14.0]
+    assert (run.workers["used"].tolist(), run.workers["timed_out"].tolist(), run.lost) == ([12, 13], [1, 0], 0)
+
+
+def test_it_goes_on_beside_workers_that_drop_out_and_one_that_crashes():
+    method = MindFlayerSGD(0.5, allotted_times=2.0, trials=2, success_probabilities=0.5)
+    leaving = Dropout(up=Exponential(10.0), down=Exponential(5.0), policy="lost")
+    workers = Workers(3, Exponential(1.0), availability=[leaving, leaving, Crash(at=20.0)])
+    run = simulate(method, Slope(), workers, stop=Stop(time=500), record=EVERY)
+    assert (run.status, run.time) == ("finished", 500.0)
+    assert run.iterations > 100
+    again = resumed(method, Slope(), workers, stop=Stop(time=500), record=EVERY, at=[30, 60])
+    assert differences(run, again) == []
 
 
 def test_a_gradient_that_comes_at_the_allotted_time_is_delivered():

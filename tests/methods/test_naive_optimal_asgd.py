@@ -12,8 +12,10 @@ from toys import Noisy, bits, differences, play
 from asyncsim import (
     AsynchronousSGD,
     Constant,
+    Dropout,
     Exponential,
     Knowledge,
+    LateJoin,
     NaiveOptimalASGD,
     Quadratic,
     Stop,
@@ -30,6 +32,19 @@ def test_a_trace_by_hand_leaves_the_others_idle():
     assert [x.item() for x in seen.iterates] == [8.0, 4.0, 0.0, -2.0]
     assert seen.delays == [0, 1, 1]
     assert seen.workers("sent") == [0, 2, 2, 0, 2]
+
+
+@pytest.mark.parametrize(
+    "availability", [Dropout(up=Constant(10.5), down=1.0, policy="lost"), LateJoin(at=5.0, policy="lost")], ids=repr
+)
+def test_a_chosen_worker_that_was_away_works_again(availability):
+    workers = Workers(2, 1.0, availability=[availability, None])
+    runs = [
+        simulate(method, Noisy(), workers, stop=Stop(time=50))
+        for method in (AsynchronousSGD(0.1), NaiveOptimalASGD(0.1, workers=(0, 1)))
+    ]
+    assert runs[0].event_hash == runs[1].event_hash
+    assert all(runs[1].workers["used"] > 35)
 
 
 def test_with_all_workers_it_is_asynchronous_sgd_bit_by_bit():
