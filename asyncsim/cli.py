@@ -662,6 +662,8 @@ def advise(
             target=target,
             data=kind,
         )
+    for note in question.notes:
+        _say(f"note: {note}")
     folder = _folder("advice", output)
     asking.check_free(folder, force)
     found = asking.advise(question, lambda said: None if quiet or not sys.stderr.isatty() else _say(f"  {said} …"))

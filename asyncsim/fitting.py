@@ -504,28 +504,39 @@ def _devices(trace: Trace) -> dict[str, str]:
     return {trace.workers[worker]: trace.devices[trace.device[row]] for worker, row in zip(workers, first, strict=True)}
 
 
-def _warnings(trace: Trace, groups: Sequence[FittedGroup]) -> list[str]:
+def not_seen(trace: Trace, groups: Sequence[tuple[Sequence[str], Observed]]) -> list[str]:
+    """What the times of groups of workers don't say, as the trace is not whole: sentences, without an end.
+
+    >>> from asyncsim.measuring import Row
+    >>> from asyncsim.times.traces import trace_of
+    >>> trace = trace_of([Row("0", 0, 0.0, 1.0), Row("1", 0, 0.0, 9.0, outcome="stopped")])
+    >>> not_seen(trace, [(["0"], Observed.of([1.0]))])[1]
+    'no gradient of workers 1 was computed to its end: they are left out'
+    """
     found = []
     if trace.incomplete > 0.01:
         found.append(
             f"{trace.incomplete:.0%} of the rows were not computed to their end (stopped, timed out, lost, in flight): "
             "it is counted that their times are longer"
         )
-    unseen = [(group, 1 - float(shares(group.compute.observed)[1][-1])) for group in groups]
+    unseen = [(workers, 1 - float(shares(times)[1][-1])) for workers, times in groups]
     if any(share > UNSEEN for _, share in unseen):
         who = "; ".join(
-            f"the longest {share:.0%} of workers {short(group.workers)}" for group, share in unseen if share > UNSEEN
+            f"the longest {share:.0%} of workers {short(workers)}" for workers, share in unseen if share > UNSEEN
         )
         found.append(f"some times are longer than all that were seen to their end ({who}): there the law is a guess")
-    never = [name for name in trace.workers if not any(name in group.workers for group in groups)]
+    never = [name for name in trace.workers if not any(name in workers for workers, _ in groups)]
     if never:
-        found.append(
-            f"no gradient of workers {short(never)} was computed to its end: they are not among the workers fitted"
-        )
+        found.append(f"no gradient of workers {short(never)} was computed to its end: they are left out")
     if trace.torn:
         found.append("the last row is not whole, its writer was killed; it is left out")
     if (trace.gradients[trace.complete] > 1).any():
         found.append("some jobs had several gradients: their times count as means, which vary less than single ones")
+    return found
+
+
+def _warnings(trace: Trace, groups: Sequence[FittedGroup]) -> list[str]:
+    found = not_seen(trace, [(group.workers, group.compute.observed) for group in groups])
     together = [(group, group.compute.block) for group in groups if group.compute.block]
     if together and trace.incomplete > 0.01:
         found.append("blocks of the trace have only times that were computed to their end, and are too fast")

@@ -119,6 +119,16 @@ def time_to_target(run: Run, target: Mapping[str, float] | None) -> tuple[float,
     return times[first], times[first] - times[max(first - 1, 0)]
 
 
+def never(run: Run) -> bool:
+    """Whether a run ended in such a way that it reaches no target any more."""
+    return run.status in _HOPELESS
+
+
+def known_later(run: Run, time: float) -> bool:
+    """Whether a run that has not reached the target is known to reach it after `time`: it went on until then, or never will."""
+    return never(run) or run.time >= time
+
+
 def verdict(result: Result) -> Verdict:
     """Whether there is a clear winner, by the rules at the head of this file."""
     summaries = ranked(result)
@@ -252,8 +262,10 @@ def _judged(result: Result, summaries: Sequence[MethodSummary]) -> str:
 def _won_by_time(result: Result, best: MethodSummary, other: MethodSummary) -> str:
     after = f"{best.label} reached {target_text(result.target)} after {seconds(best.time_to_target)}"
     if math.isinf(other.time_to_target):
-        others = f"{other.label} did not" if len(result.labels) == 2 else "no other method did"
-        return f"{after}; {others} within {seconds(other.time)}"
+        two, some = len(result.labels) == 2, _of_seeds(other.reached, other.seeds)
+        if other.reached:  # with at least as many seeds as those after the runner-up
+            return f"{after}; {f'{other.label} did with {some} only' if two else f'no other method did with more than {some}'}"
+        return f"{after}; {f'{other.label} did not' if two else 'no other method did'} within {seconds(other.time)}"
     if best.time_to_target <= 0:
         return f"{after}, {other.label} after {seconds(other.time_to_target)}"
     return f"{after}, {_times(other.time_to_target, best.time_to_target)} sooner than {other.label}"
@@ -367,8 +379,7 @@ def _sooner(result: Result, a: Run, b: Run) -> int | None:
         return 0
     for late, other, sign in ((time_b, b, 1), (time_a, a, -1)):
         if math.isinf(late):
-            known = other.status in _HOPELESS or other.time >= min(time_a, time_b)
-            return sign if known else None
+            return sign if known_later(other, min(time_a, time_b)) else None
     # a hair's breadth for sums of times that should be equal
     hair = 1e-9 * max(time_a, time_b)
     if time_a < time_b and time_b - time_a >= resolution_b - hair:

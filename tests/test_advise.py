@@ -33,10 +33,14 @@ from asyncsim.advise import (
     write,
 )
 from asyncsim.cli import main
+from asyncsim.fitting import fit
+from asyncsim.measuring import Row
 from asyncsim.methods import METHODS
 from asyncsim.report import advice as words
 from asyncsim.scenario import load
 from asyncsim.theory import equilibrium_time
+from asyncsim.times import write_trace
+from asyncsim.times.censored import Observed
 
 pytestmark = pytest.mark.timeout(180)  # some seconds of computing each, which is long where others compute too
 
@@ -287,6 +291,64 @@ def test_only_machines_that_take_part_are_paid():
     assert found.money_of(found.hero) == 1.0  # without steps: times one machine alone
 
 
+@pytest.fixture(scope="module")
+def rented():
+    """The advice for one's own machine, which is free, beside rented ones."""
+    return advise(asked("1x0.1 8x0.12", price="1x0 8x2.5", average=16, **QUICKER))
+
+
+def test_where_one_machine_alone_is_free_no_price_is_told_relative_to_it(rented):
+    assert rented.hero.cost == 0 < rented.chosen.cost
+    assert math.isnan(rented.money_of(rented.chosen))
+    said = " ".join(words.reasons(rented))
+    assert "Cheapest is hero_sgd: it costs nothing, in " in said
+    assert "times the time, at no cost: they are needed." in said
+    assert "It costs" not in said
+    headers, rows = words.methods_table(rented)
+    assert "cost" not in headers
+    assert {len(row) for row in rows} == {len(headers)}
+    # hours make it a price
+    hours = dataclasses.replace(rented, question=dataclasses.replace(rented.question, steps=36_000))
+    assert hours.money_of(rented.hero) == 0
+    assert "It costs about " in " ".join(words.reasons(hours))
+    assert words.methods_table(hours)[0][-1] == "cost"
+
+
+def test_hours_are_told_where_the_advised_plan_missed_the_target_on_a_seed(mixed):
+    missed = dataclasses.replace(mixed.chosen, times=(math.inf, *mixed.chosen.times[1:]))
+    said = " ".join(words.reasons(dataclasses.replace(mixed, chosen=missed)))
+    assert re.search(r"that is about [^(]* \([^()]* to for ever\)", said)
+
+
+def test_where_all_machines_are_free_it_is_said_once(rented):
+    def free(option):
+        return None if option is None else dataclasses.replace(option, rate=0.0)
+
+    question = dataclasses.replace(
+        rented.question, groups=tuple(dataclasses.replace(group, price=0.0) for group in rented.question.groups)
+    )
+    for steps in (None, 1000):
+        found = dataclasses.replace(
+            rented,
+            question=dataclasses.replace(question, steps=steps),
+            chosen=free(rented.chosen),
+            hero=free(rented.hero),
+            options=tuple(map(free, rented.options)),
+            without=tuple(map(free, rented.without)),
+        )
+        said = " ".join(words.reasons(found))
+        assert said.count("It costs nothing.") == 1
+        assert "of the cost" not in said
+        assert "at no cost" not in said
+        words.methods_table(found)
+        words.kinds_table(found)
+
+
+def test_a_free_machine_that_never_gets_there_is_not_the_cheapest():
+    never = Option(Plan("hero_sgd", {"worker": 0}, 0.5), (math.inf,) * 5, (0,), 0.0)
+    assert never.cost == math.inf
+
+
 def test_the_scenario_does_the_measurement_again(mixed, tmp_path):
     path = tmp_path / "scenario.yaml"
     path.write_text(scenario_text(mixed), encoding="utf-8")
@@ -466,6 +528,79 @@ def test_many_measured_times_are_thinned_to_the_same_mean(tmp_path):
     assert np.mean(group.law["values"]) == pytest.approx(times.mean(), rel=1e-4)
 
 
+@pytest.mark.parametrize("many", [399, 401, 500, 600, 5000])
+def test_each_of_the_thinned_times_stands_for_as_many_measured_ones(tmp_path, many):
+    times = np.random.default_rng(0).lognormal(0, 2, many)
+    rows = ["worker,compute_seconds", *(f"0,{s!r}" for s in times.tolist())]
+    (tmp_path / "times.csv").write_text("\n".join(rows) + "\n")
+    (group,) = asked_of_trace(tmp_path / "times.csv").groups
+    assert len(group.law["values"]) == min(many, 400)
+    assert np.mean(group.law["values"]) == pytest.approx(times.mean(), rel=1e-4)
+    assert np.median(group.law["values"]) == pytest.approx(np.median(times), rel=0.05)
+
+
+def stopped_after_a_second(tmp_path, times):
+    """A trace of one worker whose gradients are stopped after 1 s."""
+    rows = [Row("0", j, 0.0, t) if t <= 1 else Row("0", j, 0.0, 1.0, outcome="stopped") for j, t in enumerate(times)]
+    return write_trace(tmp_path / "times.csv", rows)
+
+
+def test_of_stopped_rows_it_counts_that_they_are_longer_and_it_is_said(tmp_path):
+    times = np.random.default_rng(0).exponential(1, 4000).tolist()
+    path = stopped_after_a_second(tmp_path, times)
+    question = asked_of_trace(path)
+    (group,) = question.groups
+    assert group.seconds == pytest.approx(np.minimum(times, 1).mean())  # the least that they can be
+    assert list(question.notes) == [
+        "38% of the rows were not computed to their end (stopped, timed out, lost, in flight): it is counted that their "
+        "times are longer",
+        "some times are longer than all that were seen to their end (the longest 38% of workers 0): there the law is a "
+        "guess",
+    ]
+    assert question.notes == fit(path).warnings[:2]
+
+
+def test_a_law_of_stopped_times_is_kaplan_and_meiers_estimate(tmp_path):
+    rng = np.random.default_rng(0)
+    times, stops = rng.lognormal(0, 1.5, 3000), rng.exponential(20, 3000)
+    rows = [
+        Row("0", j, 0.0, float(min(t, s)), outcome="arrived" if t <= s else "stopped")
+        for j, (t, s) in enumerate(zip(times, stops, strict=True))
+    ]
+    question = asked_of_trace(write_trace(tmp_path / "times.csv", rows))
+    (group,) = question.groups
+    seen = Observed.of(times[times <= stops], stops[times > stops])
+    assert np.mean(group.law["values"]) == pytest.approx(seen.mean, rel=1e-4)
+    assert group.seconds == pytest.approx(np.median(times), rel=0.05)
+    assert seen.mean > 1.2 * seen.exact.mean()
+    assert question.heavy
+
+
+def test_the_notes_of_a_trace_stand_on_the_page_and_are_said_by_the_command(command, tmp_path):
+    path = stopped_after_a_second(tmp_path, [0.8, 0.9, 1.0, 1.2] * 5)
+    code, _, err = command("--trace", str(path), "--gradients-to-average", "1", "--target", "0.1", "-o", "here")
+    assert code == 0
+    notes = asked_of_trace(path).notes
+    assert len(notes) == 2
+    assert err.splitlines() == [f"note: {note}" for note in notes]
+    page = (tmp_path / "here" / "advice.html").read_text(encoding="utf-8")
+    assert all(f"<p>Note: {note}.</p>" in page for note in notes)
+
+
+def test_of_a_worker_all_of_whose_messages_were_cut_their_seconds_are_the_least_there_can_be(tmp_path):
+    rows = [*(Row("0", j, 0.0, 1.0, 0.1) for j in range(5)), Row("1", 0, 0.0, 2.0, 0.3, "stopped")]
+    first, second = asked_of_trace(write_trace(tmp_path / "times.csv", rows)).groups
+    assert (first.seconds, first.communication) == pytest.approx((1.0, 0.1))
+    assert (second.seconds, second.communication) == pytest.approx((2.0, 0.3))
+
+
+def test_a_worker_without_a_whole_gradient_is_left_out_and_it_is_said(tmp_path):
+    rows = [*(Row("0", j, 0.0, 1.0) for j in range(5)), Row("1", 0, 0.0, 9.0, outcome="stopped")]
+    question = asked_of_trace(write_trace(tmp_path / "times.csv", rows))
+    assert question.n == 1
+    assert "no gradient of workers 1 was computed to its end: they are left out" in question.notes
+
+
 def test_machines_that_never_deliver_are_told():
     with pytest.raises(ValueError, match="no method reached the target"):
         advise(asked("1x1~hangs(0.9)", average=1, data="different", target=1e-4))
@@ -534,6 +669,15 @@ def test_an_option_that_was_not_reached_is_infinitely_later():
     assert Question((Group(1, 1.0),)).B == 16
 
 
+def test_a_seed_on_which_neither_option_was_reached_says_nothing_of_who_is_sooner():
+    plan, inf = Plan("hero_sgd", {"worker": 0}, 0.5), math.inf
+    one, other = Option(plan, (1.0, 1.0, inf, 1.0, 1.0), (0,)), Option(plan, (9.0, 8.0, inf, 1.0, 2.0), (0,))
+    assert one.sooner(other) == (1.0, 5.0, 9.0)
+    never = Option(plan, (inf,) * 5, (0,))
+    assert all(map(math.isnan, never.sooner(never)))
+    assert words._range(never.sooner(never)) == "—"
+
+
 # ---- the command
 
 
@@ -584,6 +728,12 @@ def test_the_command_tells_what_cannot_be_understood_and_writes_nothing(command,
     assert said in err
     assert "Traceback" not in err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_machines_may_be_free(command):
+    given = ("--workers", "1x0.1 2x0.12", "--gradients-to-average", "2", "--target", "0.1")
+    assert command(*given, "--price", "1x0 2x2.5", "-o", "one")[0] == 0
+    assert command(*given, "--price", "0", "--steps", "1000", "-o", "two")[0] == 0
 
 
 def test_measured_times_take_the_place_of_workers(tmp_path):

@@ -6,10 +6,11 @@ import re
 
 import numpy as np
 import pytest
-from factories import make_result
+from factories import make_result, make_run
 from hypothesis import given
 from hypothesis import strategies as st
 
+from asyncsim import summary
 from asyncsim.ratios import interval, quantile, ratios, sentence
 
 
@@ -91,3 +92,74 @@ def test_the_bootstrap_covers_the_true_median_about_as_often_as_it_says():
     rng = np.random.default_rng(7)
     inside = [low <= 1.0 <= high for low, high in (interval(np.exp(rng.normal(0, 0.3, 15))) for _ in range(120))]
     assert 0.86 <= np.mean(inside) <= 1.0
+
+
+# ---- runs that ended without the target
+
+
+def ended(label, seed, at, status="finished"):
+    """A run that ended after so many seconds without the target."""
+    run = make_run(label, seed=seed, n=2, reach=None, time=at)
+    return dataclasses.replace(run, status=status)
+
+
+def against(best, others):
+    """hero_sgd, which reaches the target after so many seconds a seed, and the runs of others."""
+    result = reaching(hero_sgd=best)
+    return dataclasses.replace(result, runs=(*result.runs, *others))
+
+
+@pytest.mark.parametrize("status", ["diverged", "stalled", "failed"])
+def test_who_will_never_reach_the_target_has_no_bound_whenever_it_ended(status):
+    for at in (1.0, 50.0):
+        result = against([10, 10, 10], [ended("rennala_sgd", seed, at, status) for seed in range(3)])
+        rows = ratios(result)
+        assert (rows[1].ratio, rows[1].behind, rows[1].at_least) == (math.inf, 3, math.inf)
+        assert math.isnan(rows[1].bound)
+        assert sentence(rows) == "rennala_sgd did not reach the target with any of 3 seeds."
+
+
+def test_a_run_that_ended_before_the_best_was_there_says_nothing_as_in_the_summary():
+    result = against([50] * 5, [ended("rennala_sgd", seed, 20.0) for seed in range(5)])
+    rows = ratios(result)
+    assert (rows[1].pairs, rows[1].behind, rows[1].silent) == (0, 0, 5)
+    assert math.isnan(rows[1].ratio)
+    assert sentence(rows) == (
+        "rennala_sgd ended before the time at which hero_sgd reached the target: how many times as long it takes is open."
+    )
+    assert "rennala_sgd ended before the time at which hero_sgd reached" in summary.sentence(result)
+
+
+def test_only_the_seeds_that_say_something_count():
+    short = [ended("rennala_sgd", seed, 20.0) for seed in range(2)]
+    there = [make_run("rennala_sgd", seed=seed, n=2, reach=30.0, points=601) for seed in (2, 3, 4)]
+    rows = ratios(against([40, 40, 10, 10, 10], [*short, *there]))
+    assert (rows[1].pairs, rows[1].silent, rows[1].behind) == (3, 2, 3)
+    assert rows[1].ratio == pytest.approx(3, rel=0.02)
+
+
+def test_of_who_reached_the_target_with_some_seeds_it_is_said_with_how_many():
+    rows = ratios(reaching(hero_sgd=[10] * 4, rennala_sgd=[50, 50, None, None]))
+    assert sentence(rows).startswith("rennala_sgd reached the target with 2 of 4 seeds only; it takes over ")
+
+
+def test_an_interval_with_one_and_infinity_in_it_leaves_the_order_open_too():
+    result = reaching(hero_sgd=[10, 10, 10, None, None], rennala_sgd=[None, None, None, 20, 20])
+    rows = ratios(result)
+    assert (rows[1].low, rows[1].high) == (0, math.inf)
+    assert "the order of the two is open" in sentence(rows)
+    assert "no clear winner" in summary.sentence(result)
+
+
+def test_a_bound_of_one_or_less_is_not_told():
+    rows = ratios(reaching(hero_sgd=[59.9] * 3, rennala_sgd=[None] * 3))
+    assert rows[1].at_least == pytest.approx(1, abs=0.01)
+    same = dataclasses.replace(rows[1], at_least=1.0)
+    assert "over" not in sentence([rows[0], same])
+
+
+def test_methods_without_a_common_seed_are_not_compared():
+    result = reaching(hero_sgd=[10], rennala_sgd=[20])
+    moved = [dataclasses.replace(run, seed=1) if run.label == "rennala_sgd" else run for run in result.runs]
+    rows = ratios(dataclasses.replace(result, runs=tuple(moved)))
+    assert sentence(rows) == "rennala_sgd and hero_sgd have no seed that tells how many times as long one takes."

@@ -105,6 +105,18 @@ def test_a_winner_that_alone_got_there_is_said_to_be_alone() -> None:
     assert sentence(two).endswith("after 21 s; ringmaster_asgd did not within 60 s (3 of 3 seeds).")
 
 
+def test_of_losers_that_got_there_with_some_seeds_it_is_said_with_how_many() -> None:
+    def reached(label: str, seed: int) -> float | None:
+        return {"rennala_sgd": 10.0, "ringmaster_asgd": 50.0 if seed < 2 else None}.get(
+            label, 55.0 if seed < 1 else None
+        )
+
+    two = make_result(methods=METHODS[:2], seeds=FIVE, reached=reached)
+    assert sentence(two).endswith("; ringmaster_asgd did with 2 of 5 seeds only (5 of 5 seeds).")
+    three = make_result(seeds=FIVE, reached=reached)
+    assert sentence(three).endswith("; no other method did with more than 2 of 5 seeds (5 of 5 seeds).")
+
+
 def test_nobody_there_means_no_winner_and_the_closest_is_named() -> None:
     assert sentence(make_result(reached=False, seeds=(0,))) == (
         "There is no clear winner: no method reached ‖∇f‖² ≤ 1e-3; "

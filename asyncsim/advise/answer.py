@@ -40,14 +40,20 @@ class Option:
         return statistics.median(self.times)
 
     def sooner(self, other: Option) -> tuple[float, float, float]:
-        """How many times sooner than `other`: least, median, most over the seeds."""
-        ratios = sorted(theirs / ours for ours, theirs in zip(self.times, other.times, strict=True))
+        """How many times sooner than `other`: least, median, most over the seeds on which one of them got there.
+
+        nan where none of them did on any seed.
+        """
+        both = zip(self.times, other.times, strict=True)
+        ratios = sorted(theirs / ours for ours, theirs in both if math.isfinite(min(ours, theirs)))
+        if not ratios:
+            return math.nan, math.nan, math.nan
         return ratios[0], statistics.median(ratios), ratios[-1]
 
     @property
     def cost(self) -> float:
         """Price of the median time, in model seconds; only ratios of it mean anything."""
-        return self.median / 3600 * self.rate
+        return self.median / 3600 * self.rate if math.isfinite(self.median) else math.inf
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,6 +98,8 @@ class Advice:
         return alone / 3600 * option.median / self.hero.median
 
     def money_of(self, option: Option) -> float:
-        """What a plan costs; with unknown hours as a multiple of a single machine doing it alone."""
+        """What a plan costs; with unknown hours as a multiple of a single machine doing it alone, nan where that is free."""
         hours = self.hours_of(option)
-        return option.cost / self.hero.cost if math.isnan(hours) else hours * option.rate
+        if math.isnan(hours):
+            return option.cost / self.hero.cost if self.hero.cost else math.nan
+        return hours * option.rate if math.isfinite(hours) else math.inf

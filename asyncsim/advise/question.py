@@ -55,7 +55,8 @@ class Question:
     average : B*, None where it is not known (16 is assumed, and others are tried);
     steps : that a single machine needs with a good stepsize, None where not known;
     target : what ‖∇f‖² is to become, as a part of what it is at the start;
-    data : whether all machines draw from the same data, or each has data of its own.
+    data : whether all machines draw from the same data, or each has data of its own;
+    notes : what the numbers don't say, of times that were measured.
 
     >>> Question((Group(8, 0.12), Group(1, 2.0))).n
     9
@@ -67,6 +68,7 @@ class Question:
     steps: int | None = None
     target: float = 1e-4
     data: Data = "same"
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.data not in DATA:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from asyncsim.advise.question import Data, Group, Question, gamma, six_digits, within
-from asyncsim.times.traces import read_trace
+from asyncsim.fitting import not_seen
+from asyncsim.times.censored import Floats, Observed, weighted
+from asyncsim.times.traces import Resampled, read_trace
 
 HEAVY = 1.0  # measured times have a heavy tail if their deviation is more than so many times their mean
 MOST_VALUES = 400  # of measured times that are drawn again
@@ -68,44 +70,80 @@ def asked_of_trace(
 ) -> Question:
     """A question from measured times: machines of one device are one kind, its mean times those of the trace.
 
-    Times whose standard deviation is above their mean have a heavy tail: they are drawn again as they were measured.
+    Times whose standard deviation is above their mean have a heavy tail: they are drawn again as they were measured. Of
+    rows that were not computed to their end it counts that their times are longer (asyncsim/times/censored.py), and
+    `Question.notes` say what that leaves open.
 
     Raises ValueError where the file is no trace, or where `workers` is given too.
     """
     if workers.strip():
         raise ValueError("--workers and --trace: give one of the two")
     trace = read_trace(path)
-    computing, sending = trace.all_series(), trace.all_series("send_seconds")
+    computing, stopped = trace.all_series(), trace.all_stopped()
+    sending, cut = trace.all_series("send_seconds"), trace.all_stopped("send_seconds")
     if not computing:
         raise ValueError(f"{path}: no gradient in it was computed to its end")
     kinds: dict[str, list[str]] = {}
     for worker in computing:
         rows = trace.worker == trace.workers.index(worker)
         kinds.setdefault(trace.devices[int(trace.device[rows][0])] or worker, []).append(worker)
-    times = {kind: np.concatenate([computing[worker] for worker in those]) for kind, those in kinds.items()}
-    heavy = {kind for kind, series in times.items() if series.std() > HEAVY * series.mean()}
-    light = [series.std() / series.mean() for kind, series in times.items() if kind not in heavy for _ in series]
+    times = {kind: _of(those, computing, stopped) for kind, those in kinds.items()}
+    deviations = {kind: _deviation(series) for kind, series in times.items()}
+    heavy = {kind for kind, series in times.items() if deviations[kind] > HEAVY * series.mean}
+    light = [
+        deviations[kind] / series.mean for kind, series in times.items() if kind not in heavy for _ in series.exact
+    ]
     jitter = round(float(np.mean(light)), 3) if light else 0.1
     prices = (
         [None] * len(kinds) if price is None else _one_each("price", price, [len(those) for those in kinds.values()])
     )
     groups = []
     for (kind, those), cost in zip(kinds.items(), prices, strict=True):
-        message = float(np.concatenate([sending[worker] for worker in those]).mean())
+        sent = _of(those, sending, cut)
+        message = sent.mean if len(sent) else 0.0
         if kind in heavy:
             law = {"distribution": "empirical", "values": _thinned(times[kind])}
-            groups.append(
-                Group(len(those), float(np.median(times[kind])), message, cost, "a heavy tail, as measured", law)
-            )
+            groups.append(Group(len(those), _median(times[kind]), message, cost, "a heavy tail, as measured", law))
         else:
-            groups.append(Group(len(those), float(times[kind].mean()), message, cost))
-    return Question(tuple(groups), jitter, average, steps, target, data)
+            groups.append(Group(len(those), times[kind].mean, message, cost))
+    notes = not_seen(trace, [(those, times[kind]) for kind, those in kinds.items()])
+    return Question(tuple(groups), jitter, average, steps, target, data, tuple(notes))
 
 
-def _thinned(times: np.ndarray) -> list[float]:
-    """At most `MOST_VALUES` times with the same mean and nearly the same spread: means of neighbours."""
-    parts = np.array_split(np.sort(times), min(len(times), MOST_VALUES))
-    return [six_digits(float(part.mean())) for part in parts]
+def _of(workers: Sequence[str], whole: Mapping[str, Floats], cut: Mapping[str, Floats]) -> Observed:
+    """The times of all these workers, and after how many seconds others were cut short."""
+    none = np.empty(0)
+    return Observed.of(*(np.concatenate([times.get(worker, none) for worker in workers]) for times in (whole, cut)))
+
+
+def _deviation(times: Observed) -> float:
+    """Standard deviation of the (Kaplan-Meier) estimate, in seconds."""
+    if not len(times.beyond):
+        return float(times.exact.std())
+    places, weights = weighted(times)
+    return math.sqrt(float(weights @ (places - times.mean) ** 2))
+
+
+def _median(times: Observed) -> float:
+    return (
+        Resampled(times.exact, beyond=times.beyond).quantile(0.5)
+        if len(times.beyond)
+        else float(np.median(times.exact))
+    )
+
+
+def _thinned(times: Observed) -> list[float]:
+    """At most `MOST_VALUES` times with the same mean and nearly the same spread: means of neighbours.
+
+    Each is as likely as any other, so each is the mean of an equal share, to which a neighbour may belong in part.
+    """
+    if len(times.beyond):
+        (places, weights), m = weighted(times), MOST_VALUES
+    else:
+        places, weights, m = times.exact, np.ones(len(times)), min(len(times), MOST_VALUES)
+    up_to, sums = (np.append(0.0, np.cumsum(values)) for values in (weights, weights * places))
+    means = np.diff(np.interp(np.linspace(0, up_to[-1], m + 1), up_to, sums)) * m / up_to[-1]
+    return [six_digits(mean) for mean in means.tolist()]
 
 
 _UNITS = {"ms": 1e-3, "s": 1.0, "min": 60.0, "": 1.0}

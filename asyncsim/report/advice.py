@@ -146,15 +146,18 @@ def _absolute(advice: Advice) -> list[str]:
     if question.steps is not None:
         spread = chosen.sooner(hero)
         alone = advice.hours_of(hero)
+        longest = _duration(alone / spread[0]) if spread[0] else "for ever"  # where it missed the target on a seed
         said.append(
             f"With {question.steps:,} steps of a single machine ({_duration(alone)}) that is about {_duration(alone / spread[1])}"
-            + (f" ({_duration(alone / spread[2])} to {_duration(alone / spread[0])})." if chosen is not hero else ".")
+            + (f" ({_duration(alone / spread[2])} to {longest})." if chosen is not hero else ".")
         )
     if question.priced:
         money = advice.money_of(chosen)
-        if question.steps is not None:
+        if not chosen.cost:
+            said.append("It costs nothing.")
+        elif question.steps is not None:
             said.append(f"It costs about {summary.number(money, 3)}.")
-        elif chosen is not hero:
+        elif chosen is not hero and hero.cost:
             said.append(
                 f"It costs {summary.number(money, 2)} times what the fastest machine alone costs for the whole work."
             )
@@ -176,9 +179,8 @@ def _cheaper(advice: Advice) -> list[str]:
     if not option.cost < 0.9 * advice.chosen.cost:
         return []
     part, times = option.cost / advice.chosen.cost, option.median / advice.chosen.median
-    return [
-        f"Cheapest is {words}: {summary.number(part, 2)} of that price, in {summary.number(times, 2)} times the time."
-    ]
+    price = f"{summary.number(part, 2)} of that price" if part else "it costs nothing"
+    return [f"Cheapest is {words}: {price}, in {summary.number(times, 2)} times the time."]
 
 
 def _slowest(advice: Advice) -> list[str]:
@@ -193,7 +195,11 @@ def _slowest(advice: Advice) -> list[str]:
         words, verdict = _told_without(chosen, without)
         if without is None or (kind != slowest and verdict in ("needed", "helps")):
             continue
-        cost = "" if not advice.question.priced else f", at {summary.number(without.cost / chosen.cost, 2)} of the cost"
+        cost = ""
+        if advice.question.priced and chosen.cost:  # where it is free, nothing is cheaper
+            cost = (
+                f", at {summary.number(without.cost / chosen.cost, 2)} of the cost" if without.cost else ", at no cost"
+            )
         name = f"the slowest, {group}" if kind == slowest else str(group)
         meant = VERDICTS[verdict]
         if advice.question.data == "different":
@@ -330,7 +336,9 @@ def _told_without(chosen: Option, without: Option | None) -> tuple[str, str]:
 def methods_table(advice: Advice) -> tuple[list[str], list[list[str]]]:
     """One row a method on all machines, the quickest first."""
     headers = ["method", "time", "times as fast as one machine", "parameters"]
-    priced, known = advice.question.priced, advice.question.steps is not None
+    known = advice.question.steps is not None
+    # where one machine alone is free, only hours make a price
+    priced = advice.question.priced and (known or bool(advice.hero.cost))
     headers += ["cost"] if priced else []
     rows = []
     for option in advice.options:
@@ -418,7 +426,8 @@ def _sections(advice: Advice) -> str:
         "steps of a single machine": f"{question.steps:,}" if question.steps else "not given",
     }
     listed = "".join(f"<dt>{escape(key)}</dt><dd>{escape(value)}</dd>" for key, value in facts.items())
-    paragraphs = "".join(f"<p>{escape(words)}</p>" for words in reasons(advice))
+    notes = [f"Note: {note}." for note in question.notes]  # which the command says before it begins
+    paragraphs = "".join(f"<p>{escape(words)}</p>" for words in (*reasons(advice), *notes))
     return f"""<header><h1>Advice <small>{escape(machines)}</small></h1>
 <p class="sentence">{escape(headline(advice))}</p></header>
 {paragraphs}

@@ -68,7 +68,7 @@ def _time(value: float) -> str:
 
 def _times(row: Ratio) -> str:
     if math.isinf(row.ratio):
-        return f"over {summary.number(row.at_least, 2)}"
+        return "not reached" if math.isnan(row.bound) else f"over {summary.number(row.bound, 2)}"
     return summary.number(row.ratio)
 
 
