@@ -10,6 +10,7 @@ from toys import Method, Slope
 
 from asyncsim import (
     AsynchronousSGD,
+    Constant,
     Crash,
     Dropout,
     Exponential,
@@ -464,3 +465,19 @@ def test_a_scenario_comes_back_the_same():
 
 def test_every_availability_of_the_registry_is_tested_here():
     assert set(AVAILABILITIES) == {"dropout", "crash", "late_join", "plugged_in"}
+
+
+def test_a_job_that_was_to_have_a_deadline_is_told_lost_once_it_is_stopped_to_send_what_it_has():
+    def do(server):
+        server.timer("look", after=1.0)
+        server.send(0, Gradient(server.x), deadline=5.0)
+        server.receive()
+        assert server.idle == [1]  # it left at 0.5, which only the deadline would tell
+        server.stop(0, keep=True)
+        server.send(1, Gradient(server.x))
+        server.receive()
+        assert (server.idle, server.busy) == ([1], 0)
+
+    leaving = Dropout(up=Constant(0.5), down=Constant(100.0), policy="lost", notice=0.1)
+    run = simulate(Method(do), Quadratic(4), Workers(2, 1.5, availability=[leaving, None]), stop=Stop(time=30.0))
+    assert (run.status, run.lost, run.timed_out) == ("finished", 1, 0)
