@@ -144,7 +144,8 @@ class _Regression(Sampled):
         Elsewhere it is another one, which is why it counts as estimated.
         """
         size = self._share
-        left_over = 1.0 if self.replacement else (size - self.batch_size) / max(1, size - 1)
+        # no minibatch of an epoch has a sample twice either
+        left_over = 1.0 if self.replacement is True else (size - self.batch_size) / max(1, size - 1)
         return self._at_the_start[0] / self.batch_size * left_over
 
     @property

@@ -88,8 +88,9 @@ def test_variance_is_the_exact_one_at_the_start(kind):
 
 
 @BOTH
-def test_variance_without_replacement_is_that_of_all_subsets(kind):
-    problem = kind(batch_size=2, replacement=False)
+@pytest.mark.parametrize("replacement", [False, "epochs"])
+def test_variance_without_replacement_is_that_of_all_subsets(kind, replacement):
+    problem = kind(batch_size=2, replacement=replacement)
     exact = problem.full_gradient(problem.x0)
     pairs = [(i, j) for i in range(12) for j in range(i)]
     drawn = kind(batch_size=2)
