@@ -72,6 +72,11 @@ def read(data: str, base: Path = Path(), label_column: str = "first") -> Table:
     path = base / data
     many = sorted(path.parent.glob(path.name)) if "*" in path.name and "\0" not in data else []
     paths = [each for each in many if each.is_file()] or [_there(path)]
+    if len(paths) > 1 and reader is not _cifar:
+        raise ValueError(
+            f"data: {data!r} stands for {len(paths)} files, {paths[0].name}, {paths[1].name}{', …' if paths[2:] else ''}, "
+            "but only CIFAR's .bin are read from several; put the samples into one file"
+        )
     try:
         if reader is _idx:
             paths = [*paths, _labels_beside(paths[0])]
@@ -209,7 +214,7 @@ def _libsvm(path: Path, label_column: str) -> Table:
     labels: list[float] = []
     rows: list[tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]] = []
     columns = 0
-    with path.open(encoding="utf-8") as file:
+    with path.open(encoding="utf-8-sig") as file:
         for number, line in enumerate(_lines(path, file), start=1):
             fields = line.partition("#")[0].split()
             if not fields:

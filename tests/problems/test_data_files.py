@@ -77,6 +77,10 @@ def test_libsvm_lines_become_dense_rows(file):
     assert (table.labels.tolist(), table.classes) == ([1, 0, 0], (-1.0, 1.0))
 
 
+def test_libsvm_may_begin_with_a_byte_order_mark(file):
+    assert file("a.libsvm", "\ufeff+1 1:0.5\n-1 1:2\n")().classes == (-1.0, 1.0)
+
+
 @pytest.mark.parametrize("name", ["a.svm", "a.txt", "A.LIBSVM"])
 def test_libsvm_goes_by_several_endings(file, name):
     assert file(name, "1 1:1\r\n2 1:2\r\n")().classes == (1.0, 2.0)
@@ -371,6 +375,16 @@ def test_cifar_10_is_read_from_several_files(file):
     assert np.array_equal(table.samples, np.vstack([one, two]))
     assert (table.labels.tolist(), table.classes, table.shape) == ([1, 2, 1, 0, 1], (0.0, 3.0, 9.0), (3, 32, 32))
     assert len(read().labels) == 3
+
+
+@pytest.mark.parametrize("ending", ["-images-idx3-ubyte", ".csv", ".libsvm", ".npz"])
+def test_of_other_kinds_a_pattern_stands_for_one_file_and_not_for_the_first_of_several(file, ending):
+    read = file(f"a{ending}", "1,2\n0,3\n")
+    file(f"b{ending}", "1,4\n0,5\n")
+    with pytest.raises(ValueError, match=r"stands for 2 files, a[-.].*, b[-.].*, but only CIFAR's .bin"):
+        data_files.read(f"*{ending}", read.folder)
+    if ending == ".csv":
+        assert data_files.read("a*.csv", read.folder).samples.tolist() == [[2.0], [3.0]]
 
 
 def test_of_cifar_100_the_fine_labels_are_taken(file):
