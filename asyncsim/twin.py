@@ -277,10 +277,22 @@ class Twin:
         if not math.isnan(self.worst_time_error):
             parts.append(f"times to the target are off by up to {summary.percent(self.worst_time_error)}")
         if not math.isnan(rates):
-            parts.append(f"updates a second by up to {summary.percent(rates)}")
+            parts.append(f"updates a second {'' if parts else 'are off '}by up to {summary.percent(rates)}")
         apart = max((row.delays_apart for row in self.rows if not math.isnan(row.delays_apart)), default=math.nan)
         if not math.isnan(apart):
             parts.append(f"up to {summary.percent(apart)} of the gradients would have another delay")
+        # an error of these would be infinite, and the largest error above is not theirs
+        for reached, missed, words in (
+            ("time_measured", "time_predicted", "when measured but not as predicted"),
+            ("time_predicted", "time_measured", "as predicted but not when measured"),
+        ):
+            who = [
+                row.label
+                for row in self.rows
+                if math.isfinite(getattr(row, reached)) and math.isinf(getattr(row, missed))
+            ]
+            if who:
+                parts.append(f"the target was reached by {', '.join(who)} in the median {words}")
         text = said + (", ".join(parts) or "nothing else could be compared") + "."
         return text[0].upper() + text[1:]
 

@@ -199,6 +199,13 @@ def test_errors_are_relative_and_unknown_ones_are_left_out():
     assert (found.rows[0].time_error, found.rows[0].rate_error) == (0.25, 0.0)
     assert found.sentence() == "Times to the target are off by up to 25 %, updates a second by up to 0 %."
     assert math.isnan(compared(result(4.0, 0.05), result(5.0, 0.5)).rows[0].time_error)
+    for measured, predicted, words in (
+        (0.05, 0.5, "when measured but not as predicted"),
+        (0.5, 0.05, "as predicted but not when measured"),
+    ):
+        assert compared(result(4.0, measured), result(5.0, predicted)).sentence() == (
+            f"Updates a second are off by up to 0 %, the target was reached by a in the median {words}."
+        )
 
 
 def test_what_was_simulated_has_no_twin(folder):
