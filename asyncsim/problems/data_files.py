@@ -85,6 +85,16 @@ def read(data: str, base: Path = Path(), label_column: str = "first") -> Table:
         raise ValueError(f"data: {paths[0]} can't be read: {error.strerror or error}") from error
 
 
+def read_like(table: Table, data: str, base: Path = Path(), label_column: str = "first") -> Table:
+    """As `read`; a LIBSVM file, which leaves out what is 0, has as many features as `table`, if it names fewer."""
+    found = read(data, base, label_column)
+    missing = table.samples.shape[1] - found.samples.shape[1]
+    if missing <= 0 or _reader(data) is not _libsvm:
+        return found
+    samples = np.pad(found.samples, ((0, 0), (0, missing)))
+    return found._replace(samples=samples, shape=samples.shape[1:])
+
+
 def _there(path: Path) -> Path:
     if "\0" in str(path) or not path.is_file():
         raise ValueError(f"data: there is no file {str(path)!r}; a relative path starts at the folder of the scenario")

@@ -134,8 +134,10 @@ class Sampled(Minibatches):
             vars(built)["workers"] = n
         if from_arrays:
             return built._on(self._table, vars(self).get("_tested_on"))
-        tested_on = data_files.read(self.test, base, self.label_column) if isinstance(self.test, str) else None
-        return built._on(data_files.read(self.data, base, self.label_column), tested_on)
+        table, tested_on = data_files.read(self.data, base, self.label_column), None
+        if isinstance(self.test, str):
+            tested_on = data_files.read_like(table, self.test, base, self.label_column)
+        return built._on(table, tested_on)
 
     @classmethod
     def of(

@@ -187,6 +187,16 @@ def test_test_data_may_come_from_a_file(tmp_path):
     assert problem.data_sha256 != SoftmaxRegression("a.csv").build(base=tmp_path).data_sha256
 
 
+def test_libsvm_test_data_may_lack_the_last_features_where_all_are_0(tmp_path):
+    (tmp_path / "a.libsvm").write_text("+1 1:1 3:2\n-1 2:1\n")
+    (tmp_path / "b.libsvm").write_text("-1 2:2\n+1 1:2\n")
+    problem = LogisticRegression("a.libsvm", test="b.libsvm", bias=False).build(base=tmp_path)
+    assert problem._test_set[0].tolist() == [[0, 1, 0], [1, 0, 0]]
+    assert problem.test_accuracy(np.array([1.0, -1.0, 0.0])) == 1.0
+    with pytest.raises(ValueError, match=r"have 3 features, but those of data 'b.libsvm' have 2"):
+        LogisticRegression("b.libsvm", test="a.libsvm").build(base=tmp_path)
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
