@@ -268,6 +268,8 @@ def _csv(path: Path, label_column: str) -> Table:
         raise ValueError(
             f"{path}: there are no samples; one line a sample is needed, the label in the {label_column} column"
         )
+    if _numbers_its_columns(labels, rows[0]):
+        del labels[0], rows[0]
     return _table(np.array(rows), _csv_labels(labels, str(path)), str(path))
 
 
@@ -291,6 +293,13 @@ def _csv_fields(path: Path, label_column: str) -> Iterator[tuple[int, tuple[str,
                 first = False
         except csv.Error as error:
             raise ValueError(f"{path}:{reader.line_num}: this is no csv: {error}") from error
+
+
+def _numbers_its_columns(labels: Sequence[str], first: npt.NDArray[np.float64]) -> bool:
+    """Whether the first line is a header such as 0,1,2,3,species, as pandas writes it for an array with labels."""
+    count = np.arange(len(first))
+    counts = len(first) > 2 and (np.array_equal(first, count) or np.array_equal(first, count + 1))
+    return counts and len(labels) > 1 and not _is_number(labels[0]) and labels[0] not in labels[1:]
 
 
 def _csv_labels(labels: Sequence[str], source: str) -> npt.NDArray[Any]:

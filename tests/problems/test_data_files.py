@@ -147,6 +147,18 @@ def test_csv_has_its_label_first_or_last_and_may_have_a_header(file):
     assert all(np.array_equal(a, b) for a, b in zip(first, last, strict=True))
 
 
+@pytest.mark.parametrize("header", ["0,1,2,species", "1,2,3,species"])
+@pytest.mark.parametrize("labels", [("setosa", "virginica"), ("3", "7")])
+def test_a_csv_header_may_number_the_features(file, header, labels):
+    table = file("a.csv", f"{header}\n4,5,6,{labels[0]}\n7,8,9,{labels[1]}\n")(label_column="last")
+    assert table.samples.tolist() == [[4, 5, 6], [7, 8, 9]]
+    assert [str(name).removesuffix(".0") for name in table.classes] == list(labels)
+
+
+def test_a_first_sample_that_looks_like_a_header_is_kept_where_others_have_its_label(file):
+    assert file("a.csv", "cat,0,1,2\ndog,1,1,1\ncat,2,1,0\n")().labels.tolist() == [0, 1, 0]
+
+
 def test_csv_labels_may_be_texts(file):
     table = file("a.csv", "setosa,1,2\nvirginica,3,4\nsetosa,5,6\n")()
     assert (table.labels.tolist(), table.classes) == ([0, 1, 0], ("setosa", "virginica"))
