@@ -255,6 +255,8 @@ class _Regression(Sampled):
 
     def _value(self, x: Vector, logits: Matrix) -> float:
         loss = self._losses(logits, self._targets).mean()
+        if not self.regularisation:
+            return float(loss)  # 0·∞ would be no number
         if self.regulariser == "nonconvex":
             # x²/(1 + x²), but without ∞/∞
             return float(loss + self.regularisation * np.sum(1.0 - 1.0 / (1.0 + x * x)))

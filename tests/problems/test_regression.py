@@ -159,6 +159,15 @@ def test_large_logits_neither_overflow_nor_lose_the_loss(kind):
 
 
 @BOTH
+def test_without_a_regulariser_the_value_is_finite_where_the_square_of_x_is_not(kind):
+    problem = kind()
+    x = np.full(problem.dimension, 1e200)
+    x[::2] *= -1
+    assert np.isfinite(problem.value(x))
+    assert problem.value(x) == problem.value_and_gradient(x)[0] > 1e190
+
+
+@BOTH
 def test_records_of_a_diverged_iterate_are_silent(kind):
     problem = kind()
     value, gradient = problem.value_and_gradient(np.full(problem.dimension, np.inf))
