@@ -153,7 +153,8 @@ class Recorder:
             # float32 has too small a range for squares
             exact = None if gradient is None else gradient.astype(np.float64, copy=False)
             norm = math.nan if exact is None else float(exact.dot(exact))
-        if self.rows:
+        # no iteration in between counts for nothing, also where the norm is infinite
+        if self.rows and self.rows[-1]["iteration"] < k:
             before = self.rows[-1]
             self._weighted += before["squared_gradient_norm"] * (k - before["iteration"])
         return {

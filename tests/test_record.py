@@ -78,6 +78,14 @@ def test_a_record_holds_value_suboptimality_norm_and_their_running_mean():
     assert run.curves["gradients_used"].tolist() == [0, 1, 2, 3]
 
 
+def test_the_running_mean_stays_infinite_where_a_diverged_iterate_is_recorded_again():
+    recorder = Recorder(Slope(), Record(every=1.0), None)
+    for time, x in enumerate([np.array([1e200]), np.array([1e200])]):
+        recorder.take(float(time), 0, x, Log(1))
+    assert recorder.curves()["squared_gradient_norm"].tolist() == [math.inf, math.inf]
+    assert recorder.curves()["mean_squared_gradient_norm"].tolist() == [math.inf, math.inf]
+
+
 def test_between_two_records_the_running_mean_counts_the_earlier_one():
     """Records at k = 0, 2, 3: (64 + 64 + 4)/3 = 44, then (64 + 64 + 4 + 1)/4 = 33.25."""
     run = play(HALVE, [1.0], record=Record(iterations=2), stop=Stop(iterations=3))
