@@ -1,5 +1,6 @@
 """Figures for papers, written for real: vector, fonts inside, one column wide."""
 
+import dataclasses
 import re
 import zlib
 from itertools import pairwise
@@ -83,6 +84,33 @@ def test_of_many_methods_the_best_eight_are_drawn():
 @pytest.mark.parametrize("name", sorted(set(ODD) - {"killed at once"}))
 def test_odd_results_have_figures_too(name):
     for figure in drawn(ODD[name]).values():
+        figure.draw_without_rendering()
+
+
+def with_accuracies():
+    """A result with a test accuracy that rises from nothing to all, and half of it as the target."""
+    result = make_result(methods=("hero_sgd", "rennala_sgd"), seeds=(0, 1), n=2)
+    runs = []
+    for run in result.runs:
+        times = run.curves["time"]
+        runs.append(dataclasses.replace(run, curves={**run.curves, "test_accuracy": times / times[-1]}))
+    return dataclasses.replace(result, runs=tuple(runs), target={"test_accuracy": 0.5})
+
+
+def test_an_accuracy_is_drawn_on_a_linear_axis_and_reached_from_below(tmp_path):
+    figures = drawn(with_accuracies())
+    axes = figures["curve-against-time"].axes[0]
+    assert (axes.get_ylabel(), axes.get_yscale()) == ("test accuracy", "linear")
+    assert float(axes.get_lines()[0].get_ydata()[0]) == 0.0
+    assert figures["time-to-target"].axes[0].get_xlabel() == r"time to test accuracy $\geq$ 0.5 (s)"
+    assert write_figures(with_accuracies(), tmp_path, "svg")
+
+
+def test_a_label_that_looks_like_a_formula_is_written_as_it_is(tmp_path):
+    plain = make_result(methods=("hero_sgd", "rennala_sgd"), seeds=(0,), n=2)
+    label = r"$\nothing$"
+    runs = tuple(dataclasses.replace(run, label=label) if run.label == "hero_sgd" else run for run in plain.runs)
+    for figure in drawn(dataclasses.replace(plain, runs=runs)).values():
         figure.draw_without_rendering()
 
 
