@@ -145,9 +145,10 @@ def _look(result: "Result", label: str) -> dict[str, Any]:
 
 def _curve(result: "Result", labels: Sequence[str], axis: str, quantity: str) -> "Figure":
     figure, axes = _figure()
-    logarithmic = quantity not in data.LINEAR
-    for label in labels:
-        line = data.curves(result, label)[axis][quantity]
+    lines = {label: data.curves(result, label)[axis][quantity] for label in labels}
+    # what is nowhere above zero has no logarithm
+    logarithmic = quantity not in data.LINEAR and any((_floats(line["median"]) > 0).any() for line in lines.values())
+    for label, line in lines.items():
         x, median = _floats(line["x"]), _floats(line["median"])
         if logarithmic:
             median = np.where(median > 0, median, np.nan)
