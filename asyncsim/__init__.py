@@ -52,7 +52,12 @@ _WHERE = {
 __all__ = sorted([*_WHERE, "__version__"])  # noqa: PLE0605 - a list, which ruff cannot see
 
 
+_MODULES = ("replay", "testing", "twin")  # called by their whole names, as asyncsim.twin.what_if
+
+
 def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return import_module(f"asyncsim.{name}")
     if name not in _WHERE:
         raise AttributeError(f"module 'asyncsim' has no attribute {name!r}")
     value = getattr(import_module(f"asyncsim.{_WHERE[name]}"), name)

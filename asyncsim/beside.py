@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from asyncsim.result import Result, unique_labels
+from asyncsim.result import MORE_IS_BETTER, Result, unique_labels
 
 # what makes a problem the same one, where the scenario does not tell
 _PROBLEM = ("name", "dimension", "f_star", "data_sha256")
@@ -123,7 +123,7 @@ def _target(results: Sequence[Result], names: Sequence[str]) -> tuple[dict[str, 
                 for name, result in zip(names, results, strict=True)
             )
         )
-    strictest = {key: min(target[key] for target in targets) for key in targets[0]}
+    strictest = {key: (max if key in MORE_IS_BETTER else min)(target[key] for target in targets) for key in targets[0]}
     words = []
     if any(result.target != strictest for result in results):
         each = ", ".join(

@@ -114,7 +114,7 @@ def describe(name: str) -> list[Description]:
     ]
     if not found:
         near = difflib.get_close_matches(name[:100], [known for kind in kinds for known in registry(kind)], n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
+        hint = f"; did you mean {near[0]!r}?" if near else ";"
         raise ValueError(f"nothing is called {name[:100]!r}{hint} `asyncsim list` shows what there is")
     return found
 

@@ -280,7 +280,7 @@ def _end(result: "Result") -> None:
     for failed in [run for run in result.runs if run.status == "failed"]:
         _say(f"{failed.label}, seed {failed.seed}, failed: {failed.reason}")
     if result.manifest.get("status") == "interrupted":
-        _say(f"interrupted; `asyncsim resume {result.folder}` goes on")
+        _say(f"interrupted; `asyncsim resume {_typed(result.folder)}` goes on")
         raise typer.Exit(128 + int(result.manifest.get("signal") or 2))
     if any(run.status == "failed" for run in result.runs):
         raise typer.Exit(1)
@@ -403,7 +403,7 @@ def init(
             file.write(known[source].read_text(encoding="utf-8"))
     except FileExistsError:
         raise ValueError(f"{path} is there already; give another path, as in `asyncsim init mine.yaml`") from None
-    typer.echo(f"{path} is written; next: asyncsim run {path}")
+    typer.echo(f"{path} is written; next: asyncsim run {_typed(path)}")
 
 
 @app.command("list")
@@ -567,7 +567,7 @@ def fit(
         _say(f"note: {warning}")
     if output is not None:
         output.write_text(found.scenario(output.parent), encoding="utf-8")
-        typer.echo(f"{output} is written; next: asyncsim run {output}")
+        typer.echo(f"{output} is written; next: asyncsim run {_typed(output)}")
     if picture is not None:
         typer.echo(f"picture: {found.picture(picture)}")
 
@@ -846,6 +846,13 @@ def _aligned(rows: Sequence[Sequence[str]]) -> Iterator[str]:
     for row in rows:
         first, *others = (cell.rjust(width) for cell, width in zip(row, widths, strict=True))
         yield "  ".join([first.lstrip().ljust(widths[0]), *others]).rstrip()
+
+
+def _typed(path: Path | None) -> str:
+    """A path as a shell takes it, spaces and all."""
+    import shlex
+
+    return shlex.quote(str(path))
 
 
 # ---- errors

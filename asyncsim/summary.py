@@ -311,8 +311,10 @@ def _timing_only(summaries: Sequence[MethodSummary]) -> str:
 
 def _nobody(result: Result, closest: MethodSummary) -> str:
     name = _measure(result)
-    last = f"{closest.label} came closest with {SYMBOLS.get(name, name)} = {number(getattr(closest, name))}"
-    return f"no method reached {target_text(result.target)}; {last} after {seconds(closest.time)}"
+    nobody, last = f"no method reached {target_text(result.target)}", getattr(closest, name)
+    if not math.isfinite(last):  # all have diverged: none is closer than another
+        return nobody
+    return f"{nobody}; {closest.label} came closest with {SYMBOLS.get(name, name)} = {number(last)} after {seconds(closest.time)}"
 
 
 def _endings(summaries: Sequence[MethodSummary]) -> list[str]:

@@ -58,6 +58,12 @@ def test_the_strictest_of_several_targets_counts():
     assert "the strictest, ‖∇f‖² ≤ 1e-3, is used for all" in result.manifest["differences"][0]
 
 
+def test_the_strictest_accuracy_is_the_highest():
+    result = beside([named("a", target={"test_accuracy": 0.9}), named("b", target={"test_accuracy": 0.8})])
+    assert result.target == {"test_accuracy": 0.9}
+    assert "the strictest, test accuracy ≥ 0.9, is used for all" in result.manifest["differences"][0]
+
+
 def test_targets_about_different_quantities_are_refused():
     with pytest.raises(ValueError, match="different quantities"):
         beside([named("a"), named("b", target={"suboptimality": 1e-2})])

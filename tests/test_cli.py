@@ -208,6 +208,7 @@ BAD = {
         ["describe", "ringmaster"],
         "nothing is called 'ringmaster'; did you mean 'ringmaster_asgd'? `asyncsim list` shows what there is",
     ),
+    "a name that is like none": (["describe", "qqq"], "nothing is called 'qqq'; `asyncsim list` shows what there is"),
     "no run folder": (["report", "."], ""),
     "no run folder to resume": (["resume", "nowhere"], ""),
     "an unknown format": (["export", ".", "--to", "xls"], "--to xls is not known; allowed: csv, npz"),
@@ -274,6 +275,11 @@ def test_init_writes_a_starter_that_is_good_and_overwrites_nothing(command, here
     code, _, err = command("init")
     assert (code, err) == (2, "scenario.yaml is there already; give another path, as in `asyncsim init mine.yaml`\n")
     assert (here / "scenario.yaml").read_text() == "mine"
+
+
+def test_a_path_with_spaces_is_told_so_that_it_can_be_typed(command):
+    code, out, _ = command("init", "my study.yaml")
+    assert (code, out) == (0, "my study.yaml is written; next: asyncsim run 'my study.yaml'\n")
 
 
 @pytest.mark.parametrize("name", registry("starters"))

@@ -1,7 +1,10 @@
 """What the README shows is run: its Python, its scenario, its command lines, its picture."""
 
+import os
 import re
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -28,6 +31,17 @@ def test_the_scenario_of_the_readme_is_one(tmp_path):
     for text in blocks("yaml"):
         (tmp_path / "scenario.yaml").write_text(text)
         assert from_data(read(tmp_path / "scenario.yaml").data).build_methods()
+
+
+def test_what_the_readme_calls_by_its_whole_name_is_there_after_import_asyncsim():
+    names = sorted(set(re.findall(r"`(asyncsim(?:\.\w+)+)", README.read_text())))
+    assert {"asyncsim.replay.exact", "asyncsim.testing", "asyncsim.twin.what_if"} <= set(names)
+    code = "\n".join(["import asyncsim", *names])  # in a process where nobody else has imported them
+    environment = {**os.environ, "PYTHONPATH": str(README.parent)}
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=environment, timeout=60, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_the_commands_of_the_readme_exist():

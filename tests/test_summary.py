@@ -124,6 +124,17 @@ def test_nobody_there_means_no_winner_and_the_closest_is_named() -> None:
     )
 
 
+def test_of_methods_that_all_diverged_none_is_said_to_be_the_closest() -> None:
+    plain = make_result(methods=("hero_sgd", "rennala_sgd"), reached=False, seeds=(0,))
+    runs = []
+    for run in plain.runs:
+        norms = np.append(run.curves["squared_gradient_norm"][:-1], math.inf)
+        runs.append(replace(run, status="diverged", curves={**run.curves, "squared_gradient_norm": norms}))
+    assert sentence(replace(plain, runs=tuple(runs))) == (
+        "There is no clear winner: no method reached ‖∇f‖² ≤ 1e-3. hero_sgd diverged. rennala_sgd diverged."
+    )
+
+
 def test_a_gap_within_the_resolution_of_the_record_is_no_win() -> None:
     result = make_result(reached={"ringmaster_asgd": 20.0, "rennala_sgd": 20.5})
     assert sentence(result) == (

@@ -43,20 +43,23 @@ COLOURS = {
 }
 COUNTERS = {"iteration": "iteration k", "value": "f", "squared_gradient_norm": "squared gradient norm"}
 FLYING = OUTCOMES.index("in_flight")
+HEAD = '{"displayTimeUnit":'
 
 Event = dict[str, Any]
 
 
 def write(result: "Result", path: Path) -> Path:
-    """Write the trace; .json is added where it lacks."""
+    """Write the trace; .json is added where it lacks. ValueError when something else is there."""
     if path.suffix != ".json":
         path = path.with_name(path.name + ".json")
+    if path.exists() and not _is_trace(path):
+        raise ValueError(f"{path} is there already and is no trace of ours; give another file")
     path.parent.mkdir(parents=True, exist_ok=True)
     scratch = path.with_name(path.name + ".tmp")
     scale = _scale(max((run.time for run in result.runs), default=0.0))
     left_out: list[str] = []
     with scratch.open("w", encoding="utf-8") as file:
-        file.write('{"displayTimeUnit": "ms", "traceEvents": [')
+        file.write(f'{HEAD} "ms", "traceEvents": [')
         for number, event in enumerate(_events(result, scale, left_out)):
             file.write(",\n" if number else "\n")
             json.dump(event, file, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
@@ -64,6 +67,11 @@ def write(result: "Result", path: Path) -> Path:
         file.write(f'\n], "otherData": {json.dumps(about, ensure_ascii=False)}}}\n')
     scratch.replace(path)
     return path
+
+
+def _is_trace(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(len(HEAD)) == HEAD.encode()
 
 
 def _scale(seconds: float) -> float:

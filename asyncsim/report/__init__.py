@@ -18,8 +18,8 @@ def write_report(result: "Result", path: Path | str) -> Path:
     """Write the report of `result` to `path`, one HTML file of about 5 MB, and return the path.
 
     The file opens from disk and asks nothing of any network: charts, script and style are inside.
-    An OSError from writing (no such folder, disk full) is left to the caller. A file that is there
-    already is replaced in one step, so a reader never sees half a page.
+    An OSError from writing (no such folder, disk full) is left to the caller. A page that is there
+    already is replaced in one step, so a reader never sees half a page; ValueError when something else is there.
     """
     from asyncsim.report.page import page
 
@@ -36,6 +36,7 @@ def write_times(name: str, seen: "Overview", path: Path | str) -> Path:
 def written(text: str, path: Path | str) -> Path:
     """Write a page to `path` in one step, and return the path."""
     path = Path(path)
+    _check_replaceable(path)
     unfinished = path.with_name(f".{path.name}.part")
     try:
         unfinished.write_text(text, encoding="utf-8", newline="\n")
@@ -44,3 +45,17 @@ def written(text: str, path: Path | str) -> Path:
         unfinished.unlink(missing_ok=True)
         raise
     return path
+
+
+def _check_replaceable(path: Path) -> None:
+    """A page takes the place of a page only: a slip of the pen must cost neither a scenario nor what a run has recorded."""
+    if path.is_dir():
+        raise ValueError(f"{path} is a folder; a page is one file, as {path / 'report.html'}")
+    if not path.exists() or path.suffix.lower() in (".html", ".htm"):
+        return
+    if path.is_file():
+        with path.open("rb") as file:
+            head = file.read(100).lstrip().lower()
+        if not head or head.startswith(b"<!doctype html"):
+            return
+    raise ValueError(f"{path} is there already and is no page; give another file, as report.html")

@@ -54,6 +54,7 @@ QUANTITIES = {
 }
 OF_THE_OBJECTIVE = ("squared_gradient_norm", "mean_squared_gradient_norm", "suboptimality", "value", "test_accuracy")
 OF_THE_CLOCK = ("iteration", "gradients_used")
+LINEAR = (*OF_THE_CLOCK, "test_accuracy")  # all others are read by their order of magnitude
 AXES = {"time": "simulated time (s)", "iteration": "iteration k", "worker_seconds": "total worker time (s)"}
 
 Floats = NDArray[np.float64]

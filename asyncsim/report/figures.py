@@ -15,6 +15,7 @@ from asyncsim import summary
 from asyncsim.ratios import ratios
 from asyncsim.report import data
 from asyncsim.report.ticks import decades
+from asyncsim.result import MORE_IS_BETTER
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -67,6 +68,7 @@ LABELS = {
     "mean_squared_gradient_norm": r"mean of $\Vert\nabla f(x^k)\Vert^2$",
     "suboptimality": r"$f(x^k) - f^*$",
     "value": r"$f(x^k)$",
+    "test_accuracy": "test accuracy",
     "iteration": "iteration $k$",
     "gradients_used": "gradients used",
     "time": "simulated time (s)",
@@ -143,9 +145,10 @@ def _look(result: "Result", label: str) -> dict[str, Any]:
 
 def _curve(result: "Result", labels: Sequence[str], axis: str, quantity: str) -> "Figure":
     figure, axes = _figure()
-    logarithmic = quantity not in data.OF_THE_CLOCK
-    for label in labels:
-        line = data.curves(result, label)[axis][quantity]
+    lines = {label: data.curves(result, label)[axis][quantity] for label in labels}
+    # what is nowhere above zero has no logarithm
+    logarithmic = quantity not in data.LINEAR and any((_floats(line["median"]) > 0).any() for line in lines.values())
+    for label, line in lines.items():
         x, median = _floats(line["x"]), _floats(line["median"])
         if logarithmic:
             median = np.where(median > 0, median, np.nan)
@@ -154,7 +157,7 @@ def _curve(result: "Result", labels: Sequence[str], axis: str, quantity: str) ->
             low, high = _floats(line["lower"]), _floats(line["upper"])
             seen = np.isfinite(low) & np.isfinite(high) & ((low > 0) | (not logarithmic))
             axes.fill_between(x, low, high, where=seen, color=look["color"], alpha=0.18, linewidth=0)
-        axes.plot(x, median, label=label, marker="o" if len(x) < 2 else None, markersize=3, **look)
+        axes.plot(x, median, label=_literal(label), marker="o" if len(x) < 2 else None, markersize=3, **look)
     if logarithmic:
         axes.set_yscale("log")
     axes.set_xlabel(LABELS[axis])
@@ -198,7 +201,7 @@ def _times(result: "Result", labels: Sequence[str]) -> "Figure":
             axes.plot(row.median, place, "o", color=colour, markersize=4.5)
         else:
             axes.plot(last, place, ">", color=colour, markersize=5, markerfacecolor="white")
-    axes.set_yticks(range(len(rows)), [row.label for row in rows])
+    axes.set_yticks(range(len(rows)), [_literal(row.label) for row in rows])
     axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.set_xscale("log")
     low, high = np.log10(axes.get_xlim())
@@ -209,8 +212,16 @@ def _times(result: "Result", labels: Sequence[str]) -> "Figure":
     return figure
 
 
+def _literal(label: str) -> str:
+    """What is between two $ would be read as a formula."""
+    return label.replace("$", r"\$")
+
+
 def _in_math(result: "Result") -> str:
-    parts = [rf"{LABELS.get(key, key)} $\leq$ {summary.number(limit)}" for key, limit in (result.target or {}).items()]
+    parts = []
+    for key, limit in (result.target or {}).items():
+        relation = r"$\geq$" if key in MORE_IS_BETTER else r"$\leq$"
+        parts.append(f"{LABELS.get(key, key)} {relation} {summary.number(limit)}")
     return " and ".join(parts)
 
 

@@ -56,7 +56,7 @@ def _picture(result: "Result") -> str:
     key = data.quantities(result)[0]
     labels = data.styles(result)[: data.COLOURS]
     lines = {label: data.curves(result, label)["time"][key] for label in labels}
-    logarithmic = key not in data.OF_THE_CLOCK
+    logarithmic = key not in data.LINEAR
     points = {
         label: [
             (x, math.log10(y) if logarithmic else y)

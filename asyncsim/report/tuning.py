@@ -1,8 +1,9 @@
 """The section "How the methods were tuned": each method's grid as a heat map, the winner marked.
 
 It reads ``manifest["tuning"]``, ``{label: {"axes": {"stepsize": [...], "threshold": [...]}, "values": nested lists in the
-order of the axes (null: diverged or not reached), "rule": …, "winner": {…}, "on_edge": [parameter, …]}}``. Smaller values
-are better under every rule. A grid of one parameter is a strip; of more than two, a map for each choice of the others.
+order of the axes (null: diverged or not reached), "rule": …, "winner": {…}, "on_edge": [parameter, …], "seeds": the tuning
+seeds, "reached": with how many of them the winner got there}}``. Smaller values are better under every rule. A grid of one parameter is a strip; of more than two, a map for
+each choice of the others.
 """
 
 import math
@@ -63,6 +64,12 @@ def _figure(label: str, grid: Mapping[str, Any]) -> str:
         warning = (
             f'<p class="warning"><b>On the edge:</b> the winning {escape(which)} is the last of its grid, so the best one may'
             " lie beyond it. A wider grid would tell.</p>"
+        )
+    if "reached" in grid and grid["reached"] <= len(grid["seeds"]) // 2:
+        what = "reached the target" if grid.get("rule") == "time_to_target" else "came to an end without diverging"
+        warning += (
+            f'<p class="warning"><b>Says little:</b> no choice {what} with most of the {len(grid["seeds"])} tuning seeds;'
+            f" the one marked did with {grid['reached']} of them.</p>"
         )
     return (
         f'<figure><figcaption><h3>{escape(label)}</h3><span class="note">{escape(won)}</span></figcaption>'

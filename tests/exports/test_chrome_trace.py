@@ -95,6 +95,16 @@ def test_a_large_study_is_cut_to_a_bounded_size_and_says_so(monkeypatch, tmp_pat
     assert len(trace["otherData"]["left_out"]) == 12
 
 
+def test_a_trace_takes_the_place_of_a_trace_only(tmp_path: Path) -> None:
+    manifest = tmp_path / "manifest.json"
+    manifest.write_text("{}")
+    with pytest.raises(ValueError, match=r"manifest\.json is there already and is no trace of ours"):
+        export(make_result(seeds=(0,)), manifest, "chrome-trace")
+    assert manifest.read_text() == "{}"
+    for _ in range(2):
+        export(make_result(seeds=(0,)), tmp_path / "trace.json", "chrome-trace")
+
+
 @pytest.mark.parametrize(
     ("seconds", "unit"), [(3e-7, ", 1 s is drawn as 1e+06 s"), (4e11, ", 1 s is drawn as 0.001 s")]
 )

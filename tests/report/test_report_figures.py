@@ -1,9 +1,12 @@
 """Figures for papers, written for real: vector, fonts inside, one column wide."""
 
+import dataclasses
+import math
 import re
 import zlib
 from itertools import pairwise
 
+import numpy as np
 import pytest
 from factories import make_result
 from report.odd import ODD
@@ -84,6 +87,46 @@ def test_of_many_methods_the_best_eight_are_drawn():
 def test_odd_results_have_figures_too(name):
     for figure in drawn(ODD[name]).values():
         figure.draw_without_rendering()
+
+
+def with_accuracies():
+    """A result with a test accuracy that rises from nothing to all, and half of it as the target."""
+    result = make_result(methods=("hero_sgd", "rennala_sgd"), seeds=(0, 1), n=2)
+    runs = []
+    for run in result.runs:
+        times = run.curves["time"]
+        runs.append(dataclasses.replace(run, curves={**run.curves, "test_accuracy": times / times[-1]}))
+    return dataclasses.replace(result, runs=tuple(runs), target={"test_accuracy": 0.5})
+
+
+def test_an_accuracy_is_drawn_on_a_linear_axis_and_reached_from_below(tmp_path):
+    figures = drawn(with_accuracies())
+    axes = figures["curve-against-time"].axes[0]
+    assert (axes.get_ylabel(), axes.get_yscale()) == ("test accuracy", "linear")
+    assert float(axes.get_lines()[0].get_ydata()[0]) == 0.0
+    assert figures["time-to-target"].axes[0].get_xlabel() == r"time to test accuracy $\geq$ 0.5 (s)"
+    assert write_figures(with_accuracies(), tmp_path, "svg")
+
+
+def test_a_label_that_looks_like_a_formula_is_written_as_it_is(tmp_path):
+    plain = make_result(methods=("hero_sgd", "rennala_sgd"), seeds=(0,), n=2)
+    label = r"$\nothing$"
+    runs = tuple(dataclasses.replace(run, label=label) if run.label == "hero_sgd" else run for run in plain.runs)
+    for figure in drawn(dataclasses.replace(plain, runs=runs)).values():
+        figure.draw_without_rendering()
+
+
+def test_what_is_nowhere_above_zero_is_drawn_on_a_linear_axis():
+    plain = make_result(methods=("hero_sgd", "rennala_sgd"), seeds=(0,), n=2, target=None)
+    unknown = dict.fromkeys(("squared_gradient_norm", "mean_squared_gradient_norm", "suboptimality"), math.nan)
+    runs = []
+    for run in plain.runs:
+        curves = run.curves | {name: np.full_like(run.curves["time"], value) for name, value in unknown.items()}
+        runs.append(dataclasses.replace(run, curves=curves | {"value": run.curves["value"] - 5.0}))
+    figure = drawn(dataclasses.replace(plain, runs=tuple(runs)))["curve-against-time"]
+    figure.draw_without_rendering()
+    assert figure.axes[0].get_yscale() == "linear"
+    assert float(figure.axes[0].get_lines()[0].get_ydata()[0]) < 0
 
 
 def test_what_cannot_be_drawn_is_refused(tmp_path):

@@ -2,6 +2,7 @@
 
 import dataclasses
 import xml.etree.ElementTree as ET
+from itertools import pairwise
 
 import pytest
 from factories import make_result
@@ -47,3 +48,15 @@ def test_nothing_that_was_run_says_so():
 def test_of_very_many_methods_the_best_are_in_the_table():
     text = make_result(methods=("hero_sgd",) * 15, seeds=(0,), n=2, points=5, time=10.0)._repr_html_()
     assert "and 3 more methods" in text
+
+
+def test_an_accuracy_is_drawn_on_a_linear_axis():
+    plain = make_result(methods=("hero_sgd",), seeds=(0,), n=2)
+    (run,) = plain.runs
+    curves = {**run.curves, "test_accuracy": run.curves["time"] / run.curves["time"][-1]}
+    result = dataclasses.replace(plain, runs=(dataclasses.replace(run, curves=curves),), target={"test_accuracy": 0.5})
+    (line,) = ET.fromstring(result._repr_html_()).findall(".//polyline")
+    points = [[float(part) for part in point.split(",")] for point in line.get("points").split()]
+    assert len(points) == len(run.curves["time"])  # the accuracy of 0 at the beginning too
+    falls = [a[1] - b[1] for a, b in pairwise(points)]
+    assert max(falls) - min(falls) < 0.3

@@ -302,6 +302,21 @@ def test_writing_replaces_the_old_page_in_one_step_and_returns_its_path(tmp_path
     assert list(tmp_path.iterdir()) == [path]
 
 
+@pytest.mark.parametrize("name", ["record.sqlite", "scenario.yaml", "report"])
+def test_writing_takes_the_place_of_a_page_only(name, tmp_path):
+    path = tmp_path / name
+    path.write_text("mine")
+    with pytest.raises(ValueError, match=f"{name} is there already and is no page"):
+        write_report(make_result(n=1, seeds=(0,)), path)
+    assert path.read_text() == "mine"
+    path.unlink()
+    for _ in range(2):
+        assert write_report(make_result(n=1, seeds=(0,)), path) == path
+    with pytest.raises(ValueError, match="is a folder; a page is one file"):
+        write_report(make_result(n=1, seeds=(0,)), tmp_path)
+    assert list(tmp_path.iterdir()) == [path]
+
+
 def test_a_folder_that_is_not_there_is_an_error_of_the_file_system(tmp_path):
     with pytest.raises(FileNotFoundError):
         write_report(make_result(n=1, seeds=(0,)), tmp_path / "nowhere" / "report.html")

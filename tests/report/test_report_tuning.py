@@ -70,6 +70,13 @@ def test_a_winner_on_the_edge_is_warned_about_in_words():
     assert "On the edge" not in tuning(tuned(hero_sgd=STRIP))
 
 
+def test_a_winner_that_got_there_with_few_seeds_is_said_to_say_little():
+    none = {**STRIP, "rule": "time_to_target", "values": [None, None], "seeds": [5, 6, 7, 8], "reached": 2}
+    text = tuning(tuned(hero_sgd=none))
+    assert "no choice reached the target with most of the 4 tuning seeds; the one marked did with 2 of them" in text
+    assert "Says little" not in tuning(tuned(hero_sgd={**none, "reached": 3}))
+
+
 def test_a_method_of_which_every_choice_failed_has_no_winner():
     text = tuning(tuned(hero_sgd={**STRIP, "values": [None, None], "winner": {}}))
     assert "nothing won" in text
