@@ -429,13 +429,7 @@ class Ahead:
         if held is None or held[0] is None or held[3] != 1 or self._look_in <= 1:
             return None
         del self._held[worker, m]
-        held[1].read += 1
-        self._look_in -= 1
-        if self._ended:
-            self._ended.pop((worker, m), None)
-        self._kept -= 1
-        self.read += 1
-        return held[0]
+        return self._taken(held, (None, worker, m, 1))
 
     def _taken(self, held: tuple[Any, _Kind, float, int], one: Wanted) -> Any:
         """The answer that was held, for this reading; None where there is none."""

@@ -62,6 +62,11 @@ class Knowledge:
     heterogeneous: bool = False
     estimated: frozenset[str] = frozenset()
 
+    @property
+    def tells_messages(self) -> bool:
+        """Whether the times of communication are known."""
+        return self.mean_communication_times is not None or self.communication_times is not None
+
     def need(self, *names: str) -> tuple[Any, ...]:
         """The values of `names`; a ValueError that lists those that are unknown."""
         missing = [
@@ -352,8 +357,7 @@ def fastest_worker(knowledge: Knowledge, gradients: float) -> int:
     >>> fastest_worker(Knowledge(n=2, **times), 1), fastest_worker(Knowledge(n=2, **times), 100)
     (1, 0)
     """
-    messages_known = knowledge.mean_communication_times is not None or knowledge.communication_times is not None
-    return int(np.argmin(trips(knowledge, gradients if messages_known else 1)))
+    return int(np.argmin(trips(knowledge, gradients if knowledge.tells_messages else 1)))
 
 
 def fastest_workers(times: np.ndarray, sigma2: float, epsilon: float) -> tuple[int, ...]:

@@ -306,15 +306,13 @@ def _noise(knowledge: Knowledge) -> tuple[float, float, float, float]:
 
 def _message(knowledge: Knowledge) -> float:
     """τ: the slowest worker's communication, in seconds; 0 where nothing is said of it."""
-    none = knowledge.mean_communication_times is None and knowledge.communication_times is None
-    return 0.0 if none else float(message_times(knowledge).max())
+    return float(message_times(knowledge).max()) if knowledge.tells_messages else 0.0
 
 
 def _slowest(knowledge: Knowledge) -> float:
     """h: the slowest worker's mean seconds of computing a gradient."""
     (whole,) = knowledge.need("mean_times")
-    none = knowledge.mean_communication_times is None and knowledge.communication_times is None
-    messages = np.zeros(len(whole)) if none else message_times(knowledge)
+    messages = message_times(knowledge) if knowledge.tells_messages else np.zeros(len(whole))
     return math.inf if not np.isfinite(whole).all() else float((whole - messages).max())
 
 
@@ -660,8 +658,10 @@ def _lower_bound(method: Any, knowledge: Knowledge) -> float:
 
 def _free(knowledge: Knowledge) -> np.ndarray | float:
     # no bound for unequal workers counts messages; without them it is a smaller one, and still one
-    none = knowledge.mean_communication_times is None and knowledge.communication_times is None
-    return 0.0 if none else np.where(np.isfinite(message_times(knowledge)), message_times(knowledge), 0.0)
+    if not knowledge.tells_messages:
+        return 0.0
+    messages = message_times(knowledge)
+    return np.where(np.isfinite(messages), messages, 0.0)
 
 
 # ---- words
