@@ -243,6 +243,19 @@ def test_under_an_update_rule_the_events_stay_and_its_memory_survives_a_kill(cas
     assert differences(alone, again) == []
 
 
+class OwnLaw:
+    def sample(self, rng, size):
+        return 0.5 + rng.random(size)
+
+
+@every_case
+def test_a_law_of_ones_own_is_enough_for_it_also_when_taken_up_again(case):
+    options = {"stop": STEPS, "seed": 5, "record": FEW_RECORDS}
+    run = simulate(make(case), Noisy(), Workers(5, OwnLaw()), **options)
+    assert run.status == "finished"
+    assert differences(run, resumed(make(case), Noisy(), Workers(5, OwnLaw()), at=[3], **options)) == []
+
+
 @every_case
 def test_every_gradient_sent_is_accounted_for(case):
     run = simulate(make(case), Noisy(), unequal(), stop=Stop(time=60.0), record=FEW_RECORDS)
